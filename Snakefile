@@ -1,0 +1,78 @@
+"""Dataset condensation, from raw images to tables and figures.
+
+    snakemake --cores all                                  the default, minutes on a laptop
+    snakemake --cores all --configfile config/paper.yaml   the whole paper
+    snakemake --profile slurm --configfile ...             the same on a cluster
+
+Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# One config file at a time: a --configfile replaces the default instead of being merged with it.
+if not workflow.configfiles:
+
+    configfile: "config/config.yaml"
+
+
+# A GPU is a resource of the machine: a limit set for this one does not throttle a cluster.
+resource_scopes:
+    gpu="local",
+
+
+localrules:
+    all,
+    prepared_datasets,
+    condensed_sets,
+    evaluations,
+    tables,
+    figures,
+
+
+include: "rules/common.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        TABLES,
+        FIGURES,
+
+
+rule prepared_datasets:
+    input:
+        [f"{RESULTS}/{name}/dataset.safetensors" for name in GRID.datasets],
+
+
+rule condensed_sets:
+    input:
+        [f"{RESULTS}/{one.folder}/condensed.safetensors" for one in GRID.sets],
+
+
+rule evaluations:
+    input:
+        RECORDS,
+
+
+rule tables:
+    input:
+        TABLES,
+
+
+rule figures:
+    input:
+        FIGURES,
+
+
+include: "rules/datasets.smk"
+include: "rules/condensation.smk"
+include: "rules/evaluation.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+
+
+onsuccess:
+    say_where_things_are()

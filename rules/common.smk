@@ -1,0 +1,99 @@
+# Takes the config; leaves CONFIG (validated), GRID (every cell), the paths of the results, and
+# the functions that tell each rule its inputs and params.
+
+import sys
+from pathlib import Path
+
+# first, so that no installed package of the same name is taken instead
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
+
+from snakemake.exceptions import WorkflowError
+
+# the rules share one namespace with Snakemake: a bare `parse` or `config` would replace its own
+from condensation import config as configuration
+from condensation import digest, grid, jobs
+from condensation.errors import InputError
+
+try:
+    CONFIG = configuration.parse(dict(config), " + ".join(map(str, workflow.configfiles)))
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+GRID = grid.expand(CONFIG)
+RESULTS = CONFIG.results_dir
+PICTURES = CONFIG.figures_dir
+DOWNLOADS = f"{RESULTS}/downloads"
+RECORDS = [f"{RESULTS}/{path}" for path in GRID.records()]
+TABLES = [f"{RESULTS}/tables/accuracy.csv", f"{RESULTS}/tables/accuracy.md"]
+TABLES += [f"{RESULTS}/tables/runs.csv", f"{RESULTS}/config.yaml"]
+FIGURES = [f"{PICTURES}/accuracy_{dataset}.png" for dataset in GRID.datasets]
+FIGURES += [
+    f"{PICTURES}/condensed_{dataset}.png"
+    for dataset in GRID.datasets
+    if grid.pictured_ipc(GRID, dataset)
+]
+COMPUTE = CONFIG.compute.model_dump(exclude={"threads"})
+
+
+wildcard_constraints:
+    archive=r"[^/]+",
+    dataset=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    method=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    features=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    architecture=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    augmentation=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    optimizer=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    ipc=r"\d+|all",
+    condensation_seed=r"\d+",
+    first=r"\d+",
+    last=r"\d+",
+
+
+def archives_of(wildcards):
+    return jobs.archives_of(CONFIG, wildcards.dataset, DOWNLOADS)
+
+
+def features_of(wildcards):
+    name = jobs.features_of(CONFIG, wildcards.method)
+    if name is None:
+        return {}
+    folder = f"{RESULTS}/{wildcards.dataset}/features/{name}"
+    return {"features": f"{folder}/seed{wildcards.condensation_seed}.safetensors"}
+
+
+def prepare_job(wildcards):
+    return jobs.prepare(CONFIG, wildcards.dataset)
+
+
+def extract_job(wildcards):
+    return jobs.extract_features(CONFIG, wildcards.features)
+
+
+def condense_job(wildcards):
+    return jobs.condense(CONFIG, wildcards.dataset, wildcards.method, wildcards.ipc)
+
+
+def evaluate_job(wildcards):
+    return jobs.evaluate(
+        CONFIG, wildcards.architecture, wildcards.augmentation, wildcards.optimizer
+    )
+
+
+def pictured_ipc(wildcards):
+    return grid.pictured_ipc(GRID, wildcards.dataset)
+
+
+def pictured_sets(wildcards):
+    return [
+        f"{RESULTS}/{one.folder}/condensed.safetensors"
+        for one in GRID.sets
+        if one.dataset == wildcards.dataset
+        and one.ipc == pictured_ipc(wildcards)
+        and one.condensation_seed == 0
+    ]
+
+
+def say_where_things_are():
+    files = [path for path in [*TABLES, *FIGURES] if Path(path).is_file()]
+    if files:
+        print("\nTables and figures:\n  " + "\n  ".join(files), file=sys.stderr)

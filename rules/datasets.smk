@@ -1,0 +1,43 @@
+# Takes the addresses of official archives, or a user's own folder or archive; leaves
+# <results>/<dataset>/dataset.safetensors: uint8 images and labels, train and test.
+
+
+rule download:
+    output:
+        archive=f"{DOWNLOADS}/{{archive}}",
+    log:
+        f"{RESULTS}/logs/download/{{archive}}.log",
+    params:
+        mirror=CONFIG.data.mirror,
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    retries: 2
+    conda:
+        "../environment.yml"
+    message:
+        "Downloading {wildcards.archive}"
+    script:
+        "../workflow_scripts/download.py"
+
+
+rule prepare_dataset:
+    input:
+        archives_of,
+    output:
+        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+    log:
+        f"{RESULTS}/logs/prepare_dataset/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/prepare_dataset/{{dataset}}.tsv"
+    params:
+        job=prepare_job,
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    conda:
+        "../environment.yml"
+    message:
+        "Preparing dataset {wildcards.dataset}"
+    script:
+        "../workflow_scripts/prepare_dataset.py"

@@ -1,0 +1,29 @@
+# Takes condensed sets; leaves one record per job, a row per evaluation seed:
+# .../set<seed>/evaluation/<architecture>/<augmentation>/<optimizer>/seeds<first>-<last>.json
+
+
+rule evaluate:
+    input:
+        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+        condensed=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/condensed.safetensors",
+    output:
+        record=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/evaluation/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.json",
+        cost=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/evaluation/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.cost.json",
+    log:
+        f"{RESULTS}/logs/evaluate/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.tsv"
+    params:
+        job=evaluate_job,
+        compute=COMPUTE,
+    threads: CONFIG.compute.threads
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=240,
+    conda:
+        "../environment.yml"
+    message:
+        "Evaluating {wildcards.method} on {wildcards.dataset}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}: {wildcards.architecture}, {wildcards.augmentation}, {wildcards.optimizer}, seeds {wildcards.first}-{wildcards.last}"
+    script:
+        "../workflow_scripts/evaluate.py"

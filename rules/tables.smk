@@ -1,0 +1,41 @@
+# Takes the records of all cells; leaves <results>/tables: runs.csv (a row per network),
+# accuracy.csv and accuracy.md (a row per cell); and <results>/config.yaml, the config as used.
+
+
+rule write_config:
+    localrule: True
+    output:
+        config=f"{RESULTS}/config.yaml",
+    log:
+        f"{RESULTS}/logs/write_config.log",
+    params:
+        config=CONFIG.model_dump(),
+    conda:
+        "../environment.yml"
+    message:
+        "Writing the config as used"
+    script:
+        "../workflow_scripts/write_config.py"
+
+
+rule make_tables:
+    input:
+        records=RECORDS,
+        config=f"{RESULTS}/config.yaml",
+    output:
+        runs=f"{RESULTS}/tables/runs.csv",
+        csv=f"{RESULTS}/tables/accuracy.csv",
+        markdown=f"{RESULTS}/tables/accuracy.md",
+    log:
+        f"{RESULTS}/logs/make_tables.log",
+    params:
+        source=digest.source_digest(digest.ROOT / "make_tables.py"),
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        "../environment.yml"
+    message:
+        "Making tables"
+    script:
+        "../workflow_scripts/make_tables.py"

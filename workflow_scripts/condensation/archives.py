@@ -1,0 +1,267 @@
+"""Archives: where the official ones are, how they are fetched, how any one is read.
+
+Nothing is ever extracted to disk: members are checked and read in memory, so
+no name inside an archive can become a path outside.
+"""
+
+import gzip
+import hashlib
+import http.client
+import lzma
+import os
+import shutil
+import tarfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from condensation.errors import InputError
+
+_BLOCK = 1 << 20
+_TRIES = 5
+MAX_MEMBER_BYTES = 1 << 28  # the largest official member is 30 MB; anything near this is no image
+_DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    gzip.BadGzipFile,
+    OSError,
+    RuntimeError,  # zipfile: encrypted members
+    NotImplementedError,  # zipfile: unknown compression
+)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An official file: its name, addresses and ``md5:``/``sha256:`` checksum."""
+
+    name: str
+    urls: tuple[str, ...]
+    checksum: str
+
+
+_FASHION = (
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+)
+
+
+def _fashion(name: str, md5: str) -> Archive:
+    return Archive(name, tuple(prefix + name for prefix in _FASHION), f"md5:{md5}")
+
+
+# Addresses and checksums: the data sets' own pages, as torchvision lists them; for TinyImageNet
+# the value that its public loaders agree on.
+OFFICIAL: dict[str, tuple[Archive, ...]] = {
+    "cifar10": (
+        Archive(
+            "cifar-10-python.tar.gz",
+            ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",),
+            "md5:c58f30108f718f92721af3b95e74349a",
+        ),
+    ),
+    "cifar100": (
+        Archive(
+            "cifar-100-python.tar.gz",
+            ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",),
+            "md5:eb9058c3a382ffc7106e4002c42a8d85",
+        ),
+    ),
+    "fashion_mnist": (
+        _fashion("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+        _fashion("train-labels-idx1-ubyte.gz", "25c81989df183df01b3e8a0aad5dffbe"),
+        _fashion("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
+        _fashion("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
+    ),
+    "tinyimagenet": (
+        Archive(
+            "tiny-imagenet-200.zip",
+            ("http://cs231n.stanford.edu/tiny-imagenet-200.zip",),
+            "md5:90528d7ca1a48142e341f4ef8d21d0de",
+        ),
+    ),
+}
+
+
+def checksum_of(path: str | Path, kind: str) -> str:
+    """Return ``kind:hexdigest`` of a file; ``kind`` is md5 or sha256."""
+    digest = hashlib.new(kind, usedforsecurity=False)
+    with Path(path).open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return f"{kind}:{digest.hexdigest()}"
+
+
+def verify(path: str | Path, expected: str) -> None:
+    """Raise InputError unless the file at ``path`` has the checksum ``expected``."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    found = checksum_of(path, expected.partition(":")[0])
+    if found != expected:
+        raise InputError(
+            f"{path}: wrong checksum: {found}, expected {expected}. "
+            "The file is damaged, incomplete or another one"
+        )
+
+
+def fetch(
+    archive: Archive,
+    destination: str | Path,
+    mirror: str | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Put the verified ``archive`` at ``destination``; the mirror is tried first.
+
+    A download that breaks off leaves ``destination`` with ``.part`` behind it
+    and is continued from there, by the same call or a later one.
+
+    Raises InputError that lists every place tried and what was wrong there.
+    """
+    destination = Path(destination)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    partial = destination.with_name(destination.name + ".part")
+    places = list(archive.urls)
+    if mirror and "://" in mirror:
+        places.insert(0, f"{mirror.rstrip('/')}/{archive.name}")
+    elif mirror:
+        places.insert(0, str(Path(mirror).expanduser() / archive.name))
+    failures = []
+    for place in places:
+        say(f"fetching {place}")
+        try:
+            if "://" in place:
+                _download(place, partial, say)
+            else:
+                shutil.copyfile(place, partial)
+            try:
+                verify(partial, archive.checksum)
+            except InputError:
+                partial.unlink()  # never continue from wrong bytes
+                raise
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(destination)
+            return
+        except (InputError, OSError, http.client.HTTPException) as error:
+            reason = str(error).removeprefix(f"{partial}: ")
+            failures.append(f"  {place}: {reason}")
+            say(f"failed: {reason}")
+    raise InputError(
+        f"{archive.name}: could not be fetched from\n" + "\n".join(failures) + "\n"
+        "Put the file into a folder and name that folder in the config as data.mirror, "
+        "or its own place as the dataset's path"
+    )
+
+
+def _download(url: str, partial: Path, say: Callable[[str], None]) -> None:
+    """Append to ``partial`` until the whole of ``url`` is there; several tries, each resuming."""
+    for attempt in range(1, _TRIES + 1):
+        have = partial.stat().st_size if partial.exists() else 0
+        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                resumed = answer.status == 206
+                length = answer.headers.get("Content-Length")
+                total = int(length) + (have if resumed else 0) if length else None
+                with partial.open("ab" if resumed else "wb") as file:
+                    if resumed:
+                        say(f"continuing at byte {have}")
+                    shutil.copyfileobj(answer, file, _BLOCK)
+            got = partial.stat().st_size
+            if total is None or got >= total:
+                return
+            problem: Exception = OSError(f"the connection ended at byte {got} of {total}")
+        except urllib.error.HTTPError as error:
+            if error.code == 416:  # nothing left to ask for: the checksum will judge
+                return
+            if error.code < 500 and error.code not in (408, 429):
+                raise
+            problem = error
+        except (OSError, http.client.HTTPException) as error:
+            problem = error
+        if attempt == _TRIES:
+            raise problem
+        say(f"attempt {attempt} of {_TRIES}: {problem}; trying again")
+        time.sleep(min(0.2 * 2**attempt, 30))
+
+
+def members(
+    path: str | Path, wanted: Callable[[str], bool] = lambda name: True
+) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of the wanted regular files of a folder, tar or zip.
+
+    Names are relative, with forward slashes; a leading ``./`` is dropped.
+
+    Raises InputError for what is neither, for a damaged or truncated archive,
+    and for any member, wanted or not, whose name leaves the archive or that is
+    a link or a device.
+    """
+    path = Path(path)
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            name = file.relative_to(path).as_posix()
+            if file.is_file() and wanted(name):
+                yield name, file.read_bytes()
+        return
+    if not path.is_file():
+        raise InputError(f"{path}: no such file or folder")
+    try:
+        if zipfile.is_zipfile(path):
+            yield from _zip_members(path, wanted)
+        elif tarfile.is_tarfile(path):
+            yield from _tar_members(path, wanted)
+        else:
+            raise InputError(f"{path}: neither a folder nor a readable tar or zip archive")
+    except _DAMAGED as error:
+        raise InputError(f"{path}: the archive is damaged or truncated ({error})") from error
+
+
+def _zip_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            name = _safe_name(path, entry.filename)
+            kind = entry.external_attr >> 28  # the Unix file type, 0 where none was stored
+            if kind not in (0, 0o4, 0o10):
+                raise InputError(f"{path}: {entry.filename!r} is a link or a device, not a file")
+            if entry.is_dir() or not wanted(name):
+                continue
+            _check_size(path, name, entry.file_size)
+            yield name, archive.read(entry)
+
+
+def _tar_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(path) as archive:
+        while (entry := archive.next()) is not None:
+            name = _safe_name(path, entry.name)
+            if not (entry.isreg() or entry.isdir()):
+                raise InputError(f"{path}: {entry.name!r} is a link or a device, not a file")
+            if not entry.isdir() and wanted(name):
+                _check_size(path, name, entry.size)
+                file = archive.extractfile(entry)
+                assert file is not None  # regular, as just checked
+                yield name, file.read()
+            archive.members = []  # or tarfile would keep every header of a long archive
+        archive.fileobj.seek(archive.offset)
+        if len(archive.fileobj.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
+            raise InputError(f"{path}: the archive is truncated: its end mark is missing")
+
+
+def _safe_name(path: Path, name: str) -> str:
+    pure = PurePosixPath(name.replace("\\", "/"))
+    if pure.is_absolute() or ".." in pure.parts or (pure.parts and ":" in pure.parts[0]):
+        raise InputError(f"{path}: the member name {name!r} leads out of the archive")
+    return pure.as_posix()
+
+
+def _check_size(path: Path, name: str, size: int) -> None:
+    if size > MAX_MEMBER_BYTES:
+        raise InputError(
+            f"{path}: {name!r} unpacks to {size} bytes; at most {MAX_MEMBER_BYTES} are allowed"
+        )

@@ -1,0 +1,290 @@
+"""The config: read, validated and completed before anything runs.
+
+``load`` is the one door. Everything behind it may rely on names that exist
+and values that make sense. Free of torch.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+
+from condensation.errors import InputError, nearest, unknown
+from condensation.options import (
+    ARCHITECTURES,
+    AUGMENTATIONS,
+    METHODS,
+    OPTIMIZERS,
+    Dataset,
+    Evaluation,
+    Features,
+    Plugin,
+    Strict,
+    wrong,
+)
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+RESERVED_DATASETS = {"benchmarks", "downloads", "leaderboard", "logs", "provenance", "tables"}
+RESERVED_METHODS = {"features", "trajectories"}
+
+# Images in the smallest training class, where it is known before anything is downloaded.
+SMALLEST_CLASS = {"cifar10": 5000, "cifar100": 500, "fashion_mnist": 6000, "tinyimagenet": 500, "digits": 139}
+
+
+def _name(text: str) -> str:
+    if not _NAME.match(str(text)):
+        raise wrong(f"{text!r} is no name: letters, digits, '_', '.' and '-', not first")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+
+
+def _entry(kind: str, key: str, models: dict[str, type[BaseModel]], plugin: bool = False) -> Any:
+    """The type of one named entry, told apart by ``key``; the error names what is allowed."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, BaseModel):
+            return value
+        if not isinstance(value, dict) or key not in value:
+            raise wrong(f"expected a mapping with `{key}`, got {value!r}")
+        if value[key] not in models and not (plugin and ".py:" in str(value[key])):
+            hint = ", or your own as file.py:function" if plugin else ""
+            raise wrong(unknown(kind, value[key], models) + hint)
+        return value
+
+    def tag(value: Any) -> str:
+        chosen = value[key] if isinstance(value, dict) else getattr(value, key)
+        return chosen if chosen in models else "your own"
+
+    members = [Annotated[model, Tag(name)] for name, model in models.items()]
+    if plugin:
+        members.append(Annotated[Plugin, Tag("your own")])
+    union = members[0]
+    for member in members[1:]:
+        union = union | member
+    return Annotated[union, Discriminator(tag), BeforeValidator(check)]
+
+
+Method = _entry("algorithm", "algorithm", METHODS, plugin=True)
+Architecture = _entry("network", "network", ARCHITECTURES)
+Augmentation = _entry("policy", "policy", AUGMENTATIONS)
+Optimizer = _entry("algorithm", "algorithm", OPTIMIZERS)
+
+_BUILT_IN = {
+    "architectures": {name: {"network": name} for name in ARCHITECTURES},
+    "augmentations": {name: {"policy": name} for name in AUGMENTATIONS},
+    "optimizers": {name: {"algorithm": name} for name in OPTIMIZERS},
+    "features": {"embedding": {}},
+}
+
+
+class Data(Strict):
+    """Where archives come from."""
+
+    mirror: str | None = Field(
+        None,
+        description="A folder or URL prefix that is looked in first for every archive, by file "
+        "name; for machines without internet.",
+    )
+
+
+class Compute(Strict):
+    """What the jobs run on."""
+
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:<number>`.",
+    )
+    threads: int = Field(
+        1, ge=1, description="CPU threads per job; two one-thread jobs beat one of two threads."
+    )
+    compile: bool = Field(
+        False,
+        description="Compile networks with torch.compile: pays for long jobs (needs a C++ "
+        "compiler on the CPU) and moves results within float noise.",
+    )
+
+
+class Axes(Strict):
+    """One block of a grid: every combination of the lists."""
+
+    datasets: list[str] = Field(min_length=1, description="Names under `datasets`.")
+    methods: list[str] = Field(min_length=1, description="Names under `methods`.")
+    ipc: list[Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, description="Images per class; not used by `whole`."
+    )
+    augmentations: list[str] = Field(
+        ["dsa"], min_length=1, description="Names under `augmentations`."
+    )
+    architectures: list[str] = Field(
+        ["convnet"], min_length=1, description="Names under `architectures`."
+    )
+    optimizers: list[str] = Field(["sgd"], min_length=1, description="Names under `optimizers`.")
+    condensation_seeds: int = Field(
+        1, ge=1, description="How many condensed sets are made; the paper has one."
+    )
+    evaluation_seeds: int = Field(
+        5, ge=1, description="How many networks are trained on each set; the paper has five."
+    )
+
+
+def _blocks(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+Experiment = Annotated[list[Axes], BeforeValidator(_blocks), Field(min_length=1)]
+
+
+class Config(Strict):
+    """A whole config file."""
+
+    results_dir: str = Field("results", description="Where everything but the figures goes.")
+    figures_dir: str = Field("figures", description="Where the figures go.")
+    data: Data = Data()
+    datasets: dict[Name, Dataset] = Field(min_length=1, description="Named datasets.")
+    methods: dict[Name, Method] = Field(
+        min_length=1, description="Named methods: an algorithm with its options."
+    )
+    features: dict[Name, Features] = Field(
+        validate_default=True, default={}, description="Named feature extractors."
+    )
+    architectures: dict[Name, Architecture] = Field(
+        validate_default=True, default={}, description="Named networks to train on the sets."
+    )
+    augmentations: dict[Name, Augmentation] = Field(
+        validate_default=True, default={}, description="Named augmentations."
+    )
+    optimizers: dict[Name, Optimizer] = Field(
+        validate_default=True, default={}, description="Named optimizers."
+    )
+    evaluation: Evaluation = Evaluation()
+    compute: Compute = Compute()
+    experiments: dict[Name, Experiment] = Field(
+        min_length=1, description="Named grids: one block of axes, or a list of blocks."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_built_in_names(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        for section, entries in _BUILT_IN.items():
+            given = data.get(section)
+            if given is None or isinstance(given, dict):
+                data[section] = entries | (given or {})
+        return data
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Config":
+        for name in self.datasets:
+            if name in RESERVED_DATASETS:
+                raise wrong(f"datasets.{name}: this name is taken by a folder of the results")
+        for name in self.methods:
+            if name in RESERVED_METHODS:
+                raise wrong(f"methods.{name}: this name is taken by a folder of the results")
+        for name, method in self.methods.items():
+            where = f"methods.{name}"
+            features = getattr(method, "features", None)
+            if isinstance(features, str) and not isinstance(method, Plugin):
+                if features != "pixels":
+                    self._require(f"{where}.features", "features", features, also=["pixels"])
+            for section, option in (
+                ("architectures", "architecture"),
+                ("augmentations", "augmentation"),
+            ):
+                if option in type(method).model_fields:
+                    self._require(f"{where}.{option}", section, getattr(method, option))
+        for name, entry in self.features.items():
+            self._require(f"features.{name}.architecture", "architectures", entry.architecture)
+            self._require(f"features.{name}.optimizer", "optimizers", entry.optimizer)
+        for name, blocks in self.experiments.items():
+            for number, axes in enumerate(blocks):
+                where = f"experiments.{name}" + (f"[{number}]" if len(blocks) > 1 else "")
+                self._check_axes(where, axes)
+        return self
+
+    def _check_axes(self, where: str, axes: Axes) -> None:
+        sections = ("datasets", "methods", "architectures", "augmentations", "optimizers")
+        for section in sections:
+            for name in getattr(axes, section):
+                self._require(f"{where}.{section}", section, name)
+        for name in axes.datasets:
+            largest = SMALLEST_CLASS.get(self.datasets[name].kind)
+            if largest and max(axes.ipc) > largest:
+                raise wrong(
+                    f"{where}.ipc: {max(axes.ipc)} is more than the smallest class of "
+                    f"{name} has ({largest} training images)"
+                )
+
+    def _require(self, where: str, section: str, name: str, also: list[str] | None = None) -> None:
+        known = [*getattr(self, section), *(also or [])]
+        if name not in known:
+            raise wrong(f"{where}: {unknown(_SINGULAR[section], name, known)}")
+
+
+_SINGULAR = {
+    "datasets": "dataset",
+    "methods": "method",
+    "features": "features",
+    "architectures": "architecture",
+    "augmentations": "augmentation",
+    "optimizers": "optimizer",
+}
+
+
+def parse(data: Any, origin: str = "config") -> Config:
+    """Return the validated config.
+
+    Raises InputError that names, line by line, each key, the bad value and
+    what would be right; ``origin`` (a file name) is put in front.
+    """
+    if not isinstance(data, dict) or not data:
+        raise InputError(f"{origin}: expected a mapping with datasets, methods and experiments")
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        lines = [f"{origin}: {_line(problem)}" for problem in error.errors()]
+        raise InputError("\n".join(lines)) from error
+
+
+def _line(problem: dict[str, Any]) -> str:
+    # Union members appear in the location as their tag: leave them out, no user wrote them.
+    tags = {"your own", *METHODS, *ARCHITECTURES, *AUGMENTATIONS, *OPTIMIZERS}
+    keys = list(problem["loc"])
+    if len(keys) > 2 and keys[0] in _BUILT_IN | {"methods": {}} and keys[2] in tags:
+        del keys[2]
+    where = ".".join(str(key) for key in keys if key != "[key]")
+    text = problem["msg"]
+    if problem["type"] == "missing":
+        text = "required, but not given"
+    elif problem["type"] == "literal_error":
+        allowed = re.findall(r"'([^']+)'", str(problem["ctx"]["expected"]))
+        text = f"{text}, got {problem['input']!r}{nearest(str(problem['input']), allowed)}"
+    elif problem["type"] != "input":
+        text = f"{text}, got {problem['input']!r}"
+    return f"{where}: {text}" if where else text
+
+
+def load(path: str | Path) -> Config:
+    """Return the config in a YAML file; raises InputError as ``parse`` does."""
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the config ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from error
+    return parse(data, str(path))

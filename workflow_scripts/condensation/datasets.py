@@ -1,0 +1,126 @@
+"""A prepared dataset: uint8 images and labels in one memory-mapped file."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from condensation import storage
+from condensation.errors import InputError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Real images, and what is needed to feed them to a network.
+
+    Attributes
+    ----------
+    name : the name in the config.
+    classes : class names; the label is the position.
+    train_images, test_images : uint8, N x C x H x W.
+    train_labels, test_labels : int64, N.
+    mean, std : per channel, on the [0, 1] scale.
+    flip : whether a mirrored image keeps its class.
+    source : where the images came from (reader, archive checksums).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    flip: bool = True
+    source: dict = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return tuple(self.train_images.shape[1:])
+
+    @property
+    def preprocessing(self) -> dict:
+        """What turns pixels into network input; a condensed set carries the same."""
+        return {"kind": "standardize", "mean": list(self.mean), "std": list(self.std)}
+
+    def standardize(self, images: torch.Tensor) -> torch.Tensor:
+        """Return float32 ``(x / 255 - mean) / std`` per channel of uint8 N x C x H x W images."""
+        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
+        return images.to(torch.float32).div_(255).sub_(mean).div_(std)
+
+    def to_pixels(self, images: torch.Tensor) -> torch.Tensor:
+        """Return uint8 pixels of standardised images, clipped to the range of a picture."""
+        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
+        return (images * std + mean).mul(255).round().clamp(0, 255).to(torch.uint8)
+
+    def indices_by_class(self) -> list[torch.Tensor]:
+        """Return, per class, the positions of its training images in ascending order."""
+        order = torch.argsort(self.train_labels, stable=True)
+        counts = torch.bincount(self.train_labels, minlength=len(self.classes))
+        return list(order.split(counts.tolist()))
+
+
+def write(dataset: Dataset, path: str | Path) -> None:
+    """Check ``dataset`` and write it to ``path``.
+
+    Raises InputError for a class without training images, labels out of range,
+    or shapes that do not fit together.
+    """
+    for split in ("train", "test"):
+        images, labels = getattr(dataset, f"{split}_images"), getattr(dataset, f"{split}_labels")
+        if images.dtype != torch.uint8 or images.dim() != 4 or len(images) != len(labels):
+            raise InputError(f"{dataset.name}: the {split} images do not fit their labels")
+        counts = torch.bincount(labels, minlength=len(dataset.classes))
+        if len(counts) > len(dataset.classes) or int(labels.min()) < 0:
+            raise InputError(f"{dataset.name}: a {split} label is outside the classes")
+        if split == "train" and (empty := (counts == 0).nonzero().flatten().tolist()):
+            raise InputError(
+                f"{dataset.name}: class {dataset.classes[empty[0]]!r} has no training images"
+            )
+    channels = dataset.train_images.shape[1]
+    if len(dataset.mean) != channels or len(dataset.std) != channels:
+        raise InputError(
+            f"{dataset.name}: mean and std have {len(dataset.mean)} and {len(dataset.std)} values "
+            f"for images of {channels} channels"
+        )
+    storage.write_tensors(
+        path,
+        {
+            "train_images": dataset.train_images,
+            "train_labels": dataset.train_labels,
+            "test_images": dataset.test_images,
+            "test_labels": dataset.test_labels,
+        },
+        {
+            "kind": "dataset",
+            "name": dataset.name,
+            "classes": list(dataset.classes),
+            "mean": list(dataset.mean),
+            "std": list(dataset.std),
+            "flip": dataset.flip,
+            "source": dataset.source,
+        },
+    )
+
+
+def load(path: str | Path) -> Dataset:
+    """Return the dataset at ``path``; the images stay memory-mapped.
+
+    Raises InputError if the file is damaged or holds something else.
+    """
+    tensors, metadata = storage.read_tensors(path)
+    if metadata.get("kind") != "dataset":
+        raise InputError(f"{path}: holds a {metadata.get('kind')}, not a dataset")
+    return Dataset(
+        name=metadata["name"],
+        classes=tuple(metadata["classes"]),
+        mean=tuple(metadata["mean"]),
+        std=tuple(metadata["std"]),
+        flip=metadata["flip"],
+        source=metadata["source"],
+        **tensors,
+    )

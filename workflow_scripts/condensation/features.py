@@ -1,0 +1,56 @@
+"""Embedding of every training image, by a network trained briefly on all of them.
+
+Paper, appendix A.1: one random ConvNet trained for one epoch on the whole
+training set. The paper leaves its optimizer and the layer open; ours are the
+evaluator's SGD without decay, no augmentation, and the classifier's input.
+"""
+
+from typing import Any
+
+import torch
+
+from condensation import augmentation, compute, networks, randomness, training
+from condensation.datasets import Dataset
+from condensation.progress import Progress
+
+_BATCH = 500
+
+
+def extract(
+    dataset: Dataset,
+    seed: int,
+    *,
+    architecture: dict[str, Any],
+    epochs: int,
+    optimizer: dict[str, Any],
+    batch_size: int,
+    device: torch.device,
+    compile: bool = False,
+) -> torch.Tensor:
+    """Return the embedding of the training images, float32 [n, features], on the CPU."""
+    with randomness.seeded(seed, "features", "network"):
+        network = networks.build(architecture, dataset.shape, len(dataset.classes)).to(device)
+    pixels = dataset.train_images.to(device)
+    if epochs:
+        training.fit(
+            compute.compiled(network, compile, device),
+            list(network.parameters()),
+            lambda positions: dataset.standardize(pixels[positions]),
+            dataset.train_labels.to(device),
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            decay_after=None,
+            augment=augmentation.build({"policy": "none"}, dataset.shape, dataset.flip),
+            generator=randomness.generator(seed, "features", "training"),
+            progress=Progress(f"training for features of {dataset.name}", epochs),
+        )
+    network.eval()
+    embed = compute.compiled(network.embed, compile, device)
+    progress = Progress(f"features of {dataset.name}", -(-len(pixels) // _BATCH))
+    parts = []
+    with torch.inference_mode():
+        for images in pixels.split(_BATCH):
+            parts.append(embed(dataset.standardize(images)).cpu())
+            progress.step()
+    return torch.cat(parts)

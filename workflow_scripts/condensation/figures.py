@@ -1,0 +1,144 @@
+"""Figures: accuracy against IPC, and pictures of condensed images."""
+
+from collections.abc import Sequence
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from matplotlib.figure import Figure
+
+from condensation.grid import WHOLE
+from condensation.tables import ipc_order
+
+_MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">"]
+
+
+def method_styles(methods: Sequence[str]) -> dict[str, dict]:
+    """Return colour and marker per method: the same in every figure of a config."""
+    palette = sns.color_palette("colorblind", max(len(methods), 1))
+    return {
+        method: {"color": palette[i], "marker": _MARKERS[i % len(_MARKERS)]}
+        for i, method in enumerate(methods)
+    }
+
+
+def accuracy(table: pd.DataFrame, dataset: str, methods: Sequence[str]) -> Figure:
+    """Draw accuracy against IPC: a column per augmentation, a row per architecture and optimizer.
+
+    ``table`` is that of ``tables.accuracy``; error bars are its ``std``.
+    """
+    table = table[table["dataset"] == dataset].drop(columns="experiment")
+    # a cell of several experiments: the one with the most networks
+    table = table.sort_values("networks").drop_duplicates(
+        ["method", "ipc", "architecture", "augmentation", "optimizer"], keep="last"
+    )
+    styles = method_styles(methods)
+    sns.set_theme(style="whitegrid", context="notebook")
+    ways = list(table[["architecture", "optimizer"]].drop_duplicates().itertuples(index=False))
+    augmentations = list(dict.fromkeys(table["augmentation"]))
+    figure, axes = plt.subplots(
+        *(len(ways), len(augmentations)),
+        figsize=(1.6 + 4.2 * len(augmentations), 0.6 + 3.4 * len(ways)),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    ipcs = [ipc for ipc in ipc_order(table["ipc"]) if ipc != WHOLE]
+    for row, way in zip(axes, ways, strict=True):
+        for ax, augmentation in zip(row, augmentations, strict=True):
+            chosen = (table[["architecture", "optimizer"]] == list(way)).all(axis=1)
+            part = table[chosen & (table["augmentation"] == augmentation)]
+            _accuracy_panel(ax, part, styles, ipcs)
+            ax.set_title(f"{way.architecture}, {way.optimizer}, augmentation {augmentation}")
+        row[0].set_ylabel("test accuracy (%)")
+    for ax in axes[-1]:
+        ax.set_xlabel("images per class")
+    entries: dict = {}
+    for ax in axes.flat:
+        entries |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    shown = [m for m in methods if m in entries]
+    figure.legend([entries[m] for m in shown], shown, loc="outside right center", frameon=False)
+    figure.suptitle(f"{dataset}: mean over networks, bars are one standard deviation")
+    return figure
+
+
+def _accuracy_panel(
+    ax: plt.Axes, part: pd.DataFrame, styles: dict[str, dict], ipcs: list[str]
+) -> None:
+    for number, (method, style) in enumerate(styles.items()):
+        rows = part[part["method"] == method]
+        whole = rows[rows["ipc"] == WHOLE]
+        for mean in whole["mean"]:
+            ax.axhline(mean, color=style["color"], linestyle="--", label=method)
+        rows = rows[rows["ipc"] != WHOLE].copy()
+        if rows.empty:
+            continue
+        # side by side, or the error bars of neighbours would cover each other
+        shift = 1 + 0.03 * (number - len(styles) / 2)
+        rows["x"] = rows["ipc"].astype(int) * shift
+        rows = rows.sort_values("x")
+        ax.errorbar(rows["x"], rows["mean"], yerr=rows["std"], capsize=3, label=method, **style)
+    if ipcs:
+        ax.set_xscale("log")
+        ax.set_xticks([int(ipc) for ipc in ipcs], ipcs)
+        ax.minorticks_off()
+        ax.set_xlim(int(ipcs[0]) / 1.4, int(ipcs[-1]) * 1.4)
+
+
+def image_grid(pictures: dict[str, torch.Tensor], classes: Sequence[str], title: str) -> Figure:
+    """Draw condensed sets side by side: a panel per method, a row per class.
+
+    Parameters
+    ----------
+    pictures : per method uint8 [classes, images, C, H, W]; the first rows are drawn.
+    classes : names of the rows.
+    """
+    sns.set_theme(style="white", context="notebook")
+    columns = next(iter(pictures.values())).shape[1]
+    panel = max(1.6, 0.42 * columns)
+    figure, axes = plt.subplots(
+        *(1, len(pictures)),
+        figsize=(1.2 + (panel + 0.15) * len(pictures), 0.8 + panel * len(classes) / columns),
+        squeeze=False,
+        layout="constrained",
+    )
+    for ax, (method, images) in zip(axes[0], pictures.items(), strict=True):
+        tiled = _tile(images[: len(classes)])
+        side = tiled.shape[0] / len(classes)
+        ax.imshow(tiled, interpolation="nearest", vmin=0, vmax=255, cmap="gray")
+        ax.set_title(method)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        if ax is axes[0][0]:
+            ax.set_yticks((np.arange(len(classes)) + 0.5) * side - 0.5, classes)
+        sns.despine(ax=ax, left=True, bottom=True)
+    figure.suptitle(title)
+    return figure
+
+
+def _tile(images: torch.Tensor) -> np.ndarray:
+    """[rows, columns, C, H, W] -> one picture with a white line between the images."""
+    rows, columns, channels, height, width = images.shape
+    gap = max(1, height // 16)
+    canvas = torch.full((channels, rows * (height + gap), columns * (width + gap)), 255)
+    for r in range(rows):
+        for c in range(columns):
+            top, left = r * (height + gap), c * (width + gap)
+            canvas[:, top : top + height, left : left + width] = images[r, c]
+    picture = canvas.permute(1, 2, 0).to(torch.uint8).numpy()
+    return picture[..., 0] if channels == 1 else picture
+
+
+def save(figure: Figure, path: str) -> None:
+    """Write ``figure`` as PNG through a temporary name; same figure, same bytes."""
+    from condensation.storage import atomic
+
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+    plt.close(figure)

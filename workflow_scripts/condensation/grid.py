@@ -1,0 +1,112 @@
+"""The grid: which condensed sets and cells a config asks for, and where each one lives.
+
+Free of torch. A cell's path is its identity, so a cell that several
+experiments share is computed once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from condensation.config import Axes, Config
+
+WHOLE = "all"  # the IPC of the full training set
+
+
+@dataclass(frozen=True, order=True)
+class SetId:
+    """One condensed set."""
+
+    dataset: str
+    method: str
+    ipc: str
+    condensation_seed: int
+
+    @property
+    def folder(self) -> str:
+        """Its folder, relative to the results."""
+        return f"{self.dataset}/{self.method}/ipc{self.ipc}/set{self.condensation_seed}"
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One condensed set, judged in one way."""
+
+    set: SetId
+    architecture: str
+    augmentation: str
+    optimizer: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of its records, relative to the results."""
+        parts = (self.architecture, self.augmentation, self.optimizer)
+        return "/".join((self.set.folder, "evaluation", *parts))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All that a config asks for.
+
+    Attributes
+    ----------
+    cells : every cell with its number of evaluation seeds, the most that any experiment wants.
+    experiments : per experiment, its cells with its own number of evaluation seeds.
+    seeds_per_job : evaluation seeds that share a job.
+    """
+
+    cells: dict[Cell, int]
+    experiments: dict[str, dict[Cell, int]]
+    seeds_per_job: int
+
+    @property
+    def sets(self) -> list[SetId]:
+        """Every condensed set, once."""
+        return list(dict.fromkeys(cell.set for cell in self.cells))
+
+    @property
+    def datasets(self) -> list[str]:
+        """Every dataset that a cell uses, once."""
+        return list(dict.fromkeys(cell.set.dataset for cell in self.cells))
+
+    def records(self) -> Iterator[str]:
+        """Yield the path of every record file, relative to the results."""
+        for cell, seeds in self.cells.items():
+            for first in range(0, seeds, self.seeds_per_job):
+                last = min(first + self.seeds_per_job, seeds) - 1
+                yield f"{cell.folder}/seeds{first}-{last}.json"
+
+
+def expand(config: Config) -> Grid:
+    """Return the union of all experiments."""
+    cells: dict[Cell, int] = {}
+    experiments: dict[str, dict[Cell, int]] = {}
+    for name, blocks in config.experiments.items():
+        experiments[name] = {}
+        for axes in blocks:
+            for cell in _cells(config, axes):
+                for known in (cells, experiments[name]):
+                    known[cell] = max(known.get(cell, 0), axes.evaluation_seeds)
+    return Grid(cells, experiments, config.evaluation.seeds_per_job)
+
+
+def _cells(config: Config, axes: Axes) -> Iterator[Cell]:
+    for dataset in axes.datasets:
+        for method in axes.methods:
+            whole = config.methods[method].algorithm == "whole"
+            # the full training set has one IPC and no choice to repeat
+            for ipc in [WHOLE] if whole else map(str, axes.ipc):
+                for seed in range(1 if whole else axes.condensation_seeds):
+                    for architecture in axes.architectures:
+                        for augmentation in axes.augmentations:
+                            for optimizer in axes.optimizers:
+                                yield Cell(
+                                    SetId(dataset, method, ipc, seed),
+                                    *(architecture, augmentation, optimizer),
+                                )
+
+
+def pictured_ipc(grid: Grid, dataset: str) -> str | None:
+    """Return the IPC whose sets are drawn: the largest up to 10, else the smallest."""
+    ipcs = sorted(int(s.ipc) for s in grid.sets if s.dataset == dataset and s.ipc != WHOLE)
+    small = [ipc for ipc in ipcs if ipc <= 10]
+    return str(small[-1] if small else ipcs[0]) if ipcs else None

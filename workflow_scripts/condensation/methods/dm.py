@@ -1,0 +1,85 @@
+"""DM: distribution matching (Zhao & Bilen, 2023).
+
+Each iteration draws a fresh random network and moves the synthetic images so
+that, class by class, the mean of their embeddings comes nearer to that of a
+batch of real images, both augmented alike (siamese):
+
+    loss = sum over classes c of || mean f(A_c(real_c)) - mean f(A_c(synthetic_c)) ||^2
+"""
+
+from typing import Any
+
+import torch
+
+from condensation import augmentation as augmentations
+from condensation import compute, networks, randomness
+from condensation.contract import Problem
+from condensation.methods.start import initial_images
+
+# Real images in one forward pass: bounds memory whatever the number of classes.
+_MOST_REAL = 1024
+
+
+def condense(
+    problem: Problem,
+    *,
+    init: str,
+    features: str,
+    iterations: int,
+    lr: float,
+    momentum: float,
+    batch_real: int,
+    augmentation: dict[str, Any],
+    architecture: dict[str, Any],
+) -> torch.Tensor:
+    """Return images [classes * ipc, C, H, W], standardised, in class order.
+
+    Parameters
+    ----------
+    init, features : see ``methods.start``.
+    iterations : number of updates, each with a network of its own.
+    lr, momentum : of SGD on the images.
+    batch_real : real images per class and iteration; a smaller class gives all it has.
+    augmentation, architecture : entries of the config.
+
+    Raises InputError if a class has fewer than ``ipc`` images.
+    """
+    images = initial_images(problem, init, features)
+    velocity = torch.zeros_like(images)
+    augment = augmentations.build(augmentation, problem.shape, problem.dataset.flip)
+    network = networks.build(architecture, problem.shape, problem.classes)
+    network = network.to(problem.device).train().requires_grad_(False)
+    embed = compute.compiled(network.embed, problem.compile, problem.device)
+    by_class = problem.dataset.indices_by_class()
+    per_pass = max(1, _MOST_REAL // batch_real)
+
+    def step(iteration: int) -> None:
+        generator = problem.generator("dm", iteration)
+        with randomness.seeded(problem.seed, "dm", "network", iteration):
+            fresh = networks.build(architecture, problem.shape, problem.classes)
+        network.load_state_dict(fresh.state_dict())
+        leaf = images.detach().requires_grad_()
+        for first in range(0, problem.classes, per_pass):
+            group = range(first, min(first + per_pass, problem.classes))
+            chosen = [
+                indices[torch.randperm(len(indices), generator=generator)[:batch_real]]
+                for indices in (by_class[label] for label in group)
+            ]
+            drawn = [augment.draw(generator, 1) for _ in group]
+            with torch.no_grad():
+                real = problem.real(torch.cat(chosen)).split([len(part) for part in chosen])
+                real = torch.cat(list(map(augment.apply, real, drawn)))
+                targets = _class_means(embed(real), [len(part) for part in chosen])
+            ours = leaf[group.start * problem.ipc : group.stop * problem.ipc]
+            ours = torch.cat(list(map(augment.apply, ours.split(problem.ipc), drawn)))
+            means = _class_means(embed(ours), [problem.ipc] * len(group))
+            (targets - means).square().sum().backward()
+        velocity.mul_(momentum).add_(leaf.grad)
+        images.sub_(velocity, alpha=lr)
+
+    problem.recorder.run({"images": images, "velocity": velocity}, step, iterations)
+    return images
+
+
+def _class_means(embedding: torch.Tensor, sizes: list[int]) -> torch.Tensor:
+    return torch.stack([part.mean(0) for part in embedding.split(sizes)])

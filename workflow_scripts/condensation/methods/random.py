@@ -1,0 +1,10 @@
+"""Random: IPC images per class, uniform without replacement (protocol of every paper)."""
+
+import torch
+
+from condensation.contract import Problem
+
+
+def condense(problem: Problem) -> torch.Tensor:
+    """Return positions of ``ipc`` training images per class, int64 [classes * ipc]."""
+    return problem.draw_real(problem.ipc, problem.generator("random")).flatten()

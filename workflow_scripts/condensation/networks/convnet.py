@@ -1,0 +1,65 @@
+"""ConvNet, the field's standard small network (paper, section 4.1; protocol of DC and DSA)."""
+
+import torch
+from torch import nn
+
+from condensation.errors import InputError
+
+
+class ConvNet(nn.Module):
+    """depth x [3x3 convolution, instance norm, ReLU, 2x2 average pooling], then linear.
+
+    ``embed`` gives the classifier's input, N x features: what DM matches and
+    K-Center clusters. Instance norm is GroupNorm with a group per channel; it
+    keeps no statistics, so training and testing behave alike.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], classes: int, width: int, depth: int):
+        super().__init__()
+        channels, height, size = shape
+        blocks: list[nn.Module] = []
+        for block in range(depth):
+            # 28x28 images become 32x32 in the first layer, as in DC's code
+            padding = 3 if block == 0 and size == 28 else 1
+            blocks += [
+                nn.Conv2d(channels, width, 3, padding=padding),
+                nn.GroupNorm(width, width),
+                nn.ReLU(),
+                nn.AvgPool2d(2),
+            ]
+            channels = width
+            height, size = (side + 2 * (padding - 1) for side in (height, size))
+            height, size = height // 2, size // 2
+        self.features = nn.Sequential(*blocks)
+        self.classifier = nn.Linear(width * height * size, classes)
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the embedding, N x (width * final height * final width)."""
+        return self.features(images).flatten(1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits, N x classes."""
+        return self.classifier(self.embed(images))
+
+
+def standard_depth(shape: tuple[int, int, int]) -> int:
+    """Return the depth that leaves a 4x4 map: 3 for 28 and 32 pixels, 4 for 64, 1 for 8."""
+    side = 32 if min(shape[1:]) == 28 else min(shape[1:])
+    return max(1, side.bit_length() - 3)
+
+
+def build(
+    shape: tuple[int, int, int], classes: int, width: int = 128, depth: int | None = None
+) -> ConvNet:
+    """Return a ConvNet; ``depth`` None is the field's choice for the image size.
+
+    Raises InputError if the pooling would leave nothing of the image.
+    """
+    depth = depth or standard_depth(shape)
+    smallest = min(shape[1:])
+    if (32 if smallest == 28 else smallest) >> depth < 1:
+        raise InputError(
+            f"convnet: {depth} poolings leave nothing of {shape[1]}x{shape[2]} images; "
+            f"depth may be at most {smallest.bit_length() - 1}"
+        )
+    return ConvNet(shape, classes, width, depth)

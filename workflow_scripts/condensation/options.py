@@ -1,0 +1,359 @@
+"""What can be set: datasets, methods, architectures, augmentations, optimizers.
+
+One pydantic model per kind of entry; its fields are the one source of the
+defaults, the documentation and the checks. Free of torch, so that Snakemake
+can read a config in a moment; the code behind an entry is imported by the job.
+"""
+
+import ast
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from condensation.errors import unknown
+
+Init = Literal["random", "kcenter", "noise"]
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """Return an error whose message reaches the user as it is."""
+    return PydanticCustomError("input", "{text}", {"text": message})
+
+
+class Strict(BaseModel):
+    """A mapping that refuses keys it does not know, and suggests the nearest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise wrong(f"expected a mapping of options, got {data!r}")
+        for key in data:
+            if key not in cls.model_fields and cls.model_config.get("extra") == "forbid":
+                raise wrong(unknown("option", key, cls.model_fields))
+        return data
+
+
+# --- datasets -------------------------------------------------------------------------------------
+
+
+class Dataset(Strict):
+    """One dataset: where its images come from and how they are standardised."""
+
+    source: Literal[
+        "digits", "cifar10", "cifar100", "fashion_mnist", "tinyimagenet", "image_folder"
+    ] = Field(
+        description="The reader: scikit-learn's bundled digits, an official archive, or your own "
+        "images (`image_folder`)."
+    )
+    path: str | None = Field(
+        None,
+        description="A local archive used instead of the download; for `image_folder` (required) "
+        "a folder, tar or zip with `train/<class>/*` and `test/<class>/*`.",
+    )
+    checksum: str | None = Field(
+        None,
+        pattern=r"^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$",
+        description="`md5:<hex>` or `sha256:<hex>` of the archive, where it is not the official "
+        "one. Not for cifar10 and cifar100, whose archives are pickles.",
+    )
+    image_size: int | None = Field(
+        None, ge=4, le=1024, description="Resize images to this height and width (`image_folder`)."
+    )
+    channels: Literal[1, 3] = Field(
+        3, description="1 for grey, 3 for RGB (`image_folder`; the others know)."
+    )
+    mean: list[float] | None = Field(
+        None,
+        description="Mean per channel on [0, 1]; null: the field's constants, or computed from "
+        "the training images.",
+    )
+    std: list[float] | None = Field(None, description="Standard deviation per channel; as `mean`.")
+    like: Literal["cifar10", "cifar100", "fashion_mnist", "tinyimagenet"] | None = Field(
+        None,
+        description="For `image_folder`: the official dataset whose mean, std and hyper-parameter "
+        "rows are used, where the folder holds its images.",
+    )
+    flip: bool | None = Field(
+        None,
+        description="Whether a mirrored image keeps its class, so that augmentations may flip it; "
+        "null: no for digits, yes elsewhere.",
+    )
+
+    @property
+    def kind(self) -> str:
+        """The official dataset that this one is, or is like; else its source."""
+        return self.like or self.source
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Dataset":
+        if self.source == "image_folder" and not self.path:
+            raise wrong("`image_folder` needs `path`: a folder, tar or zip of your images")
+        if self.source == "digits" and (self.path or self.checksum):
+            raise wrong("`digits` comes with scikit-learn; it takes no `path` or `checksum`")
+        if self.source in ("cifar10", "cifar100") and self.checksum:
+            raise wrong(
+                f"`{self.source}` takes no `checksum`: its archive holds pickles, and only the "
+                "official one is unpickled; use `source: image_folder` for other images"
+            )
+        if self.source != "image_folder" and self.image_size:
+            raise wrong(f"`image_size` is for `image_folder`, not for `{self.source}`")
+        if self.source != "image_folder" and self.like:
+            raise wrong(f"`like` is for `image_folder`, not for `{self.source}`")
+        if (self.mean is None) != (self.std is None):
+            raise wrong("give both `mean` and `std`, or neither")
+        if self.std and min(self.std) <= 0:
+            raise wrong(f"`std` must be above 0, got {self.std}")
+        return self
+
+
+# --- methods --------------------------------------------------------------------------------------
+
+
+class Random(Strict):
+    """Real images drawn uniformly without replacement, IPC per class."""
+
+    title: ClassVar[str] = "Random"
+    algorithm: Literal["random"]
+
+
+class KCenter(Strict):
+    """Per class k-means with k = IPC; the real image nearest to each centre (paper, Algorithm 1)."""
+
+    title: ClassVar[str] = "K-Center"
+    algorithm: Literal["kcenter"]
+    features: str = Field(
+        "embedding",
+        description="`pixels` (standardised, flattened), or a name under `features`.",
+    )
+    start: Literal["random", "k-means++"] = Field(
+        "random",
+        description="First centres: random images of the class, as the paper's Algorithm 1 says, "
+        "or k-means++.",
+    )
+    max_iterations: int = Field(300, ge=1, description="Most k-means iterations.")
+    restarts: int = Field(1, ge=1, description="K-means runs per class; the tightest is kept.")
+
+
+class DM(Strict):
+    """Distribution matching: class means of random networks' embeddings (Zhao & Bilen, 2023)."""
+
+    title: ClassVar[str] = "DM"
+    algorithm: Literal["dm"]
+    init: Init = Field("random", description="Start: random real images, K-Center's, or N(0,1).")
+    features: str = Field(
+        "embedding", description="The features that `init: kcenter` clusters; as in `kcenter`."
+    )
+    iterations: int = Field(20_000, ge=0, description="Updates of the images.")
+    lr: float | None = Field(
+        None,
+        gt=0,
+        description="Step size of SGD on the images; null: 10 for CIFAR-10 at IPC >= 100, else 1.",
+    )
+    momentum: float = Field(0.5, ge=0, lt=1, description="Momentum of SGD on the images.")
+    batch_real: int = Field(256, ge=1, description="Real images per class and iteration.")
+    augmentation: str = Field("dsa", description="A name under `augmentations`, drawn siamese.")
+    architecture: str = Field("convnet", description="A name under `architectures`.")
+
+
+class Whole(Strict):
+    """The full training set, for the upper line of the figures. Has no IPC."""
+
+    title: ClassVar[str] = "Whole dataset"
+    algorithm: Literal["whole"]
+
+
+class Imported(Strict):
+    """A condensed set made elsewhere: safetensors, npz, or a PyTorch file (weights only)."""
+
+    title: ClassVar[str] = "Imported"
+    algorithm: Literal["imported"]
+    path: str = Field(
+        description="The file; `{dataset}`, `{ipc}` and `{seed}` in it are filled in."
+    )
+    labels_path: str | None = Field(
+        None, description="A second file with the labels, where the first holds only images."
+    )
+    scale: Literal["standardized", "unit", "uint8"] = Field(
+        "standardized",
+        description="What the pixels are: standardised by mean and std, in [0, 1], or 0 to 255.",
+    )
+    mean: list[float] | None = Field(
+        None, description="The mean the set was standardised with, where it is not the dataset's."
+    )
+    std: list[float] | None = Field(None, description="The standard deviation, as `mean`.")
+    restandardize: bool = Field(
+        False, description="Convert a set whose `mean` and `std` are not the dataset's."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Imported":
+        if (self.mean is None) != (self.std is None):
+            raise wrong("give both `mean` and `std`, or neither")
+        return self
+
+
+class Plugin(Strict):
+    """Your own algorithm, one function in one Python file (docs/adding-a-method.md)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    title: ClassVar[str] = "Your own"
+    algorithm: str = Field(
+        pattern=r"\.py:[A-Za-z_]\w*$",
+        description="`file.py:function`; all other keys are the function's keyword arguments.",
+    )
+
+    @model_validator(mode="after")
+    def _matches_the_function(self) -> "Plugin":
+        arguments, free = plugin_arguments(self.algorithm)
+        given = self.model_extra or {}
+        for key in given:
+            if key not in arguments and not free:
+                raise wrong(unknown(f"option of {self.algorithm}", key, arguments))
+        missing = [key for key, needed in arguments.items() if needed and key not in given]
+        if missing:
+            raise wrong(f"{self.algorithm} needs {', '.join(missing)}: it has no default there")
+        return self
+
+
+METHODS = {"random": Random, "kcenter": KCenter, "dm": DM, "whole": Whole, "imported": Imported}
+
+
+def plugin_arguments(algorithm: str) -> tuple[dict[str, bool], bool]:
+    """Return a user function's keyword arguments and whether it takes any others.
+
+    The dict maps each name to whether it must be given. The file is parsed and
+    not run. Raises a pydantic error if the file or the function is not there.
+    """
+    file, _, name = algorithm.rpartition(":")
+    try:
+        tree = ast.parse(Path(file).read_text(encoding="utf-8"), filename=file)
+    except OSError as error:
+        raise wrong(f"{file}: cannot read the method's file ({error.strerror})") from error
+    except (SyntaxError, ValueError) as error:
+        raise wrong(f"{file}: not valid Python ({error})") from error
+    functions = {node.name: node.args for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if name not in functions:
+        raise wrong(f"{file}: {unknown('function', name, functions)}")
+    arguments = functions[name]
+    positional = [*arguments.posonlyargs, *arguments.args]
+    if len(positional) != 1:
+        raise wrong(
+            f"{algorithm} must take one positional argument, the problem, and its options after "
+            f"a `*`; it takes {len(positional)} (docs/adding-a-method.md)"
+        )
+    needed = {
+        argument.arg: default is None
+        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    }
+    return needed, arguments.kwarg is not None
+
+
+# --- features -------------------------------------------------------------------------------------
+
+
+class Features(Strict):
+    """An embedding of every training image, by a network trained briefly on all of them."""
+
+    architecture: str = Field("convnet", description="A name under `architectures`.")
+    epochs: int = Field(1, ge=0, description="Training epochs on the whole training set.")
+    optimizer: str = Field("sgd", description="A name under `optimizers`; no decay is applied.")
+    batch_size: int = Field(256, ge=1, description="Images per training step.")
+
+
+# --- evaluation -----------------------------------------------------------------------------------
+
+
+class ConvNet(Strict):
+    """Blocks of 3x3 convolution, instance norm, ReLU and 2x2 average pooling; then linear."""
+
+    title: ClassVar[str] = "ConvNet"
+    network: Literal["convnet"]
+    width: int = Field(128, ge=1, description="Filters per convolution.")
+    depth: int | None = Field(
+        None,
+        ge=1,
+        description="Blocks; null: as many as leave a 4x4 map (3 for 32x32, 4 for 64x64).",
+    )
+
+
+class MLP(Strict):
+    """Two hidden layers with ReLU."""
+
+    title: ClassVar[str] = "MLP"
+    network: Literal["mlp"]
+    width: int = Field(128, ge=1, description="Units per hidden layer.")
+
+
+ARCHITECTURES = {"convnet": ConvNet, "mlp": MLP}
+
+
+class NoAugmentation(Strict):
+    """Images as they are."""
+
+    title: ClassVar[str] = "none"
+    policy: Literal["none"]
+
+
+DSA_OPERATORS = ("color", "crop", "cutout", "flip", "scale", "rotate")
+
+
+class DSA(Strict):
+    """Differentiable siamese augmentation: one operator a batch (Zhao & Bilen, 2021)."""
+
+    title: ClassVar[str] = "DSA"
+    policy: Literal["dsa"]
+    operators: list[Literal[DSA_OPERATORS]] = Field(
+        list(DSA_OPERATORS),
+        min_length=1,
+        description="Operators to draw from, each as likely; `flip` is left out for datasets "
+        "whose `flip` is false.",
+    )
+    align_corners: bool = Field(
+        False,
+        description="Grid convention of scale and rotate; the released code of the paper ran "
+        "with false, the code of TM with true.",
+    )
+
+
+AUGMENTATIONS = {"none": NoAugmentation, "dsa": DSA}
+
+
+class SGD(Strict):
+    """Stochastic gradient descent with momentum."""
+
+    title: ClassVar[str] = "SGD"
+    algorithm: Literal["sgd"]
+    lr: float = Field(0.01, gt=0, description="Learning rate.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum.")
+    weight_decay: float = Field(5e-4, ge=0, description="L2 penalty on all parameters.")
+    decay: bool = Field(
+        True,
+        description="Multiply lr by 0.1, with momentum cleared, after half of the epochs.",
+    )
+
+
+OPTIMIZERS = {"sgd": SGD}
+
+
+class Evaluation(Strict):
+    """How a condensed set is judged: networks trained on it, tested on the real test images."""
+
+    epochs: int = Field(1000, ge=1, description="The paper's E.")
+    epochs_without_augmentation: int | None = Field(
+        None,
+        ge=1,
+        description="E for augmentation `none`; null: the same. The paper's text says 1000, its "
+        "released code trains 300.",
+    )
+    inclusive: bool = Field(
+        True, description="Count epochs 0..E as the released code does: E + 1 epochs are trained."
+    )
+    batch_size: int = Field(256, ge=1, description="Images per training step; the rest is kept.")
+    seeds_per_job: int = Field(
+        5, ge=1, description="Evaluation seeds that share one job; 1 gives one job per seed."
+    )

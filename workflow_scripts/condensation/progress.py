@@ -1,0 +1,54 @@
+"""Progress that a person can follow: a bar on a terminal, plain lines in a log."""
+
+import logging
+import sys
+import time
+
+from tqdm import tqdm
+
+log = logging.getLogger("condensation")
+
+LINE_EVERY = 30.0  # seconds between plain lines
+
+
+class Progress:
+    """Counts to ``total``: a tqdm bar where stderr is a terminal, a log line now and then."""
+
+    def __init__(self, label: str, total: int, done: int = 0):
+        self.label, self.total, self.done = label, total, done
+        self._first, self._began = done, time.monotonic()
+        self._said = self._began
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._bar = (
+            tqdm(desc=label, total=total, initial=done, leave=False, dynamic_ncols=True)
+            if terminal
+            else None
+        )
+
+    def step(self) -> None:
+        """Count one."""
+        self.done += 1
+        if self._bar is not None:
+            self._bar.update()
+        now = time.monotonic()
+        if now - self._said >= LINE_EVERY or self.done == self.total:
+            self._said = now
+            each = (now - self._began) / max(1, self.done - self._first)
+            left = each * (self.total - self.done)
+            log.info(
+                "%s: %d of %d, %s each, %s left",
+                *(self.label, self.done, self.total, duration(each), duration(left)),
+            )
+        if self.done == self.total and self._bar is not None:
+            self._bar.close()
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the unit a person would use."""
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.3g} min"
+    return f"{seconds / 3600:.3g} h"

@@ -1,0 +1,28 @@
+"""Rule extract_features: the embedding of every training image, once per dataset and seed."""
+
+from condensation import compute, datasets, features, storage
+from job import job
+
+with job(snakemake):
+    dataset = datasets.load(snakemake.input.dataset)
+    seed = int(snakemake.wildcards.condensation_seed)
+    options = snakemake.params.job["options"]
+    settings = snakemake.params.compute
+    embedding = features.extract(
+        dataset,
+        seed,
+        device=compute.device_named(settings["device"]),
+        compile=settings["compile"],
+        **options,
+    )
+    storage.write_tensors(
+        snakemake.output.features,
+        {"features": embedding},
+        {
+            "kind": "features",
+            "dataset": dataset.name,
+            "seed": seed,
+            "options": options,
+            "source": snakemake.params.job["source"],
+        },
+    )

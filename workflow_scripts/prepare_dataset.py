@@ -1,0 +1,15 @@
+"""Rule prepare_dataset: archives into one memory-mapped file of images and labels."""
+
+from condensation import datasets, readers
+from job import job, log
+
+with job(snakemake):
+    dataset = readers.read(
+        snakemake.wildcards.dataset, snakemake.params.job["entry"], list(snakemake.input)
+    )
+    log.info(
+        "%s: %d training and %d test images of shape %s in %d classes",
+        *(dataset.name, len(dataset.train_labels), len(dataset.test_labels)),
+        *(dataset.shape, len(dataset.classes)),
+    )
+    datasets.write(dataset, snakemake.output.dataset)

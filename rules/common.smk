@@ -15,7 +15,9 @@ from condensation import digest, grid, jobs
 from condensation.errors import InputError
 
 try:
-    CONFIG = configuration.parse(dict(config), " + ".join(map(str, workflow.configfiles)))
+    CONFIG = configuration.parse(
+        dict(config), " + ".join(map(str, workflow.configfiles))
+    )
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

@@ -11,16 +11,16 @@ rule extract_features:
         f"{RESULTS}/logs/extract_features/{{dataset}}/{{features}}/seed{{condensation_seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/extract_features/{{dataset}}/{{features}}/seed{{condensation_seed}}.tsv"
-    params:
-        job=extract_job,
-        compute=COMPUTE,
+    conda:
+        "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
         gpu=1,
         mem_mb=16000,
         runtime=60,
-    conda:
-        "../environment.yml"
+    params:
+        job=extract_job,
+        compute=COMPUTE,
     message:
         "Extracting features {wildcards.features} of {wildcards.dataset}, seed {wildcards.condensation_seed}"
     script:
@@ -38,16 +38,16 @@ rule condense:
         f"{RESULTS}/logs/condense/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/condense/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}.tsv"
-    params:
-        job=condense_job,
-        compute=COMPUTE,
+    conda:
+        "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
         gpu=1,
         mem_mb=16000,
         runtime=720,
-    conda:
-        "../environment.yml"
+    params:
+        job=condense_job,
+        compute=COMPUTE,
     message:
         "Condensing {wildcards.dataset} by {wildcards.method}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}"
     script:

@@ -7,14 +7,14 @@ rule download:
         archive=f"{DOWNLOADS}/{{archive}}",
     log:
         f"{RESULTS}/logs/download/{{archive}}.log",
-    params:
-        mirror=CONFIG.data.mirror,
-    resources:
-        mem_mb=1000,
-        runtime=240,
     retries: 2
     conda:
         "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    params:
+        mirror=CONFIG.data.mirror,
     message:
         "Downloading {wildcards.archive}"
     script:
@@ -30,13 +30,13 @@ rule prepare_dataset:
         f"{RESULTS}/logs/prepare_dataset/{{dataset}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/prepare_dataset/{{dataset}}.tsv"
-    params:
-        job=prepare_job,
+    conda:
+        "../environment.yml"
     resources:
         mem_mb=8000,
         runtime=60,
-    conda:
-        "../environment.yml"
+    params:
+        job=prepare_job,
     message:
         "Preparing dataset {wildcards.dataset}"
     script:

@@ -13,16 +13,16 @@ rule evaluate:
         f"{RESULTS}/logs/evaluate/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.tsv"
-    params:
-        job=evaluate_job,
-        compute=COMPUTE,
+    conda:
+        "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
         gpu=1,
         mem_mb=8000,
         runtime=240,
-    conda:
-        "../environment.yml"
+    params:
+        job=evaluate_job,
+        compute=COMPUTE,
     message:
         "Evaluating {wildcards.method} on {wildcards.dataset}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}: {wildcards.architecture}, {wildcards.augmentation}, {wildcards.optimizer}, seeds {wildcards.first}-{wildcards.last}"
     script:

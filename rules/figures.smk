@@ -9,14 +9,14 @@ rule plot_accuracy:
         figure=f"{PICTURES}/accuracy_{{dataset}}.png",
     log:
         f"{RESULTS}/logs/plot_accuracy/{{dataset}}.log",
-    params:
-        methods=list(CONFIG.methods),
-        source=digest.source_digest(digest.ROOT / "plot_accuracy.py"),
+    conda:
+        "../environment.yml"
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../environment.yml"
+    params:
+        methods=list(CONFIG.methods),
+        source=digest.source_digest(digest.ROOT / "plot_accuracy.py"),
     message:
         "Plotting the accuracy on {wildcards.dataset}"
     script:
@@ -31,14 +31,14 @@ rule draw_condensed:
         figure=f"{PICTURES}/condensed_{{dataset}}.png",
     log:
         f"{RESULTS}/logs/draw_condensed/{{dataset}}.log",
-    params:
-        ipc=pictured_ipc,
-        source=digest.source_digest(digest.ROOT / "draw_condensed.py"),
+    conda:
+        "../environment.yml"
     resources:
         mem_mb=4000,
         runtime=10,
-    conda:
-        "../environment.yml"
+    params:
+        ipc=pictured_ipc,
+        source=digest.source_digest(digest.ROOT / "draw_condensed.py"),
     message:
         "Drawing condensed images of {wildcards.dataset}"
     script:

@@ -3,15 +3,15 @@
 
 
 rule write_config:
-    localrule: True
     output:
         config=f"{RESULTS}/config.yaml",
     log:
         f"{RESULTS}/logs/write_config.log",
-    params:
-        config=CONFIG.model_dump(),
+    localrule: True
     conda:
         "../environment.yml"
+    params:
+        config=CONFIG.model_dump(),
     message:
         "Writing the config as used"
     script:
@@ -28,13 +28,13 @@ rule make_tables:
         markdown=f"{RESULTS}/tables/accuracy.md",
     log:
         f"{RESULTS}/logs/make_tables.log",
-    params:
-        source=digest.source_digest(digest.ROOT / "make_tables.py"),
+    conda:
+        "../environment.yml"
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../environment.yml"
+    params:
+        source=digest.source_digest(digest.ROOT / "make_tables.py"),
     message:
         "Making tables"
     script:

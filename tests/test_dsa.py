@@ -83,12 +83,10 @@ def test_flip_mirrors_left_and_right():
 
 def sampled_by_hand(image, matrix, align):
     """Bilinear sampling with zeros outside, pixel by pixel, from the definition of the grid."""
-    channels, height, width = image.shape
+    _, height, width = image.shape
 
     def to_pixel(coordinate, size):
-        return (
-            (coordinate + 1) / 2 * (size - 1) if align else ((coordinate + 1) * size - 1) / 2
-        )
+        return (coordinate + 1) / 2 * (size - 1) if align else ((coordinate + 1) * size - 1) / 2
 
     def from_pixel(pixel, size):
         return 2 * pixel / (size - 1) - 1 if align else (2 * pixel + 1) / size - 1
@@ -173,8 +171,10 @@ def test_integer_ranges_include_both_ends_and_nothing_else(operator, shape, low,
 def test_continuous_ranges_and_probabilities():
     n = 50_000
     turned = build((3, 32, 32), "rotate").draw(generator(5), n).parameters
-    assert turned.min() >= -15 and turned.max() <= 15 and turned.std() == pytest.approx(
-        30 / math.sqrt(12), rel=0.02
+    assert (
+        turned.min() >= -15
+        and turned.max() <= 15
+        and turned.std() == pytest.approx(30 / math.sqrt(12), rel=0.02)
     )
     factors = build((3, 32, 32), "scale").draw(generator(6), n).parameters
     assert factors.min() >= 1 / 1.2 and factors.max() <= 1.2
@@ -183,7 +183,7 @@ def test_continuous_ranges_and_probabilities():
     mirrored = build((3, 32, 32), "flip").draw(generator(7), n).parameters
     assert mirrored.mean() == pytest.approx(0.5, abs=0.01)
     shades = build((3, 32, 32), "color").draw(generator(8), n).parameters
-    assert shades.shape == (3, n) and 0 <= shades.min() and shades.max() <= 1
+    assert shades.shape == (3, n) and shades.min() >= 0 and shades.max() <= 1
 
 
 def test_every_operator_is_as_likely():

@@ -1,6 +1,7 @@
 """Rule plot_accuracy: accuracy against IPC for one dataset."""
 
 import pandas as pd
+
 from condensation import figures
 from job import job
 

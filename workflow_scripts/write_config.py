@@ -1,6 +1,7 @@
 """Rule write_config: the config as it was used, every default filled in."""
 
 import yaml
+
 from condensation import storage
 from job import job
 

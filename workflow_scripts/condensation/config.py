@@ -5,8 +5,9 @@ and values that make sense. Free of torch.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import (
@@ -39,7 +40,13 @@ RESERVED_DATASETS = {"benchmarks", "downloads", "leaderboard", "logs", "provenan
 RESERVED_METHODS = {"features", "trajectories"}
 
 # Images in the smallest training class, where it is known before anything is downloaded.
-SMALLEST_CLASS = {"cifar10": 5000, "cifar100": 500, "fashion_mnist": 6000, "tinyimagenet": 500, "digits": 139}
+SMALLEST_CLASS = {
+    "cifar10": 5000,
+    "cifar100": 500,
+    "digits": 139,
+    "fashion_mnist": 6000,
+    "tinyimagenet": 500,
+}
 
 
 def _name(text: str) -> str:
@@ -145,7 +152,11 @@ def _blocks(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-Experiment = Annotated[list[Axes], BeforeValidator(_blocks), Field(min_length=1)]
+Experiment = Annotated[
+    list[Axes],
+    BeforeValidator(_blocks, json_schema_input_type=list[Axes] | Axes),
+    Field(min_length=1),
+]
 
 
 class Config(Strict):
@@ -153,7 +164,7 @@ class Config(Strict):
 
     results_dir: str = Field("results", description="Where everything but the figures goes.")
     figures_dir: str = Field("figures", description="Where the figures go.")
-    data: Data = Data()
+    data: Data = Field(Data(), description="Where archives come from.")
     datasets: dict[Name, Dataset] = Field(min_length=1, description="Named datasets.")
     methods: dict[Name, Method] = Field(
         min_length=1, description="Named methods: an algorithm with its options."
@@ -170,8 +181,8 @@ class Config(Strict):
     optimizers: dict[Name, Optimizer] = Field(
         validate_default=True, default={}, description="Named optimizers."
     )
-    evaluation: Evaluation = Evaluation()
-    compute: Compute = Compute()
+    evaluation: Evaluation = Field(Evaluation(), description="How a condensed set is judged.")
+    compute: Compute = Field(Compute(), description="What the jobs run on.")
     experiments: dict[Name, Experiment] = Field(
         min_length=1, description="Named grids: one block of axes, or a list of blocks."
     )
@@ -190,38 +201,38 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Config":
-        for name in self.datasets:
-            if name in RESERVED_DATASETS:
-                raise wrong(f"datasets.{name}: this name is taken by a folder of the results")
-        for name in self.methods:
-            if name in RESERVED_METHODS:
-                raise wrong(f"methods.{name}: this name is taken by a folder of the results")
-        for name, method in self.methods.items():
-            where = f"methods.{name}"
-            features = getattr(method, "features", None)
-            if isinstance(features, str) and not isinstance(method, Plugin):
-                if features != "pixels":
-                    self._require(f"{where}.features", "features", features, also=["pixels"])
-            for section, option in (
-                ("architectures", "architecture"),
-                ("augmentations", "augmentation"),
-            ):
-                if option in type(method).model_fields:
-                    self._require(f"{where}.{option}", section, getattr(method, option))
-        for name, entry in self.features.items():
-            self._require(f"features.{name}.architecture", "architectures", entry.architecture)
-            self._require(f"features.{name}.optimizer", "optimizers", entry.optimizer)
+        for section, reserved in (("datasets", RESERVED_DATASETS), ("methods", RESERVED_METHODS)):
+            for name in getattr(self, section):
+                if name in reserved:
+                    raise wrong(f"{section}.{name}: this name is taken by a folder of the results")
+        for section in ("methods", "features"):
+            for name, entry in getattr(self, section).items():
+                if not isinstance(entry, Plugin):
+                    self._check_references(f"{section}.{name}", entry)
         for name, blocks in self.experiments.items():
             for number, axes in enumerate(blocks):
                 where = f"experiments.{name}" + (f"[{number}]" if len(blocks) > 1 else "")
                 self._check_axes(where, axes)
         return self
 
+    def _check_references(self, where: str, entry: BaseModel) -> None:
+        """Options that are names of other entries."""
+        for option, section in (
+            ("architecture", "architectures"),
+            ("augmentation", "augmentations"),
+            ("optimizer", "optimizers"),
+            ("features", "features"),
+        ):
+            if option in type(entry).model_fields:
+                also = ["pixels"] if option == "features" else []
+                known = [*getattr(self, section), *also]
+                _require(f"{where}.{option}", section, getattr(entry, option), known)
+
     def _check_axes(self, where: str, axes: Axes) -> None:
         sections = ("datasets", "methods", "architectures", "augmentations", "optimizers")
         for section in sections:
             for name in getattr(axes, section):
-                self._require(f"{where}.{section}", section, name)
+                _require(f"{where}.{section}", section, name, getattr(self, section))
         for name in axes.datasets:
             largest = SMALLEST_CLASS.get(self.datasets[name].kind)
             if largest and max(axes.ipc) > largest:
@@ -229,11 +240,6 @@ class Config(Strict):
                     f"{where}.ipc: {max(axes.ipc)} is more than the smallest class of "
                     f"{name} has ({largest} training images)"
                 )
-
-    def _require(self, where: str, section: str, name: str, also: list[str] | None = None) -> None:
-        known = [*getattr(self, section), *(also or [])]
-        if name not in known:
-            raise wrong(f"{where}: {unknown(_SINGULAR[section], name, known)}")
 
 
 _SINGULAR = {
@@ -244,6 +250,11 @@ _SINGULAR = {
     "augmentations": "augmentation",
     "optimizers": "optimizer",
 }
+
+
+def _require(where: str, section: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise wrong(f"{where}: {unknown(_SINGULAR[section], name, known)}")
 
 
 def parse(data: Any, origin: str = "config") -> Config:

@@ -21,6 +21,8 @@ from condensation.datasets import Dataset
 from condensation.errors import InputError
 from condensation.loop import Recorder
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -40,7 +42,7 @@ class Problem:
     dataset: Dataset
     ipc: int | None
     seed: int
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     features: torch.Tensor | None = None
     recorder: Recorder = field(default_factory=Recorder)
     compile: bool = False

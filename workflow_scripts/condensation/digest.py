@@ -68,7 +68,7 @@ def _name(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _read(path: Path, _mtime: int) -> tuple[str, frozenset[Path]]:
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     return hashlib.sha256(_dump(tree).encode()).hexdigest(), frozenset(_imports(tree, path))

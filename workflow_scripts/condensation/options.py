@@ -7,7 +7,7 @@ can read a config in a moment; the code behind an entry is imported by the job.
 
 import ast
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -117,15 +117,13 @@ class Dataset(Strict):
 class Random(Strict):
     """Real images drawn uniformly without replacement, IPC per class."""
 
-    title: ClassVar[str] = "Random"
-    algorithm: Literal["random"]
+    algorithm: Literal["random"] = Field(description="Chooses this algorithm.")
 
 
 class KCenter(Strict):
-    """Per class k-means with k = IPC; the real image nearest to each centre (paper, Algorithm 1)."""
+    """Per class k-means with k = IPC, and the real image nearest to each centre (Algorithm 1)."""
 
-    title: ClassVar[str] = "K-Center"
-    algorithm: Literal["kcenter"]
+    algorithm: Literal["kcenter"] = Field(description="Chooses this algorithm.")
     features: str = Field(
         "embedding",
         description="`pixels` (standardised, flattened), or a name under `features`.",
@@ -142,8 +140,7 @@ class KCenter(Strict):
 class DM(Strict):
     """Distribution matching: class means of random networks' embeddings (Zhao & Bilen, 2023)."""
 
-    title: ClassVar[str] = "DM"
-    algorithm: Literal["dm"]
+    algorithm: Literal["dm"] = Field(description="Chooses this algorithm.")
     init: Init = Field("random", description="Start: random real images, K-Center's, or N(0,1).")
     features: str = Field(
         "embedding", description="The features that `init: kcenter` clusters; as in `kcenter`."
@@ -163,15 +160,13 @@ class DM(Strict):
 class Whole(Strict):
     """The full training set, for the upper line of the figures. Has no IPC."""
 
-    title: ClassVar[str] = "Whole dataset"
-    algorithm: Literal["whole"]
+    algorithm: Literal["whole"] = Field(description="Chooses this algorithm.")
 
 
 class Imported(Strict):
     """A condensed set made elsewhere: safetensors, npz, or a PyTorch file (weights only)."""
 
-    title: ClassVar[str] = "Imported"
-    algorithm: Literal["imported"]
+    algorithm: Literal["imported"] = Field(description="Chooses this algorithm.")
     path: str = Field(
         description="The file; `{dataset}`, `{ipc}` and `{seed}` in it are filled in."
     )
@@ -201,7 +196,6 @@ class Plugin(Strict):
     """Your own algorithm, one function in one Python file (docs/adding-a-method.md)."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    title: ClassVar[str] = "Your own"
     algorithm: str = Field(
         pattern=r"\.py:[A-Za-z_]\w*$",
         description="`file.py:function`; all other keys are the function's keyword arguments.",
@@ -271,8 +265,7 @@ class Features(Strict):
 class ConvNet(Strict):
     """Blocks of 3x3 convolution, instance norm, ReLU and 2x2 average pooling; then linear."""
 
-    title: ClassVar[str] = "ConvNet"
-    network: Literal["convnet"]
+    network: Literal["convnet"] = Field(description="Chooses this network.")
     width: int = Field(128, ge=1, description="Filters per convolution.")
     depth: int | None = Field(
         None,
@@ -284,8 +277,7 @@ class ConvNet(Strict):
 class MLP(Strict):
     """Two hidden layers with ReLU."""
 
-    title: ClassVar[str] = "MLP"
-    network: Literal["mlp"]
+    network: Literal["mlp"] = Field(description="Chooses this network.")
     width: int = Field(128, ge=1, description="Units per hidden layer.")
 
 
@@ -295,8 +287,7 @@ ARCHITECTURES = {"convnet": ConvNet, "mlp": MLP}
 class NoAugmentation(Strict):
     """Images as they are."""
 
-    title: ClassVar[str] = "none"
-    policy: Literal["none"]
+    policy: Literal["none"] = Field(description="Chooses this policy.")
 
 
 DSA_OPERATORS = ("color", "crop", "cutout", "flip", "scale", "rotate")
@@ -305,8 +296,7 @@ DSA_OPERATORS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 class DSA(Strict):
     """Differentiable siamese augmentation: one operator a batch (Zhao & Bilen, 2021)."""
 
-    title: ClassVar[str] = "DSA"
-    policy: Literal["dsa"]
+    policy: Literal["dsa"] = Field(description="Chooses this policy.")
     operators: list[Literal[DSA_OPERATORS]] = Field(
         list(DSA_OPERATORS),
         min_length=1,
@@ -326,8 +316,7 @@ AUGMENTATIONS = {"none": NoAugmentation, "dsa": DSA}
 class SGD(Strict):
     """Stochastic gradient descent with momentum."""
 
-    title: ClassVar[str] = "SGD"
-    algorithm: Literal["sgd"]
+    algorithm: Literal["sgd"] = Field(description="Chooses this algorithm.")
     lr: float = Field(0.01, gt=0, description="Learning rate.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum.")
     weight_decay: float = Field(5e-4, ge=0, description="L2 penalty on all parameters.")

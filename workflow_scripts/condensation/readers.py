@@ -181,9 +181,8 @@ def _tinyimagenet(paths: list[Path]) -> tuple[list[str], list]:
 
     def wanted(name: str) -> bool:
         parts = Path(name).parts[1:]
-        return (
-            len(parts) == 1
-            or parts[:1] in (("train",), ("val",))
+        return len(parts) == 1 or (
+            parts[:1] in (("train",), ("val",))
             and (parts[-1].endswith(".JPEG") or parts[-1] == "val_annotations.txt")
         )
 

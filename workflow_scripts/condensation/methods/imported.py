@@ -78,9 +78,7 @@ def _read(path: Path, problem: Problem) -> tuple[torch.Tensor, torch.Tensor | No
         if "images" not in content:
             raise InputError(f"{path}: holds {sorted(map(str, content))}; expected {_ACCEPTED}")
         labels = content.get("labels")
-        return _tensor(content["images"], path), (
-            None if labels is None else _tensor(labels, path)
-        )
+        return _tensor(content["images"], path), (None if labels is None else _tensor(labels, path))
     if isinstance(content, (list, tuple)):
         if len(content) != 2:
             raise InputError(f"{path}: holds {len(content)} things; expected {_ACCEPTED}")
@@ -119,9 +117,7 @@ def _tensor(value: Any, path: Path | str) -> torch.Tensor:
     return value.detach()
 
 
-def _channels_first(
-    images: torch.Tensor, shape: tuple[int, int, int], where: str
-) -> torch.Tensor:
+def _channels_first(images: torch.Tensor, shape: tuple[int, int, int], where: str) -> torch.Tensor:
     channels, height, width = shape
     if images.dim() == 4 and tuple(images.shape[1:]) == (height, width, channels) != shape:
         return images.permute(0, 3, 1, 2)

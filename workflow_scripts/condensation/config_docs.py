@@ -1,0 +1,128 @@
+"""The JSON Schema and the reference page of the config, generated from its models.
+
+``python workflow_scripts/condensation/config_docs.py`` writes both; a test
+fails when they are stale.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # run as a file, from anywhere
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from pydantic import BaseModel
+
+from condensation.config import Axes, Compute, Config, Data
+from condensation.options import (
+    ARCHITECTURES,
+    AUGMENTATIONS,
+    METHODS,
+    OPTIMIZERS,
+    Dataset,
+    Evaluation,
+    Features,
+    Plugin,
+)
+
+_INTRODUCTION = """# The config, key by key
+
+Generated from the models in `workflow_scripts/condensation/` by
+`python workflow_scripts/condensation/config_docs.py`; do not edit by hand.
+
+| file | what |
+|---|---|
+| `config.yaml` | the default: scikit-learn's digits, minutes on a laptop |
+| `paper.yaml` | the paper's grid, as far as the code goes |
+| `cifar10-check.yaml` | Random, K-Center and a short DM on CIFAR-10, hours on two CPU cores |
+| `test/` | seconds on a CPU, for the tests |
+| `schema.json` | the JSON Schema, for editors |
+
+A config needs `datasets`, `methods` and `experiments`; all else has defaults. `--configfile X`
+uses X instead of `config.yaml`; single values are set with
+`--config 'compute={device: cpu}'`. The config as it was used, with every default filled in, is
+written to `config.yaml` in the results folder.
+
+An editor with YAML support completes and checks keys when the first line of a config reads
+`# yaml-language-server: $schema=schema.json`.
+"""
+
+
+def schema() -> str:
+    """Return the JSON Schema of the config."""
+    content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **_plain(Config)}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _plain(model: type[BaseModel]) -> dict:
+    return model.model_json_schema()
+
+
+def page() -> str:
+    """Return the reference page in Markdown."""
+    parts = [_INTRODUCTION]
+    parts.append(_section("Top level", "A whole config file.", Config))
+    parts.append(_section("data", Data.__doc__, Data))
+    parts.append(_section("datasets.<name>", Dataset.__doc__, Dataset))
+    named = [
+        ("methods.<name>", "algorithm", METHODS, Plugin),
+        ("architectures.<name>", "network", ARCHITECTURES, None),
+        ("augmentations.<name>", "policy", AUGMENTATIONS, None),
+        ("optimizers.<name>", "algorithm", OPTIMIZERS, None),
+    ]
+    for title, key, models, plugin in named:
+        for name, model in models.items():
+            parts.append(_section(f"{title} with `{key}: {name}`", model.__doc__, model))
+        if plugin:
+            heading = f"{title} with `{key}: <file.py:function>`"
+            parts.append(_section(heading, plugin.__doc__, plugin))
+    parts.append(_section("features.<name>", Features.__doc__, Features))
+    parts.append(_section("evaluation", Evaluation.__doc__, Evaluation))
+    parts.append(_section("compute", Compute.__doc__, Compute))
+    parts.append(_section("experiments.<name>", Axes.__doc__ + " Or a list of blocks.", Axes))
+    return "\n".join(parts)
+
+
+def _section(title: str, text: str | None, model: type[BaseModel]) -> str:
+    lines = [f"## {title}\n", f"{' '.join((text or '').split())}\n"]
+    lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
+    content = _plain(model)
+    required = set(content.get("required", ()))
+    for name, about in content["properties"].items():
+        meaning = about.get("description", "See its section.")
+        default = "**required**" if name in required else _default(about)
+        cells = (f"`{name}`", _type(about), default, meaning)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(about: dict) -> str:
+    default = about.get("default")
+    if default == {}:
+        return "the built-in ones"
+    if isinstance(default, dict) or "default" not in about:
+        return "see its section"
+    return f"`{json.dumps(default)}`"
+
+
+def _type(about: dict) -> str:
+    if "const" in about:
+        return f"`{about['const']}`"
+    if "enum" in about:
+        return ", ".join(f"`{value}`" for value in about["enum"])
+    if "anyOf" in about:
+        return " or ".join(_type(option) for option in about["anyOf"])
+    if about.get("type") == "array":
+        return f"list of {_type(about.get('items', {}))}"
+    if "$ref" in about or about.get("type") == "object":
+        return "mapping"
+    limits = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {about[key]:g}" for key, sign in limits.items() if key in about]
+    return " ".join([about.get("type", "any"), *bounds])
+
+
+if __name__ == "__main__":
+    folder = Path(__file__).parents[2] / "config"
+    (folder / "schema.json").write_text(schema(), encoding="utf-8")
+    (folder / "README.md").write_text(page(), encoding="utf-8")
+    print(f"wrote {folder / 'schema.json'} and {folder / 'README.md'}")

@@ -22,14 +22,14 @@ from condensation.errors import InputError
     ],
 )
 def test_parameter_counts(network, shape, classes, parameters):
-    built = networks.build({"network": network}, shape, classes)
+    built = networks.build({"network": network}, shape, classes, 0)
     assert sum(p.numel() for p in built.parameters()) == parameters
     assert built(torch.randn(2, *shape)).shape == (2, classes)
 
 
 def test_convnet_is_what_the_paper_describes_step_by_step():
     shape = (3, 32, 32)
-    net = networks.build({"network": "convnet", "width": 8, "depth": 2}, shape, 5).double()
+    net = networks.build({"network": "convnet", "width": 8, "depth": 2}, shape, 5, 0).double()
     x = torch.randn(4, *shape, dtype=torch.float64)
     convolutions = [m for m in net.features if isinstance(m, torch.nn.Conv2d)]
     norms = [m for m in net.features if isinstance(m, torch.nn.GroupNorm)]
@@ -47,10 +47,20 @@ def test_convnet_is_what_the_paper_describes_step_by_step():
     ("side", "features"), [(8, 2048), (16, 2048), (28, 2048), (32, 2048), (64, 2048)]
 )
 def test_standard_depth_leaves_a_four_by_four_map(side, features):
-    net = networks.build({"network": "convnet"}, (1, side, side), 10)
+    net = networks.build({"network": "convnet"}, (1, side, side), 10, 0)
     assert net.embed(torch.randn(1, 1, side, side)).shape == (1, features)
 
 
 def test_too_deep_a_convnet_says_how_deep_it_may_be():
     with pytest.raises(InputError, match="depth may be at most 3"):
-        networks.build({"network": "convnet", "depth": 4}, (1, 8, 8), 10)
+        networks.build({"network": "convnet", "depth": 4}, (1, 8, 8), 10, 0)
+
+
+def test_the_initialisation_depends_on_seed_and_purpose_alone():
+    def weights(*seed):
+        torch.manual_seed(len(seed))
+        return networks.build({"network": "mlp"}, (1, 8, 8), 10, *seed).classifier.weight
+
+    assert torch.equal(weights(0, "a"), weights(0, "a"))
+    assert not torch.equal(weights(0, "a"), weights(1, "a"))
+    assert not torch.equal(weights(0, "a"), weights(0, "b"))

@@ -43,7 +43,7 @@ RESERVED_METHODS = {"features", "trajectories"}
 SMALLEST_CLASS = {
     "cifar10": 5000,
     "cifar100": 500,
-    "digits": 139,
+    "digits": 140,
     "fashion_mnist": 6000,
     "tinyimagenet": 500,
 }

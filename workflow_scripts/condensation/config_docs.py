@@ -89,7 +89,7 @@ def _section(title: str, text: str | None, model: type[BaseModel]) -> str:
     content = _plain(model)
     required = set(content.get("required", ()))
     for name, about in content["properties"].items():
-        meaning = about.get("description", "See its section.")
+        meaning = model.model_fields[name].description or ""
         default = "**required**" if name in required else _default(about)
         cells = (f"`{name}`", _type(about), default, meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

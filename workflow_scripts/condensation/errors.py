@@ -10,8 +10,9 @@ class InputError(ValueError):
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the closest allowed name, or nothing."""
-    close = difflib.get_close_matches(str(name), [str(a) for a in allowed], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    folded = {str(one).casefold(): str(one) for one in allowed}
+    close = difflib.get_close_matches(str(name).casefold(), folded, n=1)
+    return f"; did you mean {folded[close[0]]!r}?" if close else ""
 
 
 def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:

@@ -28,8 +28,9 @@ def extract(
     compile: bool = False,
 ) -> torch.Tensor:
     """Return the embedding of the training images, float32 [n, features], on the CPU."""
-    with randomness.seeded(seed, "features", "network"):
-        network = networks.build(architecture, dataset.shape, len(dataset.classes)).to(device)
+    network = networks.build(
+        architecture, dataset.shape, len(dataset.classes), seed, "features network"
+    ).to(device)
     pixels = dataset.train_images.to(device)
     if epochs:
         training.fit(
@@ -42,7 +43,7 @@ def extract(
             optimizer=optimizer,
             decay_after=None,
             augment=augmentation.build({"policy": "none"}, dataset.shape, dataset.flip),
-            generator=randomness.generator(seed, "features", "training"),
+            generator=randomness.generator(seed, "features training"),
             progress=Progress(f"training for features of {dataset.name}", epochs),
         )
     network.eval()

@@ -116,7 +116,13 @@ def _metadata_of(file: Any, path: str | Path) -> dict[str, Any]:
     text = (file.metadata() or {}).get(_KEY)
     if text is None:
         raise InputError(f"{path}: a safetensors file, but without this pipeline's metadata")
-    return json.loads(text)
+    try:
+        metadata = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: the metadata was altered ({error})") from error
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path}: the metadata was altered (not a mapping)")
+    return metadata
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:

@@ -127,7 +127,8 @@ def evaluate(
 
     Raises InputError if the network cannot take the images.
     """
-    network = networks.build(architecture, dataset.shape, len(dataset.classes)).to(device)
+    shape, classes = dataset.shape, len(dataset.classes)
+    network = networks.build(architecture, shape, classes, seeds[0]).to(device)
     forward = compute.compiled(network, compile, device)
     augment = augmentations.build(augmentation, dataset.shape, dataset.flip)
     labels = condensed.labels.to(device)
@@ -137,8 +138,8 @@ def evaluate(
     rows, costs = [], []
     for seed in seeds:
         began = time.monotonic()
-        with randomness.seeded(seed, "evaluation", "network"):
-            fresh = networks.build(architecture, dataset.shape, len(dataset.classes))
+        # one network, filled anew: it is compiled once
+        fresh = networks.build(architecture, shape, classes, seed, "evaluation network")
         network.load_state_dict(fresh.state_dict())
         network.train()
         fit(
@@ -151,7 +152,7 @@ def evaluate(
             optimizer=optimizer,
             decay_after=decay_after if optimizer["decay"] else None,
             augment=augment,
-            generator=randomness.generator(seed, "evaluation", "training"),
+            generator=randomness.generator(seed, "evaluation training"),
             progress=progress,
         )
         network.eval()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from condensation import augmentation as augmentations
-from condensation import compute, networks, randomness
+from condensation import compute, networks
 from condensation.contract import Problem
 from condensation.methods.start import initial_images
 
@@ -47,25 +47,27 @@ def condense(
     images = initial_images(problem, init, features)
     velocity = torch.zeros_like(images)
     augment = augmentations.build(augmentation, problem.shape, problem.dataset.flip)
-    network = networks.build(architecture, problem.shape, problem.classes)
+    network = networks.build(architecture, problem.shape, problem.classes, problem.seed, "dm")
     network = network.to(problem.device).train().requires_grad_(False)
     embed = compute.compiled(network.embed, problem.compile, problem.device)
     by_class = problem.dataset.indices_by_class()
     per_pass = max(1, _MOST_REAL // batch_real)
 
     def step(iteration: int) -> None:
-        generator = problem.generator("dm", iteration)
-        with randomness.seeded(problem.seed, "dm", "network", iteration):
-            fresh = networks.build(architecture, problem.shape, problem.classes)
+        fresh = networks.build(
+            architecture, problem.shape, problem.classes, problem.seed, "dm network", iteration
+        )
         network.load_state_dict(fresh.state_dict())
         leaf = images.detach().requires_grad_()
         for first in range(0, problem.classes, per_pass):
             group = range(first, min(first + per_pass, problem.classes))
+            # a stream per class: the draws do not depend on the grouping
+            streams = [problem.generator("dm", iteration, label) for label in group]
             chosen = [
-                indices[torch.randperm(len(indices), generator=generator)[:batch_real]]
-                for indices in (by_class[label] for label in group)
+                by_class[label][torch.randperm(len(by_class[label]), generator=stream)[:batch_real]]
+                for label, stream in zip(group, streams, strict=True)
             ]
-            drawn = [augment.draw(generator, 1) for _ in group]
+            drawn = [augment.draw(stream, 1) for stream in streams]
             with torch.no_grad():
                 real = problem.real(torch.cat(chosen)).split([len(part) for part in chosen])
                 real = torch.cat(list(map(augment.apply, real, drawn)))

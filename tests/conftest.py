@@ -1,0 +1,71 @@
+"""What several test files share: a small dataset, a way to run Snakemake."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from condensation.contract import Problem
+from condensation.datasets import Dataset
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def small_dataset(classes=3, per_class=20, shape=(3, 8, 8), test_per_class=5) -> Dataset:
+    """Random images of ``classes`` classes, told apart by their brightness."""
+    generator = torch.Generator().manual_seed(0)
+
+    def split(count):
+        labels = torch.arange(classes).repeat(count)  # not in class order, as in real data
+        noise = torch.randint(0, 100, (len(labels), *shape), generator=generator)
+        return (noise + labels.view(-1, 1, 1, 1) * 70).to(torch.uint8), labels
+
+    train, test = split(per_class), split(test_per_class)
+    channels = shape[0]
+    return Dataset(
+        *("small", tuple(f"class {i}" for i in range(classes)), *train, *test),
+        mean=(0.4,) * channels,
+        std=(0.3,) * channels,
+    )
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    return small_dataset()
+
+
+@pytest.fixture
+def problem(dataset) -> Problem:
+    return Problem(dataset, ipc=2, seed=0)
+
+
+def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run Snakemake in ``folder``; the result holds its output as text."""
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=600,
+        check=False,
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A copy of the workflow, without results, that a test may run and change."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("rules", "workflow_scripts", "config", "profiles"):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    return folder

@@ -1,0 +1,348 @@
+"""The workflow as its users meet it: dry runs, a whole run, what reruns, what errors say."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import ROOT, snakemake
+
+from condensation import config, grid, storage
+
+EXAMPLE = (ROOT / "docs/adding-a-method.md").read_text().split("```python\n")[1].split("```")[0]
+TINY = ("--configfile", "config/test/tiny.yaml")
+RESULTS = "results/test"
+
+
+def planned(folder: Path, *arguments: str) -> list[str]:
+    """The messages of the jobs that a dry run would start, sorted."""
+    done = snakemake(folder, "-n", *(arguments or TINY))
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    jobs = re.findall(r"^(?:Job \d+|localrule \w+|rule \w+): ?(.*)$", text, flags=re.M)
+    if not jobs:
+        assert "Nothing to be done" in text
+    return sorted(job for job in jobs if job)
+
+
+def kinds(jobs: list[str]) -> dict[str, int]:
+    """How many jobs there are by the first word of their message."""
+    counted: dict[str, int] = {}
+    for job in jobs:
+        counted[job.split()[0]] = counted.get(job.split()[0], 0) + 1
+    return counted
+
+
+def edit_config(folder: Path, change) -> None:
+    path = folder / TINY[1]
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A checkout in which the tiny config, with a user's method and an imported set, has run."""
+    folder = tmp_path_factory.mktemp("run") / "checkout"
+    folder.mkdir()
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("rules", "workflow_scripts", "config", "profiles"):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    (folder / "herding.py").write_text(EXAMPLE)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(20, 1, 8, 8, generator=generator)
+    torch.save({"images": images}, folder / "theirs.pt")
+
+    def more(content):
+        content["methods"]["herding"] = {"algorithm": "herding.py:herding"}
+        content["methods"]["theirs"] = {"algorithm": "imported", "path": "theirs.pt"}
+        content["experiments"]["main"]["methods"] += ["herding", "theirs"]
+
+    edit_config(folder, more)
+    done = snakemake(folder, "--cores", "2", *TINY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "output.txt").write_text(done.stdout + done.stderr)
+    return folder
+
+
+# --- dry runs -------------------------------------------------------------------------------------
+
+
+def test_the_paper_grid_is_planned_and_shared_cells_once(checkout):
+    jobs = planned(checkout, "--configfile", "config/paper.yaml")
+    wanted = grid.expand(config.load(ROOT / "config/paper.yaml"))
+    asked = sum(len(cells) for cells in wanted.experiments.values())
+    assert len(wanted.cells) < asked, "the paper's tables share cells"
+    # 27 cells of table 4 with two augmentations; table 5 adds MLP; table 6 adds 30 cells;
+    # table 9 adds raw pixels; three whole data sets; two more starts at three IPCs
+    assert len(wanted.cells) == 27 * 2 + 27 + 30 + 9 + 3 + 6
+    counted = kinds(jobs)
+    assert counted["Evaluating"] == len(wanted.cells)
+    assert counted["Condensing"] == len(wanted.sets) == 27 + 30 + 9 + 3 + 6
+    assert counted["Downloading"] == counted["Preparing"] == counted["Extracting"] == 3
+    assert len(jobs) == len(set(jobs))
+
+
+def test_a_config_file_replaces_the_default_one(checkout):
+    assert not any("cifar" in job for job in planned(checkout, *TINY))
+    assert not any("kcenter_pixels" in job for job in planned(checkout, "--cores", "1"))
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        (
+            "methods={dm: {algorithm: dmm}}",
+            "methods.dm: unknown algorithm 'dmm'.*did you mean 'dm'",
+        ),
+        ("evaluation={epoch: 3}", "evaluation: unknown option 'epoch'.*did you mean 'epochs'"),
+    ],
+)
+def test_a_bad_config_is_told_before_anything_runs(checkout, argument, expected):
+    done = snakemake(checkout, "--cores", "1", "--config", argument, *TINY)
+    assert done.returncode != 0
+    text = done.stdout + done.stderr
+    assert re.search(expected, text), text
+    assert "config/test/tiny.yaml: " in text
+    assert "Traceback" not in text
+    assert not (checkout / "results").exists()
+
+
+# --- a whole run ----------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
+    said = (finished / "output.txt").read_text().partition("Tables and figures:")[2]
+    for path in (
+        *(f"{RESULTS}/tables/{name}" for name in ("accuracy.csv", "accuracy.md", "runs.csv")),
+        *(f"figures/test/{name}_digits.png" for name in ("accuracy", "condensed")),
+    ):
+        assert (finished / path).stat().st_size > 100
+        assert path in said
+
+
+def test_the_table_is_what_the_records_say(finished):
+    table = pd.read_csv(finished / RESULTS / "tables/accuracy.csv", dtype={"ipc": str})
+    cells = {tuple(row) for row in table[["experiment", "method", "ipc", "architecture"]].values}
+    main = {("main", m, "2", "small") for m in ("random", "kcenter", "kcenter_pixels", "dm")}
+    main |= {("main", m, "2", "small") for m in ("dm_from_kcenter", "herding", "theirs")}
+    assert cells == main | {
+        ("other_ways", "random", "2", "mlp"),
+        ("other_ways", "whole", "all", "mlp"),
+    }
+    for _, row in table.iterrows():
+        values = [
+            one["accuracy"]
+            for path in (finished / RESULTS / "digits" / row["method"]).glob(
+                f"ipc{row['ipc']}/set*/evaluation/{row['architecture']}/*/sgd/seeds*-?.json"
+            )
+            for one in json.loads(path.read_text())["rows"]
+        ]
+        assert len(values) == row["networks"]
+        mean = sum(values) / len(values)
+        assert row["mean"] == pytest.approx(mean, abs=1e-4)
+        spread = (sum((v - mean) ** 2 for v in values) / len(values)) ** 0.5
+        assert row["std"] == pytest.approx(spread, abs=1e-4)
+    assert list(table[table["sets"] > 1]["method"]) == ["random"]
+
+
+def test_every_record_says_what_made_it(finished):
+    records = list((finished / RESULTS).rglob("evaluation/**/seeds*-?.json"))
+    assert len(records) == 7 + 3
+    for path in records:
+        record = storage.read_json(path)
+        condensed = storage.read_metadata(path.parents[4] / "condensed.safetensors")
+        assert record["status"] == "ok"
+        assert record["set"]["content"] == condensed["content"]
+        assert record["options"]["protocol"]["epochs"] == 3
+        assert re.fullmatch(r"[0-9a-f]{16}", record["source"])
+        cost = storage.read_json(path.with_suffix(".cost.json"))
+        assert cost["peak_rss_mb"] > 50 and all(row["seconds"] > 0 for row in cost["rows"])
+    cost = storage.read_json(finished / RESULTS / "digits/dm/ipc2/set0/cost.json")
+    assert cost["iterations"] == 2 and cost["seconds"] > 0
+
+
+def test_the_config_as_used_is_a_config(finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    used = config.load(finished / RESULTS / "config.yaml")
+    assert used == config.load(finished / TINY[1])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every result that must not depend on the clock."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for top in ("results", "figures")
+        for path in sorted((folder / top).rglob("*"))
+        if path.is_file()
+        and not {"logs", "benchmarks"} & set(path.parts)
+        and not path.name.endswith("cost.json")
+    }
+
+
+def test_two_runs_give_the_same_bytes(finished):
+    first = contents(finished)
+    assert len(first) > 25
+    copy = finished.parent / "again"
+    ignore = shutil.ignore_patterns("results", "figures", ".snakemake")
+    shutil.copytree(finished, copy, ignore=ignore)
+    done = snakemake(copy, "--cores", "2", *TINY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = contents(copy)
+    assert first.keys() == again.keys()
+    assert [name for name in first if first[name] != again[name]] == []
+
+
+# --- what reruns ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settled(finished, tmp_path):
+    """A copy of the finished run with times and metadata kept, for a test to change."""
+    folder = tmp_path / "settled"
+    shutil.copytree(finished, folder, copy_function=shutil.copy2)
+    return folder
+
+
+def test_a_finished_run_has_nothing_to_do_nor_has_a_touched_or_recommented_one(settled):
+    assert planned(settled) == []
+    scripts = settled / "workflow_scripts"
+    for path in (*scripts.rglob("*.py"), *settled.glob("rules/*.smk"), settled / "herding.py"):
+        path.touch()
+    for name in ("methods/dm.py", "training.py", "storage.py", "networks/convnet.py"):
+        path = scripts / "condensation" / name
+        path.write_text("# a comment\n" + path.read_text().replace('"""', '"""Other words. ', 1))
+    assert planned(settled) == []
+    shutil.rmtree(settled / ".snakemake")  # a clone whose results came from elsewhere
+    assert planned(settled) == []
+
+
+def added(jobs: list[str]) -> set[str]:
+    """The condensing and evaluating jobs, as (kind, method)."""
+    found = set()
+    for job in jobs:
+        if match := re.match(r"Condensing digits by (\S+),", job):
+            found.add(("condense", match[1]))
+        if match := re.match(r"Evaluating (\S+) on digits", job):
+            found.add(("evaluate", match[1]))
+    return found
+
+
+def rewrite(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def both(*methods: str) -> set[tuple[str, str]]:
+    return {(kind, method) for kind in ("condense", "evaluate") for method in methods}
+
+
+METHODS = ("random", "kcenter", "kcenter_pixels", "dm", "dm_from_kcenter", "whole")
+METHODS += ("herding", "theirs")
+LIBRARY = "workflow_scripts/condensation"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        (
+            f"{LIBRARY}/methods/dm.py",
+            "_MOST_REAL = 1024",
+            "_MOST_REAL = 512",
+            both("dm", "dm_from_kcenter"),
+        ),
+        (
+            f"{LIBRARY}/methods/kcenter.py",
+            "n_init=restarts",
+            "n_init=restarts + 1",
+            both("kcenter", "kcenter_pixels", "dm_from_kcenter"),
+        ),
+        (f"{LIBRARY}/methods/random.py", '"random"', '"other"', both("random")),
+        ("herding.py", "number in range(1,", "number in range(2,", both("herding")),
+        (
+            f"{LIBRARY}/training.py",
+            "lr * 0.1",
+            "lr * 0.2",
+            # the features of K-Center are trained too
+            {("evaluate", m) for m in METHODS} | both("kcenter", "dm_from_kcenter"),
+        ),
+        (
+            f"{LIBRARY}/networks/mlp.py",
+            "nn.ReLU()",
+            "nn.GELU()",
+            {("evaluate", "random"), ("evaluate", "whole")},
+        ),
+        (TINY[1], "lr:", "lr:", set()),
+    ],
+    ids=lambda value: value.rpartition("/")[2] if isinstance(value, str) and "/" in value else "",
+)
+def test_an_edit_reruns_what_it_can_change_and_nothing_else(settled, file, old, new, expected):
+    if old == new:  # an option of one method
+        edit_config(settled, lambda content: content["methods"]["dm"].update(lr=0.5))
+        expected = both("dm")
+    else:
+        rewrite(settled / file, old, new)
+    assert added(planned(settled)) == expected
+
+
+def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(settled):
+    rewrite(settled / LIBRARY / "options.py", "Field(0.5, ge=0, lt=1", "Field(0.6, ge=0, lt=1")
+    assert added(planned(settled)) == both("dm", "dm_from_kcenter")
+    rewrite(settled / LIBRARY / "options.py", "Field(0.6, ge=0, lt=1", "Field(0.5, ge=0, lt=1")
+    rewrite(settled / LIBRARY / "figures.py", "dpi=150", "dpi=100")
+    assert set(kinds(planned(settled))) == {"Plotting", "Drawing"}
+
+
+def test_one_more_method_runs_alone(settled):
+    def more(content):
+        content["methods"]["mine"] = {"algorithm": "herding.py:herding", "normalize": False}
+        content["experiments"]["main"]["methods"].append("mine")
+
+    edit_config(settled, more)
+    assert added(planned(settled)) == both("mine")
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (
+            "    return problem.real(problem.draw_real(1, problem.generator('x')).flatten())",
+            "expected",
+        ),
+        ("    raise RuntimeError('of my own')", "RuntimeError: of my own"),
+    ],
+)
+def test_a_users_broken_method_leaves_nothing_and_is_told(settled, code, expected):
+    (settled / "broken.py").write_text(f"def broken(problem):\n{code}\n")
+
+    def more(content):
+        content["methods"]["mine"] = {"algorithm": "broken.py:broken"}
+        content["experiments"]["main"]["methods"].append("mine")
+
+    edit_config(settled, more)
+    done = snakemake(settled, "--cores", "1", *TINY)
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert expected in text, text
+    left = [p.name for p in (settled / RESULTS / "digits/mine").rglob("*") if p.is_file()]
+    assert left == []
+
+
+def test_an_altered_result_is_noticed_before_it_is_used(settled):
+    path = settled / RESULTS / "digits/random/ipc2/set0/condensed.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(bytes(content))
+    done = snakemake(settled, "--cores", "1", *TINY)
+    assert done.returncode != 0
+    assert "does not match the checksum inside it" in done.stdout + done.stderr

@@ -58,14 +58,19 @@ def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.C
     )
 
 
-@pytest.fixture
-def checkout(tmp_path) -> Path:
-    """A copy of the workflow, without results, that a test may run and change."""
-    folder = tmp_path / "checkout"
+def copy_workflow(folder: Path) -> Path:
+    """Copy the workflow, without results, to ``folder``."""
     folder.mkdir()
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, folder)
     for name in ("rules", "workflow_scripts", "config", "profiles"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    (folder / "slurm").symlink_to("profiles/slurm")
     return folder
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A copy of the workflow that a test may run and change."""
+    return copy_workflow(tmp_path / "checkout")

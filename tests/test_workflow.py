@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import ROOT, snakemake
+from conftest import ROOT, copy_workflow, snakemake
 
 from condensation import config, grid, storage
 
@@ -47,13 +47,7 @@ def edit_config(folder: Path, change) -> None:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A checkout in which the tiny config, with a user's method and an imported set, has run."""
-    folder = tmp_path_factory.mktemp("run") / "checkout"
-    folder.mkdir()
-    for name in ("Snakefile", "environment.yml"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("rules", "workflow_scripts", "config", "profiles"):
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    folder = copy_workflow(tmp_path_factory.mktemp("run") / "checkout")
     (folder / "herding.py").write_text(EXAMPLE)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(20, 1, 8, 8, generator=generator)
@@ -92,6 +86,20 @@ def test_the_paper_grid_is_planned_and_shared_cells_once(checkout):
 def test_a_config_file_replaces_the_default_one(checkout):
     assert not any("cifar" in job for job in planned(checkout, *TINY))
     assert not any("kcenter_pixels" in job for job in planned(checkout, "--cores", "1"))
+
+
+def test_the_slurm_profile_plans_the_same_jobs(checkout):
+    jobs = planned(checkout, *TINY)
+    assert planned(checkout, "--profile", "slurm", *TINY) == jobs
+
+
+def test_every_rule_that_computes_declares_a_gpu_and_no_other_does(checkout):
+    for path in checkout.glob("rules/*.smk"):
+        for rule in path.read_text().split("\nrule ")[1:]:
+            name = rule.partition(":")[0]
+            computes = name in ("extract_features", "condense", "evaluate")
+            assert ("gpu=1" in rule) == computes, name
+            assert name == "write_config" or ("mem_mb=" in rule and "runtime=" in rule), name
 
 
 @pytest.mark.parametrize(
@@ -279,17 +287,17 @@ LIBRARY = "workflow_scripts/condensation"
             "nn.GELU()",
             {("evaluate", "random"), ("evaluate", "whole")},
         ),
-        (TINY[1], "lr:", "lr:", set()),
     ],
     ids=lambda value: value.rpartition("/")[2] if isinstance(value, str) and "/" in value else "",
 )
 def test_an_edit_reruns_what_it_can_change_and_nothing_else(settled, file, old, new, expected):
-    if old == new:  # an option of one method
-        edit_config(settled, lambda content: content["methods"]["dm"].update(lr=0.5))
-        expected = both("dm")
-    else:
-        rewrite(settled / file, old, new)
+    rewrite(settled / file, old, new)
     assert added(planned(settled)) == expected
+
+
+def test_an_option_of_one_method_reruns_that_method(settled):
+    edit_config(settled, lambda content: content["methods"]["dm"].update(lr=0.5))
+    assert added(planned(settled)) == both("dm")
 
 
 def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(settled):

@@ -1,0 +1,72 @@
+"""The grid: unions, holes, shared cells, seeds and paths."""
+
+import pytest
+
+from condensation.config import parse
+from condensation.grid import Cell, SetId, expand, pictured_ipc
+
+BASE = {
+    "datasets": {"digits": {"source": "digits"}, "other": {"source": "digits"}},
+    "methods": {"random": {"algorithm": "random"}, "all": {"algorithm": "whole"}},
+}
+
+
+def grid(experiments, **more):
+    return expand(parse({**BASE, "experiments": experiments, **more}))
+
+
+def axes(**more):
+    return {"datasets": ["digits"], "methods": ["random"], "ipc": [1], **more}
+
+
+def test_an_experiment_is_the_union_of_its_blocks():
+    blocks = [axes(ipc=[1, 10]), axes(datasets=["other"], ipc=[10])]
+    found = {(c.set.dataset, c.set.ipc) for c in grid({"e": blocks}).cells}
+    assert found == {("digits", "1"), ("digits", "10"), ("other", "10")}
+
+
+def test_a_shared_cell_is_there_once_with_the_most_seeds_any_experiment_wants():
+    found = grid({"a": axes(evaluation_seeds=2), "b": axes(evaluation_seeds=7)})
+    (cell,) = found.cells
+    assert found.cells[cell] == 7
+    assert found.experiments["a"][cell] == 2 and found.experiments["b"][cell] == 7
+    folder = "digits/random/ipc1/set0/evaluation/convnet/dsa/sgd"
+    assert list(found.records()) == [f"{folder}/seeds0-4.json", f"{folder}/seeds5-6.json"]
+
+
+def test_one_seed_per_job():
+    found = grid({"a": axes(evaluation_seeds=3)}, evaluation={"seeds_per_job": 1})
+    assert [path.rpartition("/")[2] for path in found.records()] == [
+        *("seeds0-0.json", "seeds1-1.json", "seeds2-2.json")
+    ]
+
+
+def test_the_whole_dataset_has_one_ipc_and_one_set():
+    found = grid({"a": axes(methods=["all", "random"], ipc=[1, 10], condensation_seeds=3)})
+    assert [s for s in found.sets if s.method == "all"] == [SetId("digits", "all", "all", 0)]
+    assert len(found.sets) == 1 + 2 * 3
+
+
+@pytest.mark.parametrize(
+    ("ipcs", "expected"), [([1, 10, 50], "10"), ([50, 20], "20"), ([1], "1"), ([7, 3], "7")]
+)
+def test_the_pictured_ipc(ipcs, expected):
+    assert pictured_ipc(grid({"a": axes(ipc=ipcs)}), "digits") == expected
+
+
+def test_only_the_whole_dataset_has_no_picture():
+    assert pictured_ipc(grid({"a": axes(methods=["all"])}), "digits") is None
+
+
+def test_paths_tell_all_cells_apart():
+    found = grid(
+        {
+            "a": axes(
+                **{"methods": ["random"], "ipc": [1, 11], "condensation_seeds": 2},
+                **{"augmentations": ["none", "dsa"], "architectures": ["mlp", "convnet"]},
+            )
+        }
+    )
+    assert len(found.cells) == 16
+    assert len({cell.folder for cell in found.cells}) == 16
+    assert isinstance(next(iter(found.cells)), Cell)

@@ -1,0 +1,131 @@
+"""Tables and figures from records, against numbers worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from condensation import figures, storage, tables
+from condensation.config import parse
+from condensation.errors import InputError
+from condensation.grid import expand
+
+CONFIG = {
+    "datasets": {"digits": {"source": "digits"}},
+    "methods": {"random": {"algorithm": "random"}, "all": {"algorithm": "whole"}},
+    "experiments": {
+        "more": {
+            **{"datasets": ["digits"], "methods": ["random", "all"], "ipc": [1, 10]},
+            **{"condensation_seeds": 2, "evaluation_seeds": 2},
+        },
+        "less": {
+            **{"datasets": ["digits"], "methods": ["random"], "ipc": [1]},
+            **{"evaluation_seeds": 1},
+        },
+    },
+}
+ACCURACIES = {  # (ipc, condensation seed): one value per evaluation seed
+    ("1", 0): [10.0, 20.0],
+    ("1", 1): [30.0, 40.0],
+    ("10", 0): [50.0, 50.0],
+    ("10", 1): [60.0, 60.0],
+    ("all", 0): [90.0, 91.0],
+}
+
+
+@pytest.fixture
+def wanted():
+    return expand(parse(CONFIG))
+
+
+@pytest.fixture
+def records(tmp_path, wanted):
+    paths = []
+    for cell in wanted.cells:
+        values = ACCURACIES[cell.set.ipc, cell.set.condensation_seed]
+        about = {
+            **{"dataset": "digits", "method": cell.set.method, "ipc": cell.set.ipc},
+            **{"condensation_seed": cell.set.condensation_seed, "architecture": "convnet"},
+            **{"augmentation": "dsa", "optimizer": "sgd"},
+        }
+        rows = [{"seed": s, "accuracy": v, "loss": 1.0} for s, v in enumerate(values)]
+        paths.append(tmp_path / f"{len(paths)}.json")
+        storage.write_json(paths[-1], {"cell": about, "status": "ok", "rows": rows})
+    return paths
+
+
+def test_means_and_spreads(records, wanted):
+    table = tables.accuracy(tables.runs(records), wanted).set_index(["experiment", "method", "ipc"])
+    one = table.loc["more", "random", "1"]
+    assert (one["sets"], one["networks"], one["mean"]) == (2, 4, 25.0)
+    assert one["std"] == pytest.approx(np.sqrt(125))  # 10 20 30 40, population
+    assert one["std_of_sets"] == pytest.approx(10.0)  # 15 and 35
+    ten = table.loc["more", "random", "10"]
+    assert ten["std"] == pytest.approx(5.0) and ten["std_of_sets"] == pytest.approx(5.0)
+    whole = table.loc["more", "all", "all"]
+    assert whole["mean"] == 90.5 and np.isnan(whole["std_of_sets"])
+    less = table.loc["less", "random", "1"]
+    assert (less["sets"], less["networks"], less["mean"], less["std"]) == (1, 1, 10.0, 0.0)
+
+
+def test_runs_has_a_row_per_network(records):
+    runs = tables.runs(records)
+    assert len(runs) == 10
+    assert sorted(runs["accuracy"]) == sorted(v for values in ACCURACIES.values() for v in values)
+
+
+def test_two_records_of_one_network_are_refused_and_named(records):
+    with pytest.raises(InputError, match=r"two records of the same network: .*0\.json"):
+        tables.runs([*records, records[0]])
+
+
+def test_the_markdown_has_a_column_per_ipc_in_order(records, wanted):
+    text = tables.markdown(tables.accuracy(tables.runs(records), wanted))
+    header = next(line for line in text.splitlines() if "IPC 1 " in line)
+    assert header.index("IPC 1 ") < header.index("IPC 10") < header.index("whole set")
+    assert "25.00 ± 11.18" in text and "90.50 ± 0.50" in text
+    assert "## more: digits" in text and "## less: digits" in text
+
+
+def test_ipc_order():
+    assert tables.ipc_order(["100", "all", "2", "10", "2"]) == ["2", "10", "100", "all"]
+
+
+def test_the_accuracy_figure_shows_every_number(records, wanted, tmp_path):
+    table = tables.accuracy(tables.runs(records), wanted)
+    figure = figures.accuracy(table, "digits", ["random", "all"])
+    (ax,) = figure.axes
+    line = ax.containers[0].lines[0]
+    np.testing.assert_allclose(line.get_ydata().astype(float), [25.0, 55.0])
+    assert 90.5 in [one.get_ydata()[0] for one in ax.get_lines()]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["random", "all"]
+    figures.save(figure, tmp_path / "one.png")
+    again = figures.accuracy(table, "digits", ["random", "all"])
+    figures.save(again, tmp_path / "two.png")
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_a_method_keeps_its_style_whatever_else_is_drawn():
+    styles = figures.method_styles(["a", "b", "c"])
+    assert styles["b"] == figures.method_styles(["a", "b"])["b"]
+    assert len({style["marker"] for style in styles.values()}) == 3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_image_grid_shows_classes_as_rows(channels, tmp_path):
+    images = torch.zeros(2, 3, channels, 8, 8, dtype=torch.uint8)
+    images[1, 2] = 200
+    tiled = figures._tile(images)
+    assert tiled.shape[:2] == (18, 27)
+    assert (tiled[0:8, 0:8] == 0).all() and (tiled[9:17, 18:26] == 200).all()
+    assert (tiled[8] == 255).all()
+    figure = figures.image_grid({"m": images, "n": images}, ["zero", "one"], "title")
+    figures.save(figure, tmp_path / "f.png")
+    assert Image.open(tmp_path / "f.png").size[0] > 200
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["zero", "one"]
+
+
+def test_an_empty_table_is_no_crash():
+    assert tables.runs([]).empty
+    assert isinstance(tables.runs([]), pd.DataFrame)

@@ -126,6 +126,14 @@ def test_the_image_grid_shows_classes_as_rows(channels, tmp_path):
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["zero", "one"]
 
 
+def test_with_one_image_per_class_the_methods_are_rows():
+    images = torch.zeros(3, 1, 3, 8, 8, dtype=torch.uint8)
+    figure = figures.image_grid({"m": images, "n": images}, ["zero", "one"], "title")
+    assert [ax.get_ylabel() for ax in figure.axes] == ["m", "n"]
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["zero", "one"]
+    assert figure.axes[0].images[0].get_array().shape == (9, 18, 3)
+
+
 def test_an_empty_table_is_no_crash():
     assert tables.runs([]).empty
     assert isinstance(tables.runs([]), pd.DataFrame)

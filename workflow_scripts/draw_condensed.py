@@ -13,8 +13,11 @@ with job(snakemake):
         images = dataset.to_pixels(condensed.images)
         images = images.view(len(dataset.classes), about["ipc"], *dataset.shape)
         pictures[about["method"]] = images[:, :COLUMNS]
-    ipc = snakemake.params.ipc
-    shown = min(int(ipc), COLUMNS)
-    title = f"{dataset.name}: {shown} of {ipc} images per class, condensation seed 0"
+    ipc, classes = int(snakemake.params.ipc), len(dataset.classes)
+    title = f"{dataset.name}: {ipc} image{'s' * (ipc > 1)} per class"
+    if ipc > COLUMNS:
+        title += f", {COLUMNS} of them shown"
+    if classes > ROWS:
+        title += f", the first {ROWS} of {classes} classes"
     figure = figures.image_grid(pictures, dataset.classes[:ROWS], title)
     figures.save(figure, snakemake.output.figure)

@@ -94,38 +94,52 @@ def _accuracy_panel(
 def image_grid(pictures: dict[str, torch.Tensor], classes: Sequence[str], title: str) -> Figure:
     """Draw condensed sets side by side: a panel per method, a row per class.
 
+    With one image per class the panels are rows instead, and the classes their columns.
+
     Parameters
     ----------
-    pictures : per method uint8 [classes, images, C, H, W]; the first rows are drawn.
-    classes : names of the rows.
+    pictures : per method uint8 [classes, images, C, H, W]; as many classes as are named are drawn.
     """
     sns.set_theme(style="white", context="notebook")
-    columns = next(iter(pictures.values())).shape[1]
-    panel = max(1.6, 0.42 * columns)
-    figure, axes = plt.subplots(
-        *(1, len(pictures)),
-        figsize=(1.2 + (panel + 0.15) * len(pictures), 0.8 + panel * len(classes) / columns),
-        squeeze=False,
-        layout="constrained",
-    )
-    for ax, (method, images) in zip(axes[0], pictures.items(), strict=True):
-        tiled = _tile(images[: len(classes)])
-        side = tiled.shape[0] / len(classes)
+    per_class = next(iter(pictures.values())).shape[1]
+    in_rows = per_class == 1
+    drawn = {method: images[: len(classes)] for method, images in pictures.items()}
+    if in_rows:
+        drawn = {method: images.transpose(0, 1) for method, images in drawn.items()}
+        size = (1.6 + 0.85 * len(classes), 1.2 + 0.95 * len(drawn))
+    else:
+        panel = max(1.6, 0.42 * per_class)
+        size = (1.2 + (panel + 0.15) * len(drawn), 0.8 + panel * len(classes) / per_class)
+    panels = (len(drawn), 1) if in_rows else (1, len(drawn))
+    figure, axes = plt.subplots(*panels, figsize=size, squeeze=False, layout="constrained")
+    for ax, (method, images) in zip(axes.flat, drawn.items(), strict=True):
+        tiled, side = _tile(images), images.shape[-1] + _gap(images)
         ax.imshow(tiled, interpolation="nearest", vmin=0, vmax=255, cmap="gray")
-        ax.set_title(method)
-        ax.set_xticks([])
-        ax.set_yticks([])
-        if ax is axes[0][0]:
-            ax.set_yticks((np.arange(len(classes)) + 0.5) * side - 0.5, classes)
+        ax.set(xticks=[], yticks=[])
+        first = ax is axes.flat[0]
+        places = (np.arange(len(classes)) + 0.5) * side - 0.5
+        if in_rows:
+            ax.set_ylabel(method, rotation=0, ha="right", va="center")
+            if first:
+                ax.xaxis.tick_top()
+                ax.set_xticks(places, classes, rotation=30, ha="left")
+        else:
+            ax.set_title(method)
+            if first:
+                ax.set_yticks(places, classes)
         sns.despine(ax=ax, left=True, bottom=True)
     figure.suptitle(title)
     return figure
 
 
+def _gap(images: torch.Tensor) -> int:
+    return max(1, images.shape[-1] // 16)
+
+
 def _tile(images: torch.Tensor) -> np.ndarray:
     """[rows, columns, C, H, W] -> one picture with a white line between the images."""
     rows, columns, channels, height, width = images.shape
-    gap = max(1, height // 16)
+    gap = _gap(images)
     canvas = torch.full((channels, rows * (height + gap), columns * (width + gap)), 255)
     for r in range(rows):
         for c in range(columns):

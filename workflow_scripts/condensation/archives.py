@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import lzma
 import os
+import re
 import shutil
 import tarfile
 import time
@@ -111,6 +112,10 @@ def verify(path: str | Path, expected: str) -> None:
         )
 
 
+def _verified(path: Path, expected: str) -> bool:
+    return checksum_of(path, expected.partition(":")[0]) == expected
+
+
 def fetch(
     archive: Archive,
     destination: str | Path,
@@ -137,20 +142,29 @@ def fetch(
         say(f"fetching {place}")
         try:
             if "://" in place:
+                resumed = partial.exists()
                 _download(place, partial, say)
+                if resumed and not _verified(partial, archive.checksum):
+                    # what was there may have come from elsewhere
+                    say("wrong checksum after continuing: starting over")
+                    partial.unlink()
+                    _download(place, partial, say)
+                found = partial
             else:
-                shutil.copyfile(place, partial)
+                found = destination.with_name(destination.name + ".copy")
+                shutil.copyfile(place, found)
             try:
-                verify(partial, archive.checksum)
+                verify(found, archive.checksum)
             except InputError:
-                partial.unlink()  # never continue from wrong bytes
+                found.unlink()  # never continue from wrong bytes
                 raise
-            with partial.open("rb") as file:
+            with found.open("rb") as file:
                 os.fsync(file.fileno())
-            partial.replace(destination)
+            found.replace(destination)
+            partial.unlink(missing_ok=True)
             return
         except (InputError, OSError, http.client.HTTPException) as error:
-            reason = str(error).removeprefix(f"{partial}: ")
+            reason = re.sub(r"^.*?\.(part|copy): ", "", str(error))
             failures.append(f"  {place}: {reason}")
             say(f"failed: {reason}")
     raise InputError(
@@ -205,22 +219,36 @@ def members(
     """
     path = Path(path)
     if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            name = file.relative_to(path).as_posix()
-            if file.is_file() and wanted(name):
+        for name, file in _files_below(path):
+            if wanted(name):
                 yield name, file.read_bytes()
         return
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder")
     try:
-        if zipfile.is_zipfile(path):
-            yield from _zip_members(path, wanted)
-        elif tarfile.is_tarfile(path):
+        if tarfile.is_tarfile(path):  # first: a zip inside a tar looks like a zip at its end
             yield from _tar_members(path, wanted)
+        elif zipfile.is_zipfile(path):
+            yield from _zip_members(path, wanted)
         else:
             raise InputError(f"{path}: neither a folder nor a readable tar or zip archive")
     except _DAMAGED as error:
         raise InputError(f"{path}: the archive is damaged or truncated ({error})") from error
+
+
+def _files_below(folder: Path) -> Iterator[tuple[str, Path]]:
+    """(relative name, file), sorted; links in a user's own folder are followed, each once."""
+    seen = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = Path(parent).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        for file in sorted(files):
+            path = Path(parent, file)
+            yield path.relative_to(folder).as_posix(), path
 
 
 def _zip_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
@@ -248,9 +276,14 @@ def _tar_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
                 assert file is not None  # regular, as just checked
                 yield name, file.read()
             archive.members = []  # or tarfile would keep every header of a long archive
+        # tarfile takes a damaged header, or the end of the file, for the end of the archive
         archive.fileobj.seek(archive.offset)
-        if len(archive.fileobj.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
-            raise InputError(f"{path}: the archive is truncated: its end mark is missing")
+        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise InputError(
+                f"{path}: the archive is damaged or truncated: no end mark after its last member"
+            )
+        while archive.fileobj.read(_BLOCK):  # to the end of a packed stream, for its checksum
+            pass
 
 
 def _safe_name(path: Path, name: str) -> str:

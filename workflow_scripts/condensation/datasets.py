@@ -72,15 +72,22 @@ def write(dataset: Dataset, path: str | Path) -> None:
     """
     for split in ("train", "test"):
         images, labels = getattr(dataset, f"{split}_images"), getattr(dataset, f"{split}_labels")
+        if not len(labels):
+            raise InputError(f"{dataset.name}: no {split} images")
         if images.dtype != torch.uint8 or images.dim() != 4 or len(images) != len(labels):
             raise InputError(f"{dataset.name}: the {split} images do not fit their labels")
-        counts = torch.bincount(labels, minlength=len(dataset.classes))
-        if len(counts) > len(dataset.classes) or int(labels.min()) < 0:
-            raise InputError(f"{dataset.name}: a {split} label is outside the classes")
-        if split == "train" and (empty := (counts == 0).nonzero().flatten().tolist()):
+        if images.shape[1:] != dataset.train_images.shape[1:]:
             raise InputError(
-                f"{dataset.name}: class {dataset.classes[empty[0]]!r} has no training images"
+                f"{dataset.name}: the test images are {tuple(images.shape[1:])}, the training "
+                f"images {dataset.shape} (channels, height, width)"
             )
+        if not 0 <= int(labels.min()) <= int(labels.max()) < len(dataset.classes):
+            raise InputError(f"{dataset.name}: a {split} label is outside the classes")
+    counts = torch.bincount(dataset.train_labels, minlength=len(dataset.classes))
+    if empty := (counts == 0).nonzero().flatten().tolist():
+        raise InputError(
+            f"{dataset.name}: class {dataset.classes[empty[0]]!r} has no training images"
+        )
     channels = dataset.train_images.shape[1]
     if len(dataset.mean) != channels or len(dataset.std) != channels:
         raise InputError(

@@ -100,6 +100,8 @@ class Dataset(Strict):
                 f"`{self.source}` takes no `checksum`: its archive holds pickles, and only the "
                 "official one is unpickled; use `source: image_folder` for other images"
             )
+        if self.source == "fashion_mnist" and self.checksum:
+            raise wrong("`fashion_mnist` takes no `checksum`: it is four files, each verified")
         if self.source != "image_folder" and self.image_size:
             raise wrong(f"`image_size` is for `image_folder`, not for `{self.source}`")
         if self.source != "image_folder" and self.like:

@@ -3,11 +3,12 @@
 import gzip
 import io
 import pickle
+import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from condensation import archives
 from condensation.datasets import Dataset
@@ -167,11 +168,13 @@ def _idx(path: Path) -> np.ndarray:
     """The array in a gzipped IDX file of unsigned bytes."""
     try:
         content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+        axes = content[3]
+        shape = np.frombuffer(content, ">u4", axes, 4)
+        return np.frombuffer(bytearray(content), np.uint8, offset=4 + 4 * axes).reshape(shape)
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a whole gzip file ({error})") from error
-    axes = content[3]
-    shape = np.frombuffer(content, ">u4", axes, 4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    except (ValueError, IndexError) as error:
+        raise InputError(f"{path}: not an IDX file of unsigned bytes ({error})") from error
 
 
 def _tinyimagenet(paths: list[Path]) -> tuple[list[str], list]:
@@ -201,12 +204,21 @@ def _tinyimagenet(paths: list[Path]) -> tuple[list[str], list]:
             raise InputError(f"{path}: {needed} is missing; is this the official archive?")
     names = sorted(texts["wnids.txt"].split())
     label = {wnid: position for position, wnid in enumerate(names)}
-    train.sort(key=lambda item: (item[0], _number(item[1])))
     test = []
-    for line in texts["val_annotations.txt"].splitlines():
-        file, wnid = line.split("\t")[:2]
-        if file in val:  # a subset of the archive keeps the whole list
-            test.append((wnid, file, val[file]))
+    for number, line in enumerate(texts["val_annotations.txt"].splitlines(), 1):
+        columns = line.split("\t")
+        if len(columns) < 2 or columns[1] not in label:
+            raise InputError(
+                f"{path}: val_annotations.txt, line {number}: no class of wnids.txt in {line!r}"
+            )
+        if columns[0] in val:  # a subset of the archive keeps the whole list
+            test.append((columns[1], columns[0], val.pop(columns[0])))
+    if val:
+        raise InputError(f"{path}: val_annotations.txt gives no label for {min(val)}")
+    for wnid, file, _ in train:
+        if wnid not in label:
+            raise InputError(f"{path}: {file} is of class {wnid!r}, which wnids.txt does not list")
+    train.sort(key=lambda item: (item[0], _number(item[1])))
     test.sort(key=lambda item: _number(item[1]))
     splits = [
         (np.stack([image for _, _, image in items]), np.array([label[w] for w, _, _ in items]))
@@ -271,10 +283,11 @@ def _image_folder(
 def _split_parts(name: str) -> tuple[str, str, str] | None:
     """(split, class, file) of a member, wherever the two folders stand in the archive."""
     parts = Path(name).parts
-    for split in ("train", "test"):
-        if split in parts[:-2]:
-            at = parts.index(split)
-            return split, parts[at + 1], "/".join(parts[at + 2 :])
+    if "__MACOSX" in parts or parts[-1].startswith("._"):  # not images: what macOS adds to a zip
+        return None
+    for at, part in enumerate(parts[:-2]):  # the first, as a class may be called `train` too
+        if part in ("train", "test"):
+            return part, parts[at + 1], "/".join(parts[at + 2 :])
     return None
 
 
@@ -282,10 +295,13 @@ def _decode(content: bytes, where: str, channels: int, size: int | None) -> np.n
     """One image as uint8 C x H x W."""
     try:
         with Image.open(io.BytesIO(content)) as image:
+            if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut them off
+                scaled = np.asarray(image).clip(0, 65535) / 257
+                image = Image.fromarray(scaled.round().astype(np.uint8))
             image = image.convert("RGB" if channels == 3 else "L")
             if size and image.size != (size, size):
                 image = image.resize((size, size), Image.Resampling.BILINEAR)
             pixels = np.asarray(image)
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow raises many kinds on damaged files
         raise InputError(f"{where}: not a readable image ({error})") from error
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)

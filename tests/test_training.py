@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from condensation import augmentation, networks, randomness, training
 from condensation.contract import Condensed, Problem
 from condensation.errors import InputError
-from condensation.options import SGD, ConvNet, Evaluation
+from condensation.options import SGD, Adam, ConvNet, Evaluation, ViT
 
 DSA = {"policy": "dsa", "operators": ["color", "crop", "flip"], "align_corners": False}
 NONE = {"policy": "none"}
@@ -156,6 +156,32 @@ def test_learning_rates_and_steps_as_they_are_used(monkeypatch, condensed, datas
     # one step an epoch (12 images): epochs 0..6 at .01, 7..10 at .001, momentum cleared between
     assert [lr for lr, _ in used] == [0.01] * 7 + [0.001] * 4
     assert [i for i, (_, fresh) in enumerate(used) if fresh] == [0, 7]
+
+
+def test_adam_is_torchs_and_does_not_decay(monkeypatch, condensed, dataset):
+    used = []
+
+    class Spy(torch.optim.Adam):
+        def step(self, *arguments):
+            used.append(dict(self.param_groups[0], params=None))
+            return super().step(*arguments)
+
+    monkeypatch.setattr(torch.optim, "Adam", Spy)
+    adam = Adam(algorithm="adam").model_dump()
+    judged(condensed, dataset, [0], epochs=10, optimizer=adam)
+    assert len(used) == 11
+    assert {(u["lr"], u["betas"], u["weight_decay"]) for u in used} == {(0.003, (0.9, 0.999), 0)}
+
+
+def test_dropout_depends_on_the_seed_alone(condensed, dataset):
+    vit = ViT(network="vit", width=16, depth=1, heads=1, dropout=0.5).model_dump()
+    torch.manual_seed(1)
+    first = judged(condensed, dataset, [0, 1], architecture=vit)
+    torch.manual_seed(2)
+    assert judged(condensed, dataset, [0], architecture=vit) == first[:1]
+    assert judged(condensed, dataset, [1], architecture=vit) == first[1:]
+    without = ViT(network="vit", width=16, depth=1, heads=1, dropout=0.0).model_dump()
+    assert judged(condensed, dataset, [0], architecture=without) != first[:1]
 
 
 def test_the_last_partial_batch_is_kept(monkeypatch, condensed, dataset):

@@ -90,7 +90,13 @@ Augmentation = _entry("policy", "policy", AUGMENTATIONS)
 Optimizer = _entry("algorithm", "algorithm", OPTIMIZERS)
 
 _BUILT_IN = {
-    "architectures": {name: {"network": name} for name in ARCHITECTURES},
+    "architectures": {
+        "convnet": {"network": "convnet"},
+        "mlp": {"network": "mlp"},
+        "resnet18": {"network": "resnet", "depth": 18},
+        "resnet152": {"network": "resnet", "depth": 152},
+        "vit": {"network": "vit"},
+    },
     "augmentations": {name: {"policy": name} for name in AUGMENTATIONS},
     "optimizers": {name: {"algorithm": name} for name in OPTIMIZERS},
     "features": {"embedding": {}},

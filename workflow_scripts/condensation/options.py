@@ -283,7 +283,31 @@ class MLP(Strict):
     width: int = Field(128, ge=1, description="Units per hidden layer.")
 
 
-ARCHITECTURES = {"convnet": ConvNet, "mlp": MLP}
+class ResNet(Strict):
+    """ResNet with instance norm; by image size in the form for CIFAR or for ImageNet."""
+
+    network: Literal["resnet"] = Field(description="Chooses this network.")
+    depth: Literal[18, 152] = Field(18, description="18 (basic blocks) or 152 (bottlenecks).")
+    width: int = Field(64, ge=1, description="Channels of the first stage.")
+    stem: Literal["cifar", "imagenet"] | None = Field(
+        None,
+        description="3x3 without pooling, or 7x7 with; null: cifar for 28 and 32 pixels, else "
+        "imagenet.",
+    )
+
+
+class ViT(Strict):
+    """Vision transformer with a class token (Dosovitskiy et al., 2021)."""
+
+    network: Literal["vit"] = Field(description="Chooses this network.")
+    patch: int = Field(4, ge=1, description="Side of a patch in pixels.")
+    width: int = Field(512, ge=1, description="Width of the tokens and of the hidden layers.")
+    depth: int = Field(6, ge=1, description="Transformer blocks.")
+    heads: int = Field(8, ge=1, description="Attention heads, of 64 values each.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout; none on attention weights.")
+
+
+ARCHITECTURES = {"convnet": ConvNet, "mlp": MLP, "resnet": ResNet, "vit": ViT}
 
 
 class NoAugmentation(Strict):
@@ -328,7 +352,16 @@ class SGD(Strict):
     )
 
 
-OPTIMIZERS = {"sgd": SGD}
+class Adam(Strict):
+    """Adam with its usual betas; the released evaluator does not decay its rate (Table 7)."""
+
+    algorithm: Literal["adam"] = Field(description="Chooses this algorithm.")
+    lr: float = Field(0.003, gt=0, description="Learning rate.")
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty on all parameters.")
+    decay: bool = Field(False, description="As for `sgd`.")
+
+
+OPTIMIZERS = {"sgd": SGD, "adam": Adam}
 
 
 class Evaluation(Strict):

@@ -25,11 +25,14 @@ def generator(seed: int, *purpose: object, device: torch.device | str = "cpu") -
 
 @contextlib.contextmanager
 def seeded(seed: int, *purpose: object) -> Iterator[None]:
-    """Run the block with torch's global CPU state seeded for ``purpose``, then put it back.
+    """Run the block with torch's global states seeded for ``purpose``, then put them back.
 
     For code that can only draw from the global state: the default
     initialisation of ``torch.nn`` layers, dropout.
     """
-    with torch.random.fork_rng(devices=[]):
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(derive_seed(seed, *purpose))
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(derive_seed(seed, *purpose))
         yield

@@ -70,6 +70,8 @@ def fit(
 def _optimizer(
     parameters: list[torch.Tensor], options: dict[str, Any], lr: float
 ) -> torch.optim.Optimizer:
+    if options["algorithm"] == "adam":
+        return torch.optim.Adam(parameters, lr=lr, weight_decay=options["weight_decay"])
     return torch.optim.SGD(
         parameters, lr=lr, momentum=options["momentum"], weight_decay=options["weight_decay"]
     )
@@ -142,19 +144,20 @@ def evaluate(
         fresh = networks.build(architecture, shape, classes, seed, "evaluation network")
         network.load_state_dict(fresh.state_dict())
         network.train()
-        fit(
-            forward,
-            list(network.parameters()),
-            batch,
-            labels,
-            epochs=epochs,
-            batch_size=protocol["batch_size"],
-            optimizer=optimizer,
-            decay_after=decay_after if optimizer["decay"] else None,
-            augment=augment,
-            generator=randomness.generator(seed, "evaluation training"),
-            progress=progress,
-        )
+        with randomness.seeded(seed, "evaluation dropout"):
+            fit(
+                forward,
+                list(network.parameters()),
+                batch,
+                labels,
+                epochs=epochs,
+                batch_size=protocol["batch_size"],
+                optimizer=optimizer,
+                decay_after=decay_after if optimizer["decay"] else None,
+                augment=augment,
+                generator=randomness.generator(seed, "evaluation training"),
+                progress=progress,
+            )
         network.eval()
         accuracy, loss = test(forward, dataset, device)
         rows.append({"seed": seed, "accuracy": accuracy, "loss": loss})

@@ -1,0 +1,103 @@
+"""ResNets with instance norm (paper, section 4.1; He et al., 2016).
+
+Two forms: small images get a 3x3 stem without pooling and a final 4x4 average
+pooling; larger ones the ImageNet stem and global pooling, because the fixed
+4x4 pooling of the small form fits 32x32 images only.
+"""
+
+import torch
+from torch import nn
+
+from condensation.errors import InputError
+
+_STAGES = {18: (2, 2, 2, 2), 152: (3, 8, 36, 3)}
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    """Affine instance norm without running statistics."""
+    return nn.GroupNorm(channels, channels)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+
+
+class _Block(nn.Module):
+    """A residual block: basic (two 3x3) or bottleneck (1x1, 3x3, 1x1 with four times the width)."""
+
+    def __init__(self, inputs: int, planes: int, stride: int, bottleneck: bool):
+        super().__init__()
+        outputs = planes * (4 if bottleneck else 1)
+        if bottleneck:
+            layers = [
+                *(_conv(inputs, planes, 1), _norm(planes), nn.ReLU()),
+                *(_conv(planes, planes, 3, stride), _norm(planes), nn.ReLU()),
+                *(_conv(planes, outputs, 1), _norm(outputs)),
+            ]
+        else:
+            layers = [
+                *(_conv(inputs, planes, 3, stride), _norm(planes), nn.ReLU()),
+                *(_conv(planes, outputs, 3), _norm(outputs)),
+            ]
+        self.residual = nn.Sequential(*layers)
+        self.shortcut = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(_conv(inputs, outputs, 1, stride), _norm(outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.residual(x) + self.shortcut(x))
+
+
+class ResNet(nn.Module):
+    """Stem, four stages of residual blocks, average pooling, linear."""
+
+    def __init__(
+        self, shape: tuple[int, int, int], classes: int, depth: int, width: int, imagenet: bool
+    ):
+        super().__init__()
+        bottleneck = depth > 34
+        stem: list[nn.Module] = [_conv(shape[0], width, 3), _norm(width), nn.ReLU()]
+        pool: nn.Module = nn.AvgPool2d(4)
+        if imagenet:
+            stem[0] = _conv(shape[0], width, 7, 2)
+            stem.append(nn.MaxPool2d(3, stride=2, padding=1))
+            pool = nn.AdaptiveAvgPool2d(1)
+        channels = width
+        blocks: list[nn.Module] = []
+        for stage, count in enumerate(_STAGES[depth]):
+            planes = width * 2**stage
+            for block in range(count):
+                stride = 2 if stage and not block else 1
+                blocks.append(_Block(channels, planes, stride, bottleneck))
+                channels = planes * (4 if bottleneck else 1)
+        self.features = nn.Sequential(*stem, *blocks, pool, nn.Flatten())
+        self.classifier = nn.Linear(channels, classes)
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the pooled features, N x channels."""
+        return self.features(images)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits, N x classes."""
+        return self.classifier(self.embed(images))
+
+
+def build(
+    shape: tuple[int, int, int],
+    classes: int,
+    depth: int = 18,
+    width: int = 64,
+    stem: str | None = None,
+) -> ResNet:
+    """Return a ResNet; ``stem`` is ``cifar``, ``imagenet`` or None: by image size.
+
+    Raises InputError if the form does not fit the images.
+    """
+    small = shape[1:] in ((32, 32), (28, 28))
+    form = stem or ("cifar" if small else "imagenet")
+    if form == "cifar" and not 25 <= min(shape[1:]) <= max(shape[1:]) <= 32:
+        raise InputError(
+            f"resnet: the form for small images ends in a 4x4 pooling and fits 25 to 32 pixels, "
+            f"not {shape[1]}x{shape[2]}; set stem: imagenet"
+        )
+    return ResNet(shape, classes, depth, width, form == "imagenet")

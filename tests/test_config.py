@@ -83,7 +83,12 @@ def test_every_key_is_documented():
         (
             "methods.dm.augmentation",
             "DSA",
-            "methods.dm.augmentation: unknown augm.*known: dsa, none.*'dsa'",
+            "methods.dm.augmentation: unknown augm.*known: autoaug, dsa, .*'dsa'",
+        ),
+        (
+            "methods.dm.augmentation",
+            "randaug",
+            "methods.dm.augmentation: 'randaug' .*cannot be differentiated.*'dsa' or 'none'",
         ),
         ("methods.dm.features", "embeding", "methods.dm.features: unknown features.*'embedding'"),
         ("methods.features", {"algorithm": "random"}, "methods.features: this name is taken"),

@@ -1,10 +1,12 @@
 """Each operator against a loop over images and pixels, or scipy; ranges by exhaustion."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from conftest import small_dataset
 from scipy import ndimage
 
 from condensation import augmentation
@@ -20,9 +22,8 @@ def images(shape, n=4, dtype=torch.float64):
 
 
 def build(shape, operator, align=False):
-    return augmentation.build(
-        {"policy": "dsa", "operators": [operator], "align_corners": align}, shape, True
-    )
+    entry = {"policy": "dsa", "operators": [operator], "align_corners": align}
+    return augmentation.build(entry, small_dataset(per_class=1, shape=shape))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -188,10 +189,10 @@ def test_continuous_ranges_and_probabilities():
 
 def test_every_operator_is_as_likely():
     options = {"policy": "dsa", "operators": list(DSA_OPERATORS), "align_corners": False}
-    augment = augmentation.build(options, (3, 32, 32), True)
+    augment = augmentation.build(options, small_dataset(per_class=1, shape=(3, 32, 32)))
     g = generator(9)
     names = [augment.draw(g, 1).operator for _ in range(6000)]
     for operator in DSA_OPERATORS:
         assert names.count(operator) == pytest.approx(1000, abs=120)  # 4 standard deviations
-    unflipped = augmentation.build(options, (1, 8, 8), False)
+    unflipped = augmentation.build(options, replace(small_dataset(per_class=1), flip=False))
     assert "flip" not in {unflipped.draw(g, 1).operator for _ in range(200)}

@@ -202,7 +202,7 @@ def dm_by_the_book(problem, iterations, lr, momentum, batch_real, entry, network
     """DM as its paper writes it: class after class, one loss, torch's own optimizer."""
     images = initial_images(problem, "random").requires_grad_()
     optimizer = torch.optim.SGD([images], lr=lr, momentum=momentum)
-    augment = augmentation.build(entry, problem.shape, problem.dataset.flip)
+    augment = augmentation.build(entry, problem.dataset)
     by_class = problem.dataset.indices_by_class()
     for iteration in range(iterations):
         network = networks.build(

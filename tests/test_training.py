@@ -45,7 +45,7 @@ def plain_loop(condensed, dataset, seed, epochs, batch_size, entry):
     """The released evaluator, written plainly: a DataLoader, one step after the other."""
     network = networks.build(NETWORK, dataset.shape, 3, seed, "evaluation network")
     generator = randomness.generator(seed, "evaluation training")
-    augment = augmentation.build(entry, dataset.shape, dataset.flip)
+    augment = augmentation.build(entry, dataset)
     lr = 0.01
     optimizer = torch.optim.SGD(network.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4)
     for epoch in range(epochs + 1):  # 0..E inclusive

@@ -97,7 +97,30 @@ _BUILT_IN = {
         "resnet152": {"network": "resnet", "depth": 152},
         "vit": {"network": "vit"},
     },
-    "augmentations": {name: {"policy": name} for name in AUGMENTATIONS},
+    "augmentations": {
+        "none": {"policy": "none"},
+        "dsa": {"policy": "dsa"},
+        "imagenet_aug": {
+            "policy": "torchvision",
+            "transforms": [
+                {"RandomCrop": {"padding": 4}},
+                {"RandomHorizontalFlip": {}},
+                {
+                    "ColorJitter": {
+                        "brightness": 0.4,
+                        "contrast": 0.4,
+                        "saturation": 0.4,
+                        "hue": 0.2,
+                    }
+                },
+            ],
+        },
+        "randaug": {
+            "policy": "torchvision",
+            "transforms": [{"RandAugment": {"num_ops": 1, "magnitude": 9}}],
+        },
+        "autoaug": {"policy": "torchvision", "transforms": [{"AutoAugment": {}}]},
+    },
     "optimizers": {name: {"algorithm": name} for name in OPTIMIZERS},
     "features": {"embedding": {}},
 }
@@ -233,6 +256,12 @@ class Config(Strict):
                 also = ["pixels"] if option == "features" else []
                 known = [*getattr(self, section), *also]
                 _require(f"{where}.{option}", section, getattr(entry, option), known)
+        name = getattr(entry, "augmentation", None)
+        if name and self.augmentations[name].policy == "torchvision":
+            raise wrong(
+                f"{where}.augmentation: {name!r} works on uint8 images and cannot be "
+                "differentiated; take one like 'dsa' or 'none'"
+            )
 
     def _check_axes(self, where: str, axes: Axes) -> None:
         sections = ("datasets", "methods", "architectures", "augmentations", "optimizers")

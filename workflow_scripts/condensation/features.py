@@ -42,7 +42,7 @@ def extract(
             batch_size=batch_size,
             optimizer=optimizer,
             decay_after=None,
-            augment=augmentation.build({"policy": "none"}, dataset.shape, dataset.flip),
+            augment=augmentation.build({"policy": "none"}, dataset),
             generator=randomness.generator(seed, "features training"),
             progress=Progress(f"training for features of {dataset.name}", epochs),
         )

@@ -336,7 +336,29 @@ class DSA(Strict):
     )
 
 
-AUGMENTATIONS = {"none": NoAugmentation, "dsa": DSA}
+class Torchvision(Strict):
+    """Any pipeline of `torchvision.transforms.v2`, on uint8 images.
+
+    Images are brought back to pixels, clipped and cut to uint8, transformed, and standardised
+    again, as the released evaluator does.
+    """
+
+    policy: Literal["torchvision"] = Field(description="Chooses this policy.")
+    transforms: list[dict[str, dict[str, Any]]] = Field(
+        min_length=1,
+        description="Class names with their arguments, in order, e.g. "
+        "`[{RandomCrop: {padding: 4}}, {RandAugment: {}}]`. Where `size` is required and not "
+        "given it is the image's; `AutoAugment` takes the CIFAR-10 policy up to 32 pixels and "
+        "ImageNet's above; `RandomHorizontalFlip` is left out where the dataset's `flip` is false.",
+    )
+    draw: Literal["per_batch", "per_image"] = Field(
+        "per_batch",
+        description="One draw for all images of a batch, as the released evaluator does, or one "
+        "for each image, as its names suggest.",
+    )
+
+
+AUGMENTATIONS = {"none": NoAugmentation, "dsa": DSA, "torchvision": Torchvision}
 
 
 class SGD(Strict):

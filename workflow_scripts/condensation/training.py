@@ -132,7 +132,7 @@ def evaluate(
     shape, classes = dataset.shape, len(dataset.classes)
     network = networks.build(architecture, shape, classes, seeds[0]).to(device)
     forward = compute.compiled(network, compile, device)
-    augment = augmentations.build(augmentation, dataset.shape, dataset.flip)
+    augment = augmentations.build(augmentation, dataset)
     labels = condensed.labels.to(device)
     batch = _batch(condensed, dataset, device)
     epochs, decay_after = epochs_of(protocol, augmentation)

@@ -1,4 +1,4 @@
-"""Augmentations: one module each, with ``build(shape, flip, **options)``.
+"""Augmentations: one module each, with ``build(dataset, **options)``.
 
 What ``build`` returns has two methods, so that one draw can serve two batches:
 ``draw(generator, count)`` takes the random numbers for ``count`` images (one
@@ -9,17 +9,19 @@ function of standardised images.
 import importlib
 from typing import Any
 
+from condensation.datasets import Dataset
+
 
 def module_of(augmentation: dict[str, Any]) -> str:
     """Return the dotted module name behind an augmentation entry."""
-    policy = augmentation["policy"]
-    return f"condensation.augmentation.{'identity' if policy == 'none' else policy}"
+    modules = {"none": "identity", "dsa": "dsa", "torchvision": "pipelines"}
+    return f"condensation.augmentation.{modules[augmentation['policy']]}"
 
 
-def build(augmentation: dict[str, Any], shape: tuple[int, int, int], flip: bool) -> Any:
-    """Return the augmentation for standardised images of ``shape`` (C, H, W).
+def build(augmentation: dict[str, Any], dataset: Dataset) -> Any:
+    """Return the augmentation for standardised images of ``dataset``.
 
-    ``flip`` says whether a mirrored image keeps its class.
+    Raises InputError if it cannot handle images of this size.
     """
     options = {key: value for key, value in augmentation.items() if key != "policy"}
-    return importlib.import_module(module_of(augmentation)).build(shape, flip, **options)
+    return importlib.import_module(module_of(augmentation)).build(dataset, **options)

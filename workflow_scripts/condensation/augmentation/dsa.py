@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from condensation.datasets import Dataset
+
 BRIGHTNESS, SATURATION, CONTRAST = 1.0, 2.0, 0.5
 CROP, CUTOUT, FLIP, SCALE, ROTATE = 0.125, 0.5, 0.5, 1.2, 15.0
 
@@ -147,9 +149,7 @@ class DSA:
         )
 
 
-def build(
-    shape: tuple[int, int, int], flip: bool, operators: Sequence[str], align_corners: bool
-) -> DSA:
-    """Return DSA for images of ``shape``; without its flip where ``flip`` is false."""
-    kept = [operator for operator in operators if flip or operator != "flip"]
-    return DSA(shape, kept, align_corners)
+def build(dataset: Dataset, operators: Sequence[str], align_corners: bool) -> DSA:
+    """Return DSA for images of ``dataset``; without its flip where ``dataset.flip`` is false."""
+    kept = [operator for operator in operators if dataset.flip or operator != "flip"]
+    return DSA(dataset.shape, kept, align_corners)

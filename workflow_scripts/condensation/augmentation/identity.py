@@ -2,6 +2,8 @@
 
 import torch
 
+from condensation.datasets import Dataset
+
 
 class Identity:
     """Images as they are."""
@@ -14,6 +16,6 @@ class Identity:
         return images
 
 
-def build(shape: tuple[int, int, int], flip: bool) -> Identity:
+def build(dataset: Dataset) -> Identity:
     """Return the identity."""
     return Identity()

@@ -46,7 +46,7 @@ def condense(
     """
     images = initial_images(problem, init, features)
     velocity = torch.zeros_like(images)
-    augment = augmentations.build(augmentation, problem.shape, problem.dataset.flip)
+    augment = augmentations.build(augmentation, problem.dataset)
     network = networks.build(architecture, problem.shape, problem.classes, problem.seed, "dm")
     network = network.to(problem.device).train().requires_grad_(False)
     embed = compute.compiled(network.embed, problem.compile, problem.device)

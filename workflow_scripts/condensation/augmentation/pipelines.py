@@ -1,0 +1,90 @@
+"""Pipelines of torchvision transforms on uint8 images, as the released evaluator applies them.
+
+Standardised images are brought back to [0, 1], clipped, multiplied by 255 and
+truncated to uint8; transformed; divided by 255 and standardised again. The
+evaluator passes the whole batch as one tensor, so that all random choices are
+made once per batch; ``per_image`` makes them for each image.
+"""
+
+import inspect
+from typing import Any
+
+import torch
+from torchvision.transforms import v2
+
+from condensation import randomness
+from condensation.datasets import Dataset
+from condensation.errors import InputError, unknown
+
+
+class Pipeline:
+    """A sequence of transforms; a draw is a seed for the random choices inside them."""
+
+    def __init__(self, transforms: list[torch.nn.Module], per_image: bool, dataset: Dataset):
+        self.transform = v2.Compose(transforms)
+        self.per_image = per_image
+        self.dataset = dataset
+
+    def draw(self, generator: torch.Generator, count: int) -> int:
+        """Draw a seed; the transforms draw from torch's global state, seeded with it."""
+        return int(torch.randint(2**62, (1,), generator=generator))
+
+    def apply(self, images: torch.Tensor, drawn: int) -> torch.Tensor:
+        """Return the transformed images (N x C x H x W, standardised)."""
+        mean = torch.tensor(self.dataset.mean, device=images.device).view(-1, 1, 1)
+        std = torch.tensor(self.dataset.std, device=images.device).view(-1, 1, 1)
+        pixels = ((images * std + mean).clamp(0, 1) * 255).to(torch.uint8)
+        with randomness.seeded(drawn):
+            if self.per_image:
+                pixels = torch.stack([self.transform(one) for one in pixels])
+            else:
+                pixels = self.transform(pixels)
+        return self.dataset.standardize(pixels)
+
+
+def build(dataset: Dataset, transforms: list[dict[str, dict[str, Any]]], draw: str) -> Pipeline:
+    """Return the pipeline for images of ``dataset``.
+
+    Raises InputError for a transform that torchvision does not have, for
+    arguments that it does not take, and for a pipeline that does not give back
+    images of the same shape.
+    """
+    steps = [
+        step
+        for entry in transforms
+        for name, arguments in entry.items()
+        if (step := _step(name, dict(arguments), dataset)) is not None
+    ]
+    pipeline = Pipeline(steps, draw == "per_image", dataset)
+    sample = dataset.standardize(dataset.train_images[:2])
+    try:
+        got = pipeline.apply(sample, 0)
+    except Exception as error:
+        raise InputError(f"augmentation {transforms} fails on {dataset.name}: {error}") from error
+    if got.shape != sample.shape:
+        raise InputError(
+            f"augmentation {transforms} turns images of shape {tuple(sample.shape[1:])} into "
+            f"{tuple(got.shape[1:])}; they must keep their shape"
+        )
+    return pipeline
+
+
+def _step(name: str, arguments: dict[str, Any], dataset: Dataset) -> torch.nn.Module | None:
+    known = {n for n, c in vars(v2).items() if inspect.isclass(c) and issubclass(c, v2.Transform)}
+    if name not in known:
+        raise InputError(unknown("torchvision transform", name, known))
+    if name == "RandomHorizontalFlip" and not dataset.flip:
+        return None
+    kind = getattr(v2, name)
+    parameters = inspect.signature(kind).parameters
+    if "size" in parameters and parameters["size"].default is inspect.Parameter.empty:
+        arguments.setdefault("size", list(dataset.shape[1:]))
+    if name == "AutoAugment":
+        policy = arguments.get("policy") or (
+            "cifar10" if max(dataset.shape[1:]) <= 32 else "imagenet"
+        )
+        arguments["policy"] = v2.AutoAugmentPolicy(str(policy).lower())
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"augmentation: {name}({arguments}): {error}") from error

@@ -1,7 +1,9 @@
 # Takes the config; leaves CONFIG (validated), GRID (every cell), the paths of the results, and
 # the functions that tell each rule its inputs and params.
 
+import re
 import sys
+import time
 from pathlib import Path
 
 # first, so that no installed package of the same name is taken instead
@@ -13,6 +15,13 @@ from snakemake.exceptions import WorkflowError
 from condensation import config as configuration
 from condensation import digest, grid, jobs
 from condensation.errors import InputError
+
+STARTED = time.time()
+
+
+def any_of(names):
+    return "|".join(map(re.escape, names))
+
 
 try:
     CONFIG = configuration.parse(
@@ -34,17 +43,19 @@ FIGURES += [
     for dataset in GRID.datasets
     if grid.pictured_ipc(GRID, dataset)
 ]
-COMPUTE = CONFIG.compute.model_dump(exclude={"threads"})
+# What changes no result (device, mirror) is no param: scripts read it from here, complete.
+config.update(CONFIG.model_dump())
+GPU = 0 if CONFIG.compute.device == "cpu" else 1
 
 
 wildcard_constraints:
     archive=r"[^/]+",
-    dataset=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
-    method=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
-    features=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
-    architecture=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
-    augmentation=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
-    optimizer=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    dataset=any_of(CONFIG.datasets),
+    method=any_of(CONFIG.methods),
+    features=any_of(CONFIG.features),
+    architecture=any_of(CONFIG.architectures),
+    augmentation=any_of(CONFIG.augmentations),
+    optimizer=any_of(CONFIG.optimizers),
     ipc=r"\d+|all",
     condensation_seed=r"\d+",
     first=r"\d+",
@@ -71,8 +82,20 @@ def extract_job(wildcards):
     return jobs.extract_features(CONFIG, wildcards.features)
 
 
+def set_of(wildcards):
+    return grid.SetId(
+        *(wildcards.dataset, wildcards.method, wildcards.ipc),
+        int(wildcards.condensation_seed),
+    )
+
+
+def imported_files_of(wildcards):
+    files = jobs.imported_files(CONFIG, set_of(wildcards))
+    return {"files": files} if files else {}
+
+
 def condense_job(wildcards):
-    return jobs.condense(CONFIG, wildcards.dataset, wildcards.method, wildcards.ipc)
+    return jobs.condense(CONFIG, set_of(wildcards))
 
 
 def evaluate_job(wildcards):
@@ -96,6 +119,9 @@ def pictured_sets(wildcards):
 
 
 def say_where_things_are():
-    files = [path for path in [*TABLES, *FIGURES] if Path(path).is_file()]
-    if files:
-        print("\nTables and figures:\n  " + "\n  ".join(files), file=sys.stderr)
+    made = [Path(path) for path in [*TABLES, *FIGURES]]
+    made = [
+        str(path) for path in made if path.is_file() and path.stat().st_mtime >= STARTED
+    ]
+    if made:
+        print("\nTables and figures:\n  " + "\n  ".join(made), file=sys.stderr)

@@ -15,12 +15,12 @@ rule extract_features:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
-        gpu=1,
+        gpu=GPU,
         mem_mb=16000,
         runtime=60,
     params:
         job=extract_job,
-        compute=COMPUTE,
+        compile=CONFIG.compute.compile,
     message:
         "Extracting features {wildcards.features} of {wildcards.dataset}, seed {wildcards.condensation_seed}"
     script:
@@ -30,6 +30,7 @@ rule extract_features:
 rule condense:
     input:
         unpack(features_of),
+        unpack(imported_files_of),
         dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
     output:
         condensed=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/condensed.safetensors",
@@ -42,12 +43,12 @@ rule condense:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
-        gpu=1,
+        gpu=GPU,
         mem_mb=16000,
         runtime=720,
     params:
         job=condense_job,
-        compute=COMPUTE,
+        compile=CONFIG.compute.compile,
     message:
         "Condensing {wildcards.dataset} by {wildcards.method}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}"
     script:

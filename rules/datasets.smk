@@ -7,14 +7,11 @@ rule download:
         archive=f"{DOWNLOADS}/{{archive}}",
     log:
         f"{RESULTS}/logs/download/{{archive}}.log",
-    retries: 2
     conda:
         "../environment.yml"
     resources:
         mem_mb=1000,
         runtime=240,
-    params:
-        mirror=CONFIG.data.mirror,
     message:
         "Downloading {wildcards.archive}"
     script:

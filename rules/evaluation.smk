@@ -17,12 +17,12 @@ rule evaluate:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
-        gpu=1,
+        gpu=GPU,
         mem_mb=8000,
         runtime=240,
     params:
         job=evaluate_job,
-        compute=COMPUTE,
+        compile=CONFIG.compute.compile,
     message:
         "Evaluating {wildcards.method} on {wildcards.dataset}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}: {wildcards.architecture}, {wildcards.augmentation}, {wildcards.optimizer}, seeds {wildcards.first}-{wildcards.last}"
     script:

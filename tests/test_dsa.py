@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from condensation import augmentation
 from condensation.augmentation import dsa
+from condensation.errors import InputError
 from condensation.options import DSA_OPERATORS
 from condensation.randomness import generator
 
@@ -185,6 +186,12 @@ def test_continuous_ranges_and_probabilities():
     assert mirrored.mean() == pytest.approx(0.5, abs=0.01)
     shades = build((3, 32, 32), "color").draw(generator(8), n).parameters
     assert shades.shape == (3, n) and shades.min() >= 0 and shades.max() <= 1
+
+
+def test_no_operator_left_is_told():
+    entry = {"policy": "dsa", "operators": ["flip"], "align_corners": False}
+    with pytest.raises(InputError, match="no operator is left for small"):
+        augmentation.build(entry, replace(small_dataset(per_class=1), flip=False))
 
 
 def test_every_operator_is_as_likely():

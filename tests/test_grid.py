@@ -1,8 +1,11 @@
 """The grid: unions, holes, shared cells, seeds and paths."""
 
-import pytest
+import csv
 
-from condensation.config import parse
+import pytest
+from conftest import ROOT, SHARED
+
+from condensation.config import load, parse
 from condensation.grid import Cell, SetId, expand, pictured_ipc
 
 BASE = {
@@ -70,3 +73,42 @@ def test_paths_tell_all_cells_apart():
     assert len(found.cells) == 16
     assert len({cell.folder for cell in found.cells}) == 16
     assert isinstance(next(iter(found.cells)), Cell)
+
+
+def test_the_paper_config_holds_the_papers_cells():
+    """Every evaluation cell of the paper for the methods that are there, and no other."""
+    listed = SHARED.parent / "paper" / "cells_evaluation.csv"
+    if not listed.is_file():
+        pytest.skip(f"{listed} is not here")
+    names = {
+        ("Random", "-"): "random",
+        ("K-Center", "embedding"): "kcenter",
+        ("K-Center", "raw"): "kcenter_pixels",
+        ("DM", "real"): "dm",
+        ("DM", "kcenter"): "dm_from_kcenter",
+        ("DM", "noise"): "dm_from_noise",
+        ("Whole", "-"): "whole",
+    }
+    with listed.open() as file:
+        rows = [r for r in csv.DictReader(file) if (r["method"], r["init_or_variant"]) in names]
+    expected = {
+        (
+            row["dataset"].lower().replace("-", ""),
+            names[row["method"], row["init_or_variant"]],
+            row["ipc"] if row["method"] != "Whole" else "all",
+            row["architecture"].lower().removesuffix("d3").removesuffix("d4"),
+            {"n/a": "none"}.get(row["augmentation"], row["augmentation"].lower()),
+            row["optimizer"].lower(),
+        )
+        for row in rows
+    }
+    found = expand(load(ROOT / "config/paper.yaml")).cells
+    ours = {
+        (
+            *(c.set.dataset, c.set.method, c.set.ipc),
+            *(c.architecture, c.augmentation, c.optimizer),
+        )
+        for c in found
+    }
+    assert ours == expected and len(ours) == len(rows) == 302
+    assert set(found.values()) == {5}

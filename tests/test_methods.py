@@ -11,14 +11,16 @@ from conftest import ROOT, small_dataset
 
 from condensation import augmentation, contract, networks
 from condensation.config import parse
-from condensation.contract import Condensed, Problem
+from condensation.contract import Problem
 from condensation.errors import InputError
+from condensation.grid import SetId
 from condensation.jobs import condense as job_of
 from condensation.jobs import features_of
 from condensation.loop import Recorder
 from condensation.methods import dm, kcenter
 from condensation.methods.start import initial_images
 from condensation.options import DSA_OPERATORS, METHODS
+from condensation.sets import Condensed
 
 
 def example_of_the_documentation(folder: Path) -> str:
@@ -50,7 +52,7 @@ def configured(folder: Path):
 
 
 def run(name: str, problem: Problem, folder: Path) -> Condensed:
-    job = job_of(configured(folder), "small", name, str(problem.ipc))
+    job = job_of(configured(folder), SetId("small", name, str(problem.ipc), problem.seed))
     return contract.finish(
         contract.resolve(job["function"])(problem, **job["options"]), problem, name
     )
@@ -112,7 +114,7 @@ def test_dm_learning_rate_follows_the_authors_table():
                 "experiments": {"e": {"datasets": ["d"], "methods": ["dm"], "ipc": [1]}},
             }
         )
-        return job_of(config, "d", "dm", ipc)["options"]["lr"]
+        return job_of(config, SetId("d", "dm", ipc, 0))["options"]["lr"]
 
     assert [lr("cifar10", i) for i in ("1", "50", "100", "1000")] == [1, 1, 10, 10]
     assert [lr("cifar100", i) for i in ("1", "100")] == [1, 1]
@@ -303,6 +305,41 @@ def test_a_checkpoint_of_other_options_is_not_used(problem, tmp_path, monkeypatc
     assert torch.equal(got.images, run("dm", problem, tmp_path).images)
 
 
+def test_two_loops_of_one_method_do_not_mix_their_checkpoints(tmp_path, monkeypatch):
+    monkeypatch.setattr("condensation.loop.CHECKPOINT_EVERY", 0.0)
+    path = tmp_path / "checkpoint.safetensors"
+
+    def both(recorder, die_at=None):
+        done = []
+        a, b = torch.zeros(1), torch.zeros(2)
+
+        def step(state, name):
+            def inner(iteration):
+                if die_at == (name, iteration):
+                    raise Killed
+                state.add_(iteration + 1)
+                done.append((name, iteration))
+
+            return inner
+
+        recorder.run({"a": a}, step(a, "a"), 4)
+        recorder.run({"b": b}, step(b, "b"), 4)
+        return float(a), b.tolist(), done
+
+    undisturbed = both(Recorder("r", path, "x"))
+    assert undisturbed[:2] == (10.0, [10.0, 10.0]) and len(undisturbed[2]) == 8
+    path.unlink()
+    path.with_stem("checkpoint2").unlink()
+    with pytest.raises(Killed):
+        both(Recorder("r", path, "x"), die_at=("b", 2))
+    recorder = Recorder("r", path, "x")
+    continued = both(recorder)
+    assert continued[:2] == undisturbed[:2]
+    assert ("b", 0) not in continued[2] and ("b", 2) in continued[2]
+    recorder.discard_checkpoint()
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- what a method may not return -----------------------------------------------------------------
 
 
@@ -337,9 +374,59 @@ def test_soft_labels_are_kept(problem):
     assert torch.equal(kept.labels, soft)
 
 
+def test_any_order_is_put_into_class_order(problem):
+    indices = torch.tensor([0, 1, 2, 3, 4, 5])  # classes 0 1 2 0 1 2
+    got = contract.finish(indices, problem, "mine")
+    assert got.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert got.indices.tolist() == [0, 3, 1, 4, 2, 5]
+    assert torch.equal(got.images, problem.real(got.indices))
+
+
+def test_only_the_whole_dataset_may_leave_its_images_out(problem):
+    with pytest.raises(InputError, match="mine: returned no images"):
+        contract.finish(Condensed(None, problem.labels, torch.arange(6)), problem, "mine")
+
+
+def test_a_users_file_may_hold_dataclasses_and_import_its_neighbours(tmp_path, problem):
+    (tmp_path / "my_helper.py").write_text("NUMBER = 3\n")
+    (tmp_path / "m.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from my_helper import NUMBER\n"
+        "@dataclass\nclass A:\n    x: int = NUMBER\n"
+        "def f(problem): return A().x\n"
+    )
+    assert contract.resolve(f"{tmp_path / 'm.py'}:f")(problem) == 3
+
+
+def test_a_users_options_that_name_entries_arrive_as_entries(tmp_path):
+    (tmp_path / "m.py").write_text(
+        "def f(problem, *, architecture, augmentation='dsa', features='pixels', lr=1): ...\n"
+    )
+
+    def parsed(**options):
+        return parse(
+            {
+                "datasets": {"d": {"source": "digits"}},
+                "methods": {"m": {"algorithm": f"{tmp_path / 'm.py'}:f", **options}},
+                "experiments": {"e": {"datasets": ["d"], "methods": ["m"], "ipc": [1]}},
+            }
+        )
+
+    config = parsed(architecture="convnet", features="embedding", lr="1e-3")
+    job = job_of(config, SetId("d", "m", "1", 0))
+    assert job["options"]["architecture"] == {"network": "convnet", "width": 128, "depth": None}
+    assert job["options"]["lr"] == 1e-3
+    assert features_of(config, "m") == "embedding"
+    assert job["source"] != job_of(parsed(architecture="mlp"), SetId("d", "m", "1", 0))["source"]
+    for option in ("architecture", "features"):
+        with pytest.raises(InputError, match=rf"methods\.m\.{option}: unknown"):
+            parsed(**{"architecture": "mlp", option: "convnt"})
+
+
 def test_a_users_file_that_fails_on_import_is_named(tmp_path):
     (tmp_path / "m.py").write_text("import no_such_module\ndef f(problem): ...\n")
-    with pytest.raises(InputError, match=r"m\.py: the file fails on import: .*no_such_module"):
+    with pytest.raises(InputError, match=r"m\.py: the file fails .*no_such_module.*line 1\)"):
         contract.resolve(f"{tmp_path / 'm.py'}:f")
 
 

@@ -822,3 +822,29 @@ def test_real_images_of_tinyimagenet_are_read(tmp_path):
     wnid = dict(line.split("\t")[:2] for line in lines)[first]
     assert got.classes[got.test_labels[0]] == wnid
     assert np.array_equal(got.test_images[0].numpy(), expected)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("holds", [None, "photo.heic"])
+def test_a_class_without_readable_images_is_not_left_out(tmp_path, packed, holds):
+    folder = tmp_path / "mine"
+    for name in ("train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(folder / name)
+    (folder / "train/c").mkdir()
+    if holds:
+        (folder / "train/c" / holds).write_bytes(b"no image that we read")
+    path = folder
+    if packed:
+        path = tmp_path / "mine.tar"
+        with tarfile.open(path, "w") as archive:
+            archive.add(folder, arcname="top")
+    with pytest.raises(InputError, match="class 'c' has no training images"):
+        read(path, source="image_folder")
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "train/a").mkdir(parents=True)
+    (tmp_path / "train/a/1.png").symlink_to("nothing.png")
+    with pytest.raises(InputError, match="a link that leads nowhere"):
+        read(tmp_path, source="image_folder")

@@ -49,7 +49,9 @@ def records(tmp_path, wanted):
             **{"condensation_seed": cell.set.condensation_seed, "architecture": "convnet"},
             **{"augmentation": "dsa", "optimizer": "sgd"},
         }
-        rows = [{"seed": s, "accuracy": v, "loss": 1.0} for s, v in enumerate(values)]
+        rows = [
+            {"seed": s, "status": "ok", "accuracy": v, "loss": 1.0} for s, v in enumerate(values)
+        ]
         paths.append(tmp_path / f"{len(paths)}.json")
         storage.write_json(paths[-1], {"cell": about, "status": "ok", "rows": rows})
     return paths
@@ -67,6 +69,17 @@ def test_means_and_spreads(records, wanted):
     assert whole["mean"] == 90.5 and np.isnan(whole["std_of_sets"])
     less = table.loc["less", "random", "1"]
     assert (less["sets"], less["networks"], less["mean"], less["std"]) == (1, 1, 10.0, 0.0)
+
+
+def test_diverged_networks_are_counted_and_not_averaged(records, wanted):
+    content = storage.read_json(records[0])
+    content["rows"][1] |= {"status": "diverged", "accuracy": None, "loss": None}
+    storage.write_json(records[0], content)
+    table = tables.accuracy(tables.runs(records), wanted)
+    row = table.set_index(["experiment", "method", "ipc"]).loc["more", "random", "1"]
+    assert (row["networks"], row["diverged"]) == (4, 1)
+    assert row["mean"] == pytest.approx((10 + 30 + 40) / 3)
+    assert "(1 diverged)" in tables.markdown(table)
 
 
 def test_runs_has_a_row_per_network(records):

@@ -9,9 +9,10 @@ from conftest import small_dataset
 from torch.utils.data import DataLoader, TensorDataset
 
 from condensation import augmentation, networks, randomness, training
-from condensation.contract import Condensed, Problem
+from condensation.contract import Problem
 from condensation.errors import InputError
 from condensation.options import SGD, Adam, ConvNet, Evaluation, ViT
+from condensation.sets import Condensed
 
 DSA = {"policy": "dsa", "operators": ["color", "crop", "flip"], "align_corners": False}
 NONE = {"policy": "none"}
@@ -202,6 +203,12 @@ def test_a_network_that_does_not_fit_says_so(condensed, dataset):
     with pytest.raises(InputError, match="depth may be at most 3"):
         deep = {"network": "convnet", "width": 8, "depth": 6}
         judged(condensed, dataset, [0], architecture=deep)
+
+
+def test_a_network_that_diverges_is_no_result(condensed, dataset):
+    wild = OPTIMIZER | {"lr": 1e12}
+    rows = judged(condensed, dataset, [0], optimizer=wild)
+    assert rows == [{"seed": 0, "status": "diverged", "accuracy": None, "loss": None}]
 
 
 def test_testing_in_batches_is_the_mean_over_all_images(monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, copy_workflow, snakemake
+from PIL import Image
 
 from condensation import config, grid, storage
 
@@ -51,12 +52,20 @@ def finished(tmp_path_factory):
     (folder / "herding.py").write_text(EXAMPLE)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(20, 1, 8, 8, generator=generator)
-    torch.save({"images": images}, folder / "theirs.pt")
+    torch.save({"images": images}, folder / "theirs_ipc2.pt")
+    for name in ("train/a/1", "train/a/2", "train/b/1", "train/b/2", "test/a/1", "test/b/1"):
+        path = folder / "pictures" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = torch.randint(0, 256, (8, 8, 3), generator=generator, dtype=torch.uint8)
+        Image.fromarray(pixels.numpy()).save(path)
 
     def more(content):
         content["methods"]["herding"] = {"algorithm": "herding.py:herding"}
-        content["methods"]["theirs"] = {"algorithm": "imported", "path": "theirs.pt"}
+        content["methods"]["theirs"] = {"algorithm": "imported", "path": "theirs_ipc{ipc}.pt"}
         content["experiments"]["main"]["methods"] += ["herding", "theirs"]
+        content["datasets"]["2024"] = {"source": "image_folder", "path": "pictures"}
+        own = {"datasets": ["2024"], "methods": ["random"], "ipc": [1], "evaluation_seeds": 1}
+        content["experiments"]["own"] = own | {"architectures": ["mlp"]}
 
     edit_config(folder, more)
     done = snakemake(folder, "--cores", "2", *TINY)
@@ -73,9 +82,10 @@ def test_the_paper_grid_is_planned_and_shared_cells_once(checkout):
     wanted = grid.expand(config.load(ROOT / "config/paper.yaml"))
     asked = sum(len(cells) for cells in wanted.experiments.values())
     assert len(wanted.cells) < asked, "the paper's tables share cells"
-    # 27 cells of table 4 with two augmentations; table 5 adds MLP; table 6 adds 30 cells;
-    # table 9 adds raw pixels; three whole data sets; two more starts at three IPCs
-    assert len(wanted.cells) == 27 * 2 + 27 + 30 + 9 + 3 + 6
+    # 27 sets of table 4 with five augmentations; table 5 adds four architectures; table 6 adds 30
+    # cells, section 4.4 two; table 7 adds Adam; table 9 raw pixels; then the whole data sets, and
+    # two more starts at three IPCs
+    assert len(wanted.cells) == 27 * 5 + 27 * 4 + 30 + 2 + 9 + 9 + 3 + 6
     counted = kinds(jobs)
     assert counted["Evaluating"] == len(wanted.cells)
     assert counted["Condensing"] == len(wanted.sets) == 27 + 30 + 9 + 3 + 6
@@ -98,7 +108,7 @@ def test_every_rule_that_computes_declares_a_gpu_and_no_other_does(checkout):
         for rule in path.read_text().split("\nrule ")[1:]:
             name = rule.partition(":")[0]
             computes = name in ("extract_features", "condense", "evaluate")
-            assert ("gpu=1" in rule) == computes, name
+            assert ("gpu=GPU" in rule) == computes, name
             assert name == "write_config" or ("mem_mb=" in rule and "runtime=" in rule), name
 
 
@@ -130,24 +140,28 @@ def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
     for path in (
         *(f"{RESULTS}/tables/{name}" for name in ("accuracy.csv", "accuracy.md", "runs.csv")),
         *(f"figures/test/{name}_digits.png" for name in ("accuracy", "condensed")),
+        *(f"figures/test/{name}_2024.png" for name in ("accuracy", "condensed")),
     ):
         assert (finished / path).stat().st_size > 100
         assert path in said
 
 
 def test_the_table_is_what_the_records_say(finished):
-    table = pd.read_csv(finished / RESULTS / "tables/accuracy.csv", dtype={"ipc": str})
+    table = pd.read_csv(
+        finished / RESULTS / "tables/accuracy.csv", dtype={"ipc": str, "dataset": str}
+    )
     cells = {tuple(row) for row in table[["experiment", "method", "ipc", "architecture"]].values}
     main = {("main", m, "2", "small") for m in ("random", "kcenter", "kcenter_pixels", "dm")}
     main |= {("main", m, "2", "small") for m in ("dm_from_kcenter", "herding", "theirs")}
     assert cells == main | {
         ("other_ways", "random", "2", "mlp"),
         ("other_ways", "whole", "all", "mlp"),
+        ("own", "random", "1", "mlp"),
     }
     for _, row in table.iterrows():
         values = [
             one["accuracy"]
-            for path in (finished / RESULTS / "digits" / row["method"]).glob(
+            for path in (finished / RESULTS / row["dataset"] / row["method"]).glob(
                 f"ipc{row['ipc']}/set*/evaluation/{row['architecture']}/*/sgd/seeds*-?.json"
             )
             for one in json.loads(path.read_text())["rows"]
@@ -162,7 +176,7 @@ def test_the_table_is_what_the_records_say(finished):
 
 def test_every_record_says_what_made_it(finished):
     records = list((finished / RESULTS).rglob("evaluation/**/seeds*-?.json"))
-    assert len(records) == 7 + 3
+    assert len(records) == 7 + 3 + 1
     for path in records:
         record = storage.read_json(path)
         condensed = storage.read_metadata(path.parents[4] / "condensed.safetensors")
@@ -174,6 +188,8 @@ def test_every_record_says_what_made_it(finished):
         assert cost["peak_rss_mb"] > 50 and all(row["seconds"] > 0 for row in cost["rows"])
     cost = storage.read_json(finished / RESULTS / "digits/dm/ipc2/set0/cost.json")
     assert cost["iterations"] == 2 and cost["seconds"] > 0
+    chosen = storage.read_json(finished / RESULTS / "digits/kcenter/ipc2/set0/cost.json")
+    assert chosen["seconds"] > 0
 
 
 def test_the_config_as_used_is_a_config(finished, monkeypatch):
@@ -235,10 +251,10 @@ def added(jobs: list[str]) -> set[str]:
     """The condensing and evaluating jobs, as (kind, method)."""
     found = set()
     for job in jobs:
-        if match := re.match(r"Condensing digits by (\S+),", job):
-            found.add(("condense", match[1]))
-        if match := re.match(r"Evaluating (\S+) on digits", job):
-            found.add(("evaluate", match[1]))
+        if match := re.match(r"Condensing (\S+) by (\S+),", job):
+            found.add(("condense", match[2] + (" 2024" if match[1] == "2024" else "")))
+        if match := re.match(r"Evaluating (\S+) on (\S+),", job):
+            found.add(("evaluate", match[1] + (" 2024" if match[2] == "2024" else "")))
     return found
 
 
@@ -253,7 +269,7 @@ def both(*methods: str) -> set[tuple[str, str]]:
 
 
 METHODS = ("random", "kcenter", "kcenter_pixels", "dm", "dm_from_kcenter", "whole")
-METHODS += ("herding", "theirs")
+METHODS += ("herding", "theirs", "random 2024")
 LIBRARY = "workflow_scripts/condensation"
 
 
@@ -272,7 +288,7 @@ LIBRARY = "workflow_scripts/condensation"
             "n_init=restarts + 1",
             both("kcenter", "kcenter_pixels", "dm_from_kcenter"),
         ),
-        (f"{LIBRARY}/methods/random.py", '"random"', '"other"', both("random")),
+        (f"{LIBRARY}/methods/random.py", '"random"', '"other"', both("random", "random 2024")),
         ("herding.py", "number in range(1,", "number in range(2,", both("herding")),
         (
             f"{LIBRARY}/training.py",
@@ -285,7 +301,7 @@ LIBRARY = "workflow_scripts/condensation"
             f"{LIBRARY}/networks/mlp.py",
             "nn.ReLU()",
             "nn.GELU()",
-            {("evaluate", "random"), ("evaluate", "whole")},
+            {("evaluate", "random"), ("evaluate", "whole"), ("evaluate", "random 2024")},
         ),
     ],
     ids=lambda value: value.rpartition("/")[2] if isinstance(value, str) and "/" in value else "",
@@ -298,6 +314,23 @@ def test_an_edit_reruns_what_it_can_change_and_nothing_else(settled, file, old, 
 def test_an_option_of_one_method_reruns_that_method(settled):
     edit_config(settled, lambda content: content["methods"]["dm"].update(lr=0.5))
     assert added(planned(settled)) == both("dm")
+
+
+def test_new_bytes_of_an_imported_set_or_new_images_are_seen(settled):
+    torch.save({"images": torch.randn(20, 1, 8, 8)}, settled / "theirs_ipc2.pt")
+    assert added(planned(settled)) == both("theirs")
+    picture = settled / "pictures/train/a/1.png"
+    shutil.copy(picture, picture.with_name("3.png"))
+    assert added(planned(settled)) == both("theirs", "random 2024")
+
+
+def test_what_changes_no_result_reruns_nothing(settled):
+    def elsewhere(content):
+        content["data"] = {"mirror": "somewhere"}
+        content["compute"] = {"device": "cpu", "threads": 2}
+
+    edit_config(settled, elsewhere)
+    assert planned(settled) == []
 
 
 def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(settled):

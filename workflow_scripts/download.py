@@ -8,4 +8,4 @@ from job import job, log
 with job(snakemake, torch_threads=False):
     name = Path(snakemake.output.archive).name
     archive = next(a for group in archives.OFFICIAL.values() for a in group if a.name == name)
-    archives.fetch(archive, snakemake.output.archive, snakemake.params.mirror, log.info)
+    archives.fetch(archive, snakemake.output.archive, snakemake.config["data"]["mirror"], log.info)

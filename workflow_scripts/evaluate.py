@@ -4,9 +4,8 @@ from condensation import compute, datasets, sets, storage, training
 from job import job
 
 with job(snakemake):
-    wildcards, settings = snakemake.wildcards, snakemake.params.compute
-    told = snakemake.params.job
-    device = compute.device_named(settings["device"])
+    wildcards, told = snakemake.wildcards, snakemake.params.job
+    device = compute.device_named(snakemake.config["compute"]["device"])
     dataset = datasets.load(snakemake.input.dataset)
     condensed, about = sets.load(snakemake.input.condensed, dataset)
     cell = {
@@ -19,7 +18,7 @@ with job(snakemake):
         dataset,
         seeds,
         device=device,
-        compile=settings["compile"],
+        compile=snakemake.params.compile,
         label=" ".join(map(str, cell.values())),
         **told["options"],
     )
@@ -27,10 +26,10 @@ with job(snakemake):
         snakemake.output.record,
         {
             "cell": cell,
-            "status": "ok",
+            "status": "ok" if all(row["status"] == "ok" for row in rows) else "diverged",
             "rows": rows,
             "options": told["options"],
-            "compile": settings["compile"],
+            "compile": snakemake.params.compile,
             "source": told["source"],
             "set": {name: about[name] for name in ("algorithm", "content", "iterations", "source")},
         },

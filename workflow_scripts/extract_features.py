@@ -7,12 +7,11 @@ with job(snakemake):
     dataset = datasets.load(snakemake.input.dataset)
     seed = int(snakemake.wildcards.condensation_seed)
     options = snakemake.params.job["options"]
-    settings = snakemake.params.compute
     embedding = features.extract(
         dataset,
         seed,
-        device=compute.device_named(settings["device"]),
-        compile=settings["compile"],
+        device=compute.device_named(snakemake.config["compute"]["device"]),
+        compile=snakemake.params.compile,
         **options,
     )
     storage.write_tensors(

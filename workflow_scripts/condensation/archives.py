@@ -152,7 +152,11 @@ def fetch(
                 found = partial
             else:
                 found = destination.with_name(destination.name + ".copy")
-                shutil.copyfile(place, found)
+                try:
+                    shutil.copyfile(place, found)
+                except OSError:
+                    found.unlink(missing_ok=True)
+                    raise
             try:
                 verify(found, archive.checksum)
             except InputError:
@@ -212,6 +216,8 @@ def members(
     """Yield (name, content) of the wanted regular files of a folder, tar or zip.
 
     Names are relative, with forward slashes; a leading ``./`` is dropped.
+    ``wanted`` is asked about folders too, by a name that ends in a slash; they
+    are not yielded.
 
     Raises InputError for what is neither, for a damaged or truncated archive,
     and for any member, wanted or not, whose name leaves the archive or that is
@@ -220,7 +226,7 @@ def members(
     path = Path(path)
     if path.is_dir():
         for name, file in _files_below(path):
-            if wanted(name):
+            if wanted(name) and not name.endswith("/"):
                 yield name, file.read_bytes()
         return
     if not path.is_file():
@@ -236,8 +242,14 @@ def members(
         raise InputError(f"{path}: the archive is damaged or truncated ({error})") from error
 
 
+def listing_digest(folder: Path) -> str:
+    """Return 16 hex digits of the names and sizes of all files below ``folder``."""
+    lines = [f"{name} {path.stat().st_size}" for name, path in _files_below(folder)]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
+
+
 def _files_below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(relative name, file), sorted; links in a user's own folder are followed, each once."""
+    """(relative name, file), folders with a slash, sorted; links are followed, each once."""
     seen = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = Path(parent).resolve()
@@ -246,8 +258,12 @@ def _files_below(folder: Path) -> Iterator[tuple[str, Path]]:
             continue
         seen.add(real)
         folders.sort()
+        if real != folder.resolve():
+            yield Path(parent).relative_to(folder).as_posix() + "/", Path(parent)
         for file in sorted(files):
             path = Path(parent, file)
+            if not path.is_file():
+                raise InputError(f"{path}: a link that leads nowhere, or no regular file")
             yield path.relative_to(folder).as_posix(), path
 
 
@@ -258,7 +274,7 @@ def _zip_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
             kind = entry.external_attr >> 28  # the Unix file type, 0 where none was stored
             if kind not in (0, 0o4, 0o10):
                 raise InputError(f"{path}: {entry.filename!r} is a link or a device, not a file")
-            if entry.is_dir() or not wanted(name):
+            if not wanted(name + "/" * entry.is_dir()) or entry.is_dir():
                 continue
             _check_size(path, name, entry.file_size)
             yield name, archive.read(entry)
@@ -270,7 +286,7 @@ def _tar_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
             name = _safe_name(path, entry.name)
             if not (entry.isreg() or entry.isdir()):
                 raise InputError(f"{path}: {entry.name!r} is a link or a device, not a file")
-            if not entry.isdir() and wanted(name):
+            if wanted(name + "/" * entry.isdir()) and not entry.isdir():
                 _check_size(path, name, entry.size)
                 file = archive.extractfile(entry)
                 assert file is not None  # regular, as just checked

@@ -35,9 +35,11 @@ from condensation.options import (
     wrong,
 )
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-RESERVED_DATASETS = {"benchmarks", "downloads", "leaderboard", "logs", "provenance", "tables"}
-RESERVED_METHODS = {"features", "trajectories"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+RESERVED_DATASETS = {
+    *("benchmarks", "config.yaml", "downloads", "leaderboard", "logs", "provenance", "tables")
+}
+RESERVED_METHODS = {"dataset.safetensors", "features", "trajectories"}
 
 # Images in the smallest training class, where it is known before anything is downloaded.
 SMALLEST_CLASS = {
@@ -50,7 +52,7 @@ SMALLEST_CLASS = {
 
 
 def _name(text: str) -> str:
-    if not _NAME.match(str(text)):
+    if not _NAME.fullmatch(str(text)):
         raise wrong(f"{text!r} is no name: letters, digits, '_', '.' and '-', not first")
     return text
 
@@ -66,7 +68,7 @@ def _entry(kind: str, key: str, models: dict[str, type[BaseModel]], plugin: bool
             return value
         if not isinstance(value, dict) or key not in value:
             raise wrong(f"expected a mapping with `{key}`, got {value!r}")
-        if value[key] not in models and not (plugin and ".py:" in str(value[key])):
+        if str(value[key]) not in models and not (plugin and ".py:" in str(value[key])):
             hint = ", or your own as file.py:function" if plugin else ""
             raise wrong(unknown(kind, value[key], models) + hint)
         return value
@@ -173,7 +175,10 @@ class Axes(Strict):
         1, ge=1, description="How many condensed sets are made; the paper has one."
     )
     evaluation_seeds: int = Field(
-        5, ge=1, description="How many networks are trained on each set; the paper has five."
+        5,
+        ge=1,
+        description="How many networks are trained on each set; the paper has five. Raised by "
+        "multiples of `evaluation.seeds_per_job`, it trains the new ones only.",
     )
 
 
@@ -191,8 +196,15 @@ Experiment = Annotated[
 class Config(Strict):
     """A whole config file."""
 
-    results_dir: str = Field("results", description="Where everything but the figures goes.")
-    figures_dir: str = Field("figures", description="Where the figures go.")
+    results_dir: str = Field(
+        "results",
+        pattern=r"^[^{}]+$",
+        description="Where everything but the figures goes. Configs in which a name means "
+        "different things need folders of their own, or they overwrite each other's cells.",
+    )
+    figures_dir: str = Field(
+        "figures", pattern=r"^[^{}]+$", description="Where the figures go; as `results_dir`."
+    )
     data: Data = Field(Data(), description="Where archives come from.")
     datasets: dict[Name, Dataset] = Field(min_length=1, description="Named datasets.")
     methods: dict[Name, Method] = Field(
@@ -233,11 +245,10 @@ class Config(Strict):
         for section, reserved in (("datasets", RESERVED_DATASETS), ("methods", RESERVED_METHODS)):
             for name in getattr(self, section):
                 if name in reserved:
-                    raise wrong(f"{section}.{name}: this name is taken by a folder of the results")
+                    raise wrong(f"{section}.{name}: this name is taken in the results folder")
         for section in ("methods", "features"):
             for name, entry in getattr(self, section).items():
-                if not isinstance(entry, Plugin):
-                    self._check_references(f"{section}.{name}", entry)
+                self._check_references(f"{section}.{name}", entry)
         for name, blocks in self.experiments.items():
             for number, axes in enumerate(blocks):
                 where = f"experiments.{name}" + (f"[{number}]" if len(blocks) > 1 else "")
@@ -252,12 +263,12 @@ class Config(Strict):
             ("optimizer", "optimizers"),
             ("features", "features"),
         ):
-            if option in type(entry).model_fields:
+            value = getattr(entry, option, None)
+            if isinstance(value, str):
                 also = ["pixels"] if option == "features" else []
-                known = [*getattr(self, section), *also]
-                _require(f"{where}.{option}", section, getattr(entry, option), known)
+                _require(f"{where}.{option}", section, value, [*getattr(self, section), *also])
         name = getattr(entry, "augmentation", None)
-        if name and self.augmentations[name].policy == "torchvision":
+        if isinstance(name, str) and self.augmentations[name].policy == "torchvision":
             raise wrong(
                 f"{where}.augmentation: {name!r} works on uint8 images and cannot be "
                 "differentiated; take one like 'dsa' or 'none'"

@@ -50,12 +50,11 @@ An editor with YAML support completes and checks keys when the first line of a c
 
 def schema() -> str:
     """Return the JSON Schema of the config."""
-    content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **_plain(Config)}
+    content = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Config.model_json_schema(),
+    }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-
-def _plain(model: type[BaseModel]) -> dict:
-    return model.model_json_schema()
 
 
 def page() -> str:
@@ -86,7 +85,7 @@ def page() -> str:
 def _section(title: str, text: str | None, model: type[BaseModel]) -> str:
     lines = [f"## {title}\n", f"{' '.join((text or '').split())}\n"]
     lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
-    content = _plain(model)
+    content = model.model_json_schema()
     required = set(content.get("required", ()))
     for name, about in content["properties"].items():
         meaning = model.model_fields[name].description or ""

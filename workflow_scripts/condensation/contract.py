@@ -6,9 +6,10 @@ positions of chosen training images). ``finish`` is the one door that the
 result goes through, built-in and user-written alike.
 """
 
-import hashlib
 import importlib
 import importlib.util
+import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from condensation import randomness
 from condensation.datasets import Dataset
 from condensation.errors import InputError
 from condensation.loop import Recorder
+from condensation.sets import Condensed, check_labels, hard
 
 CPU = torch.device("cpu")
 
@@ -89,25 +91,6 @@ class Problem:
         return torch.stack(chosen)
 
 
-@dataclass(frozen=True)
-class Condensed:
-    """A condensed set.
-
-    Attributes
-    ----------
-    images : float32 [n, C, H, W], standardised; None for chosen images, which are read from the
-        dataset by their positions.
-    labels : int64 [n], or float32 [n, classes] for soft labels.
-    indices : int64 [n], positions in the training set, where the images are real ones.
-    step_size : a learned learning rate, if the method has one.
-    """
-
-    images: torch.Tensor | None
-    labels: torch.Tensor
-    indices: torch.Tensor | None = None
-    step_size: float | None = None
-
-
 def resolve(module: str) -> Callable[..., Any]:
     """Return the method's function from ``condensation.methods.x`` or ``file.py:function``.
 
@@ -119,10 +102,15 @@ def resolve(module: str) -> Callable[..., Any]:
     path = Path(file).resolve()
     specification = importlib.util.spec_from_file_location(f"user_method_{path.stem}", path)
     loaded = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = loaded  # dataclasses look their module up there
+    sys.path.append(str(path.parent))  # for what it imports from files beside it
     try:
         specification.loader.exec_module(loaded)
     except Exception as error:
-        raise InputError(f"{file}: the file fails on import: {error!r}") from error
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        raise InputError(
+            f"{file}: the file fails on import: {error!r} ({line.filename}, line {line.lineno})"
+        ) from error
     if not callable(getattr(loaded, name, None)):
         raise InputError(f"{file}: has no function {name!r}")
     return getattr(loaded, name)
@@ -152,14 +140,22 @@ def finish(result: Any, problem: Problem, method: str) -> Condensed:
             "positions of training images, or a Condensed"
         )
     _check(result, problem, method)
-    return result
+    if result.images is None or result.labels.dim() == 2:
+        return result
+    order = torch.argsort(hard(result.labels), stable=True)  # class order, as every set has
+    return Condensed(
+        result.images[order.to(result.images.device)],
+        result.labels[order],
+        None if result.indices is None else result.indices[order],
+        result.step_size,
+    )
 
 
 def _check(condensed: Condensed, problem: Problem, method: str) -> None:
     images, labels = condensed.images, condensed.labels
     if images is None:  # a reference to real images: `whole`
-        if condensed.indices is None:
-            raise InputError(f"{method}: returned neither images nor positions of real ones")
+        if condensed.indices is None or problem.ipc is not None:
+            raise InputError(f"{method}: returned no images")
         return
     expected = (problem.classes * problem.ipc, *problem.shape)
     if tuple(images.shape) != expected:
@@ -179,37 +175,3 @@ def _check(condensed: Condensed, problem: Problem, method: str) -> None:
             f"{method}: returned {int(counts[wrong])} images of class "
             f"{problem.dataset.classes[wrong]!r}; expected {problem.ipc}"
         )
-
-
-def check_labels(labels: torch.Tensor, count: int, classes: int, where: str) -> None:
-    """Raise InputError unless labels are int64 [count] in range, or float [count, classes]."""
-    if labels.dim() == 2 and labels.is_floating_point():
-        if tuple(labels.shape) != (count, classes) or not torch.isfinite(labels).all():
-            raise InputError(
-                f"{where}: soft labels of shape {tuple(labels.shape)}; expected finite numbers of "
-                f"shape {(count, classes)}"
-            )
-    elif labels.dtype != torch.int64 or tuple(labels.shape) != (count,):
-        raise InputError(
-            f"{where}: labels are {labels.dtype} of shape {tuple(labels.shape)}; expected int64 of "
-            f"shape {(count,)}, or float32 of shape {(count, classes)}"
-        )
-    elif count and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise InputError(
-            f"{where}: labels from {int(labels.min())} to {int(labels.max())}; "
-            f"the dataset has classes 0 to {classes - 1}"
-        )
-
-
-def hard(labels: torch.Tensor) -> torch.Tensor:
-    """Return class numbers of hard or soft labels."""
-    return labels.argmax(1) if labels.dim() == 2 else labels
-
-
-def content_digest(condensed: Condensed) -> str:
-    """Return 16 hex digits of the images (or positions) and labels."""
-    digest = hashlib.sha256()
-    for tensor in (condensed.images, condensed.labels, condensed.indices):
-        if tensor is not None:
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]

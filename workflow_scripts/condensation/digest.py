@@ -13,36 +13,36 @@ from pathlib import Path
 
 PACKAGE = "condensation"
 ROOT = Path(__file__).parent.parent  # the folder that holds the package and the rule scripts
+_SILENT = {f"{PACKAGE}/progress.py", f"{PACKAGE}/errors.py"}  # what is said, never what is computed
 
 
 def source_digest(*sources: str | Path) -> str:
     """Return 16 hex digits for ``sources`` and all they import from this package.
 
     A source is a dotted module name (``condensation.methods.dm``) or the path
-    of a Python file outside the package (a rule script, a user's own method).
+    of a Python file outside the package (a rule script, a user's own method,
+    with what it imports from files beside it).
 
     Raises FileNotFoundError for a source that does not exist, SyntaxError for
     one that is not Python.
     """
-    pending = {_locate(source) for source in sources}
-    seen: dict[str, str] = {}
-    while pending:
-        path = pending.pop()
-        tree_digest, imports = _read(path, path.stat().st_mtime_ns)
-        seen[_name(path)] = tree_digest
-        pending |= {found for found in imports if _name(found) not in seen}
-    text = "\n".join(f"{name} {digest}" for name, digest in sorted(seen.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    lines = [f"{_name(path)} {_read(path, path.stat().st_mtime_ns)[0]}" for path in _reach(sources)]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
 def imported_modules(source: str | Path) -> set[str]:
-    """Return the names of all package files that ``source`` reaches, itself included."""
-    pending, seen = {_locate(source)}, set()
+    """Return the names of all files that the digest of ``source`` covers."""
+    return {_name(path) for path in _reach([source])}
+
+
+def _reach(sources: Iterable[str | Path]) -> set[Path]:
+    pending, seen = {_locate(source) for source in sources}, set()
     while pending:
         path = pending.pop()
         seen.add(path)
-        pending |= set(_read(path, path.stat().st_mtime_ns)[1]) - seen
-    return {_name(path) for path in seen}
+        found = set(_read(path, path.stat().st_mtime_ns)[1])
+        pending |= {one for one in found if _name(one) not in _SILENT} - seen
+    return seen
 
 
 def _locate(source: str | Path) -> Path:
@@ -89,6 +89,9 @@ def _imports(tree: ast.AST, path: Path) -> Iterable[Path]:
             # `from package import name`: the name may be a module of its own
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         for name in names:
+            beside = path.with_name(name.partition(".")[0] + ".py")
+            if not path.is_relative_to(ROOT) and beside.is_file():
+                yield beside  # what a user's own file takes from its neighbours
             if name == PACKAGE or name.startswith(PACKAGE + "."):
                 found = _module_path(name)
                 if found is not None:

@@ -14,6 +14,7 @@ import torch
 from matplotlib.figure import Figure
 
 from condensation.grid import WHOLE
+from condensation.storage import atomic
 from condensation.tables import ipc_order
 
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">"]
@@ -151,8 +152,6 @@ def _tile(images: torch.Tensor) -> np.ndarray:
 
 def save(figure: Figure, path: str) -> None:
     """Write ``figure`` as PNG through a temporary name; same figure, same bytes."""
-    from condensation.storage import atomic
-
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
     plt.close(figure)

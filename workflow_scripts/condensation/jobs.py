@@ -9,16 +9,21 @@ from typing import Any
 from condensation import archives, augmentation, networks
 from condensation.config import Config
 from condensation.digest import ROOT, source_digest
-from condensation.grid import WHOLE
+from condensation.grid import SetId
 from condensation.options import Plugin
 
 
 def prepare(config: Config, dataset: str) -> dict[str, Any]:
-    """Return what the preparation of a dataset needs: its entry and the source digest."""
-    return {
-        "entry": config.datasets[dataset].model_dump(),
-        "source": source_digest(ROOT / "prepare_dataset.py"),
-    }
+    """Return what the preparation of a dataset needs: its entry and the source digest.
+
+    Of a user's folder also a digest of file names and sizes: Snakemake looks
+    at the time of the folder alone.
+    """
+    entry = config.datasets[dataset]
+    told = {"entry": entry.model_dump(), "source": source_digest(ROOT / "prepare_dataset.py")}
+    if entry.path and Path(entry.path).expanduser().is_dir():
+        told["files"] = archives.listing_digest(Path(entry.path).expanduser())
+    return told
 
 
 def archives_of(config: Config, dataset: str, downloads: str) -> list[str]:
@@ -49,14 +54,25 @@ def features_of(config: Config, method: str) -> str | None:
     entry = config.methods[method]
     uses = entry.algorithm == "kcenter" or getattr(entry, "init", None) == "kcenter"
     if isinstance(entry, Plugin):
-        name = (entry.model_extra or {}).get("features")
-        return name if name in config.features else None
+        uses = getattr(entry, "features", None) is not None
     return entry.features if uses and entry.features != "pixels" else None
 
 
-def condense(config: Config, dataset: str, method: str, ipc: str) -> dict[str, Any]:
-    """Return a method's function, its options for this dataset and IPC, and the source digest."""
-    entry = config.methods[method]
+def imported_files(config: Config, set_id: SetId) -> list[str]:
+    """Return the files of an imported set; none for other methods."""
+    entry = config.methods[set_id.method]
+    if entry.algorithm != "imported":
+        return []
+    return [_filled(path, set_id) for path in (entry.path, entry.labels_path) if path]
+
+
+def _filled(path: str, set_id: SetId) -> str:
+    return path.format(dataset=set_id.dataset, ipc=set_id.ipc, seed=set_id.condensation_seed)
+
+
+def condense(config: Config, set_id: SetId) -> dict[str, Any]:
+    """Return a method's function, its options for this set, and the source digest."""
+    entry = config.methods[set_id.method]
     if isinstance(entry, Plugin):
         options = dict(entry.model_extra or {})
         function = entry.algorithm
@@ -67,17 +83,19 @@ def condense(config: Config, dataset: str, method: str, ipc: str) -> dict[str, A
         sources = [function]
     if entry.algorithm == "dm" and options["lr"] is None:
         # DM's own README: 10 for CIFAR-10 at IPC >= 100, 1 elsewhere (TinyImageNet is not given)
-        large = config.datasets[dataset].kind == "cifar10" and ipc != WHOLE and int(ipc) >= 100
+        large = config.datasets[set_id.dataset].kind == "cifar10" and int(set_id.ipc) >= 100
         options["lr"] = 10.0 if large else 1.0
     if options.get("init") == "kcenter":
         sources.append("condensation.methods.kcenter")
-    if not isinstance(entry, Plugin):
-        if "architecture" in options:
-            options["architecture"] = config.architectures[options["architecture"]].model_dump()
-            sources.append(networks.module_of(options["architecture"]))
-        if "augmentation" in options:
-            options["augmentation"] = config.augmentations[options["augmentation"]].model_dump()
-            sources.append(augmentation.module_of(options["augmentation"]))
+    if isinstance(options.get("architecture"), str):
+        options["architecture"] = config.architectures[options["architecture"]].model_dump()
+        sources.append(networks.module_of(options["architecture"]))
+    if isinstance(options.get("augmentation"), str):
+        options["augmentation"] = config.augmentations[options["augmentation"]].model_dump()
+        sources.append(augmentation.module_of(options["augmentation"]))
+    for key in ("path", "labels_path"):
+        if entry.algorithm == "imported" and options[key]:
+            options[key] = _filled(options[key], set_id)
     return {
         "function": function,
         "options": options,

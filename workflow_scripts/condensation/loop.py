@@ -31,7 +31,9 @@ class Recorder:
     def __init__(self, label: str = "", checkpoint: Path | None = None, identity: str = ""):
         self.label, self.checkpoint, self.identity = label, checkpoint, identity
         self.iterations = 0
-        self.seconds = 0.0
+        self.seconds = 0.0  # inside loops, earlier processes included
+        self.seconds_here = 0.0  # of these, in this process
+        self._runs = 0
         self.step_seconds: list[float] = []  # of this process, the first step left out
 
     def run(
@@ -41,13 +43,15 @@ class Recorder:
 
         ``step`` changes the tensors of ``state`` in place, and whatever it
         draws depends on (seed, i) alone; so a run that is continued from a
-        checkpoint ends with the same bytes as an undisturbed one.
+        checkpoint ends with the same bytes as an undisturbed one. A method
+        may run several loops, one after the other; each has a checkpoint.
         """
-        self.iterations = iterations
+        self._runs += 1
+        self.iterations += iterations
         first = self._restore(state)
         progress = Progress(self.label, iterations, first)
         saved = began = time.monotonic()
-        before = self.seconds
+        before, here = self.seconds, self.seconds_here
         for iteration in range(first, iterations):
             started = time.monotonic()
             step(iteration)
@@ -55,13 +59,14 @@ class Recorder:
             if iteration > first:
                 self.step_seconds.append(now - started)
             self.seconds = before + now - began
+            self.seconds_here = here + now - began
             progress.step()
             if now - saved >= CHECKPOINT_EVERY and iteration + 1 < iterations:
                 self._save(state, iteration + 1)
                 saved = time.monotonic()
 
     def cost(self) -> dict[str, float | int | None]:
-        """Return iterations, total seconds and the median seconds of an iteration."""
+        """Return iterations, seconds spent in them, and the median seconds of one."""
         median = statistics.median(self.step_seconds) if self.step_seconds else None
         return {
             "iterations": self.iterations,
@@ -70,28 +75,35 @@ class Recorder:
         }
 
     def discard_checkpoint(self) -> None:
-        """Remove the checkpoint: the result is written."""
-        if self.checkpoint is not None:
-            self.checkpoint.unlink(missing_ok=True)
+        """Remove the checkpoints: the result is written."""
+        for run in range(1, self._runs + 1):
+            if path := self._path(run):
+                path.unlink(missing_ok=True)
+
+    def _path(self, run: int) -> Path | None:
+        if self.checkpoint is None or run == 1:
+            return self.checkpoint
+        return self.checkpoint.with_stem(f"{self.checkpoint.stem}{run}")
 
     def _save(self, state: dict[str, torch.Tensor], iteration: int) -> None:
-        if self.checkpoint is None:
+        path = self._path(self._runs)
+        if path is None:
             return
         metadata = {"identity": self.identity, "iteration": iteration, "seconds": self.seconds}
-        storage.write_tensors(self.checkpoint, state, {"kind": "checkpoint", **metadata})
+        storage.write_tensors(path, state, {"kind": "checkpoint", **metadata})
 
     def _restore(self, state: dict[str, torch.Tensor]) -> int:
-        if self.checkpoint is None or not self.checkpoint.is_file():
+        path = self._path(self._runs)
+        if path is None or not path.is_file():
             return 0
         try:
-            tensors, metadata = storage.read_tensors(self.checkpoint)
+            tensors, metadata = storage.read_tensors(path)
         except InputError as error:
             log.warning("starting over: %s", error)
             return 0
         if metadata.get("identity") != self.identity:
             log.warning(
-                "starting over: the checkpoint was made with other options or other code (%s)",
-                self.checkpoint,
+                "starting over: the checkpoint was made with other options or other code (%s)", path
             )
             return 0
         for name, tensor in state.items():

@@ -6,6 +6,7 @@ can read a config in a moment; the code behind an entry is imported by the job.
 """
 
 import ast
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,6 +107,8 @@ class Dataset(Strict):
             raise wrong(f"`image_size` is for `image_folder`, not for `{self.source}`")
         if self.source != "image_folder" and self.like:
             raise wrong(f"`like` is for `image_folder`, not for `{self.source}`")
+        if self.path and set("{}") & set(self.path):
+            raise wrong(f"`path` may not hold braces, got {self.path!r}")
         if (self.mean is None) != (self.std is None):
             raise wrong("give both `mean` and `std`, or neither")
         if self.std and min(self.std) <= 0:
@@ -189,6 +192,14 @@ class Imported(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Imported":
+        for key, text in (("path", self.path), ("labels_path", self.labels_path)):
+            try:
+                (text or "").format(dataset="", ipc="", seed="")
+            except (KeyError, IndexError, ValueError) as error:
+                raise wrong(
+                    f"`{key}` {text!r}: only {{dataset}}, {{ipc}} and {{seed}} are filled in "
+                    f"({error!r})"
+                ) from error
         if (self.mean is None) != (self.std is None):
             raise wrong("give both `mean` and `std`, or neither")
         return self
@@ -202,6 +213,18 @@ class Plugin(Strict):
         pattern=r"\.py:[A-Za-z_]\w*$",
         description="`file.py:function`; all other keys are the function's keyword arguments.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers(cls, data: Any) -> Any:
+        """YAML reads 1e-3 as text; a number was meant."""
+        if not isinstance(data, dict):
+            return data
+        number = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+        return {
+            key: float(value) if isinstance(value, str) and number.fullmatch(value) else value
+            for key, value in data.items()
+        }
 
     @model_validator(mode="after")
     def _matches_the_function(self) -> "Plugin":

@@ -18,9 +18,9 @@ def derive_seed(seed: int, *purpose: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def generator(seed: int, *purpose: object, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a fresh generator for ``purpose`` on ``device``."""
-    return torch.Generator(device=device).manual_seed(derive_seed(seed, *purpose))
+def generator(seed: int, *purpose: object) -> torch.Generator:
+    """Return a fresh CPU generator for ``purpose``."""
+    return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
 @contextlib.contextmanager

@@ -246,13 +246,14 @@ def _image_folder(
     folders = set()
 
     def wanted(name: str) -> bool:
-        parts = _split_parts(name)
+        parts = _split_parts(name + "x" * name.endswith("/"))  # an empty class has its folder only
+        if parts is not None:
+            folders.add(parts[1])
         return parts is not None and Path(name).suffix.lower() in _IMAGES
 
     for name, content in archives.members(path, wanted):
         split, folder, file = _split_parts(name)
         image = _decode(content, f"{path}:{name}", channels, image_size)
-        folders.add(folder)
         found[split].append((folder, file, image))
         shapes.setdefault(image.shape[1:], name)
         if len(shapes) > 1:
@@ -261,8 +262,6 @@ def _image_folder(
                 f"{path}: images of different sizes: {first} is {a[0]}x{a[1]}, {second} is "
                 f"{b[0]}x{b[1]} (height x width); set image_size to resize them"
             )
-    if Path(path).is_dir():  # an archive lists folders too, but need not
-        folders |= {p.name for p in Path(path).glob("train/*") if p.is_dir()}
     for split, items in found.items():
         if not items:
             raise InputError(f"{path}: no images under {split}/<class>/")

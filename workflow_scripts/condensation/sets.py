@@ -1,16 +1,36 @@
-"""Condensed sets on disk: one self-describing file each."""
+"""Condensed sets: in memory, and on disk as one self-describing file each."""
 
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from condensation import storage
-from condensation.contract import Condensed, check_labels, content_digest
 from condensation.datasets import Dataset
 from condensation.errors import InputError
 
 KIND = "condensed set"
+
+
+@dataclass(frozen=True)
+class Condensed:
+    """A condensed set.
+
+    Attributes
+    ----------
+    images : float32 [n, C, H, W], standardised; None for chosen images, which are read from the
+        dataset by their positions.
+    labels : int64 [n], or float32 [n, classes] for soft labels.
+    indices : int64 [n], positions in the training set, where the images are real ones.
+    step_size : a learned learning rate, if the method has one.
+    """
+
+    images: torch.Tensor | None
+    labels: torch.Tensor
+    indices: torch.Tensor | None = None
+    step_size: float | None = None
 
 
 def write(condensed: Condensed, dataset: Dataset, path: str | Path, **facts: Any) -> None:
@@ -73,3 +93,37 @@ def require_preprocessing(found: dict[str, Any], dataset: Dataset, where: str) -
             f"{where}: its images were made with {found}, but {dataset.name} is prepared with "
             f"{wanted}: trained on the one and tested on the other, the numbers would be wrong"
         )
+
+
+def check_labels(labels: torch.Tensor, count: int, classes: int, where: str) -> None:
+    """Raise InputError unless labels are int64 [count] in range, or float [count, classes]."""
+    if labels.dim() == 2 and labels.is_floating_point():
+        if tuple(labels.shape) != (count, classes) or not torch.isfinite(labels).all():
+            raise InputError(
+                f"{where}: soft labels of shape {tuple(labels.shape)}; expected finite numbers of "
+                f"shape {(count, classes)}"
+            )
+    elif labels.dtype != torch.int64 or tuple(labels.shape) != (count,):
+        raise InputError(
+            f"{where}: labels are {labels.dtype} of shape {tuple(labels.shape)}; expected int64 of "
+            f"shape {(count,)}, or float32 of shape {(count, classes)}"
+        )
+    elif count and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise InputError(
+            f"{where}: labels from {int(labels.min())} to {int(labels.max())}; "
+            f"the dataset has classes 0 to {classes - 1}"
+        )
+
+
+def hard(labels: torch.Tensor) -> torch.Tensor:
+    """Return class numbers of hard or soft labels."""
+    return labels.argmax(1) if labels.dim() == 2 else labels
+
+
+def content_digest(condensed: Condensed) -> str:
+    """Return 16 hex digits of the images (or positions) and labels."""
+    digest = hashlib.sha256()
+    for tensor in (condensed.images, condensed.labels, condensed.indices):
+        if tensor is not None:
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,14 +30,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
+    # a fixed name: what a killed job left is overwritten by the next, not collected
+    temporary = path.with_name(f".{path.name}.part")
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; outputs are ordinary ones
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -47,7 +42,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def _canonical(content: Any) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> str:
@@ -77,19 +74,17 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         return _metadata_of(file, path)
 
 
-def read_tensors(
-    path: str | Path, verify: bool = True
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Return the tensors (memory-mapped) and the metadata of ``path``.
 
-    Raises InputError if the file is missing, is not one of ours, or (with
-    ``verify``) does not match the checksum written inside it.
+    Raises InputError if the file is missing, is not one of ours, or does not
+    match the checksum written inside it.
     """
     with _opened(path) as file:
         metadata = _metadata_of(file, path)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     checksum = metadata.pop("checksum", None)
-    if verify and _digest(tensors, metadata) != checksum:
+    if _digest(tensors, metadata) != checksum:
         raise InputError(
             f"{path}: the content does not match the checksum inside it: the file was altered "
             "or cut short. Delete it and run again; the workflow makes it anew"

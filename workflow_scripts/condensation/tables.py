@@ -23,7 +23,7 @@ def runs(records: Iterable[str | Path]) -> pd.DataFrame:
     for path in records:
         record = storage.read_json(path)
         for row in record["rows"]:
-            about = {"evaluation_seed": row["seed"], **record["cell"], "status": record["status"]}
+            about = {"evaluation_seed": row["seed"], **record["cell"], "status": row["status"]}
             values = {"accuracy": row["accuracy"], "loss": row["loss"]}
             rows.append(about | values | {"record": str(path)})
     columns = [*_SET, *_WAY, "evaluation_seed", "status", "accuracy", "loss", "record"]
@@ -39,8 +39,8 @@ def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     """Return one row per experiment and cell.
 
     ``mean`` and ``std`` (population, as in the paper) are over all networks of
-    the cell; ``std_of_sets`` is that of the sets' means, where a cell has
-    several condensed sets.
+    the cell, but for those that ``diverged``, which are counted; ``std_of_sets``
+    is that of the sets' means, where a cell has several condensed sets.
     """
     keyed = frame.set_index([*_SET, *_WAY, "evaluation_seed"])["accuracy"].to_dict()
     rows = []
@@ -53,7 +53,7 @@ def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
                     for seed in range(cells[cell])
                 ],
                 columns=["set", "accuracy"],
-            )
+            ).astype({"accuracy": float})
             of_sets = values.groupby("set")["accuracy"].mean()
             rows.append(
                 {
@@ -61,6 +61,7 @@ def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
                     **dict(zip(CELL, key, strict=True)),
                     "sets": len(of_sets),
                     "networks": len(values),
+                    "diverged": int(values["accuracy"].isna().sum()),
                     "mean": values["accuracy"].mean(),
                     "std": values["accuracy"].std(ddof=0),
                     "std_of_sets": of_sets.std(ddof=0) if len(of_sets) > 1 else None,
@@ -94,12 +95,11 @@ def markdown(table: pd.DataFrame) -> str:
     parts = [
         "# Accuracy\n\nTest accuracy in percent, mean ± population standard deviation over all "
         "networks of a cell. `sets` is the number of condensed sets, `networks` the number of "
-        "networks trained on each.\n"
+        "networks trained on them, each on one.\n"
     ]
     for (experiment, dataset), part in table.groupby(["experiment", "dataset"], sort=False):
         part = part.assign(
-            cell=[f"{m:.2f} ± {s:.2f}" for m, s in zip(part["mean"], part["std"], strict=True)],
-            networks=part["networks"] // part["sets"],
+            cell=list(map(_text, part["mean"], part["std"], part["diverged"])),
         )
         rows = [*_WAY, "method", "sets", "networks"]
         wide = part.pivot(index=rows, columns="ipc", values="cell")
@@ -110,3 +110,8 @@ def markdown(table: pd.DataFrame) -> str:
         text = wide.fillna("").reset_index().to_markdown(index=False, disable_numparse=True)
         parts.append(f"## {experiment}: {dataset}\n\n{text}\n")
     return "\n".join(parts)
+
+
+def _text(mean: float, std: float, diverged: int) -> str:
+    text = f"{mean:.2f} ± {std:.2f}" if mean == mean else "-"
+    return f"{text} ({diverged} diverged)" if diverged else text

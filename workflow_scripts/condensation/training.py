@@ -5,6 +5,7 @@ after the last epoch. Data stays on the device; nothing waits for the device
 inside an epoch.
 """
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +15,9 @@ import torch.nn.functional as F
 
 from condensation import augmentation as augmentations
 from condensation import compute, networks, randomness
-from condensation.contract import Condensed
 from condensation.datasets import Dataset
 from condensation.progress import Progress
+from condensation.sets import Condensed
 
 _TEST_BATCH = 500
 Batch = Callable[[torch.Tensor], torch.Tensor]  # positions -> standardised images
@@ -125,7 +126,8 @@ def evaluate(
 
     A seed's result depends on the seed alone, not on the others of the call.
 
-    Returns rows ``{seed, accuracy (percent), loss}`` and costs ``{seed, seconds}``.
+    Returns rows ``{seed, status, accuracy (percent), loss}`` and costs ``{seed, seconds}``. The
+    status of a network whose loss is no number is ``diverged``, and its values are None.
 
     Raises InputError if the network cannot take the images.
     """
@@ -160,7 +162,10 @@ def evaluate(
             )
         network.eval()
         accuracy, loss = test(forward, dataset, device)
-        rows.append({"seed": seed, "accuracy": accuracy, "loss": loss})
+        if math.isfinite(loss):
+            rows.append({"seed": seed, "status": "ok", "accuracy": accuracy, "loss": loss})
+        else:  # the accuracy of NaN logits says nothing
+            rows.append({"seed": seed, "status": "diverged", "accuracy": None, "loss": None})
         costs.append({"seed": seed, "seconds": time.monotonic() - began})
     return rows, costs
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from condensation.datasets import Dataset
+from condensation.errors import InputError
 
 BRIGHTNESS, SATURATION, CONTRAST = 1.0, 2.0, 0.5
 CROP, CUTOUT, FLIP, SCALE, ROTATE = 0.125, 0.5, 0.5, 1.2, 15.0
@@ -150,6 +151,13 @@ class DSA:
 
 
 def build(dataset: Dataset, operators: Sequence[str], align_corners: bool) -> DSA:
-    """Return DSA for images of ``dataset``; without its flip where ``dataset.flip`` is false."""
+    """Return DSA for images of ``dataset``; without its flip where ``dataset.flip`` is false.
+
+    Raises InputError if that leaves no operator.
+    """
     kept = [operator for operator in operators if dataset.flip or operator != "flip"]
+    if not kept:
+        raise InputError(
+            f"dsa: no operator is left for {dataset.name}, whose images may not be flipped"
+        )
     return DSA(dataset.shape, kept, align_corners)

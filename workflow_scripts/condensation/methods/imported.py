@@ -16,9 +16,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from condensation import sets, storage
-from condensation.contract import Condensed, Problem
+from condensation.contract import Problem
 from condensation.errors import InputError
+from condensation.sets import Condensed
 
+# The field's files keep accuracies beside the images, as numpy scalars: values, not code.
+_NUMPY_SCALARS = [
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64")),
+    *(
+        (np._core.multiarray.scalar, f"numpy.{core}.multiarray.scalar")
+        for core in ("core", "_core")
+    ),
+]
 _ACCEPTED = "a mapping with `images` (and `labels`), a pair (images, labels), or images alone"
 
 
@@ -41,9 +51,7 @@ def condense(
     Raises InputError for a file that cannot be read, and for a wrong shape,
     label range or preprocessing.
     """
-    where = path.format(
-        dataset=problem.dataset.name, ipc=problem.ipc if problem.ipc else "all", seed=problem.seed
-    )
+    where = path
     images, labels = _read(Path(where), problem)
     if labels_path:
         labels = _tensor(_load(Path(labels_path)), labels_path)
@@ -95,7 +103,8 @@ def _load(path: Path) -> Any:
                 return {name: arrays[name] for name in arrays.files}
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: holds more than tensors, and running code from a file is refused; save "
@@ -160,6 +169,12 @@ def _standardized(
         )
     if mean is None:
         return images
+    for name, values in (("mean", mean), ("std", std)):
+        if len(values) != len(dataset.mean):
+            raise InputError(
+                f"{where}: {name} has {len(values)} values for images of {len(dataset.mean)} "
+                "channels"
+            )
     theirs = {"kind": "standardize", "mean": mean, "std": std}
     if not restandardize:
         try:

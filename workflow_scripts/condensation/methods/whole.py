@@ -2,7 +2,8 @@
 
 import torch
 
-from condensation.contract import Condensed, Problem
+from condensation.contract import Problem
+from condensation.sets import Condensed
 
 
 def condense(problem: Problem) -> Condensed:

@@ -5,6 +5,7 @@ training set. The paper leaves its optimizer and the layer open; ours are the
 evaluator's SGD without decay, no augmentation, and the classifier's input.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -44,11 +45,14 @@ def extract(
             decay_after=None,
             augment=augmentation.build({"policy": "none"}, dataset),
             generator=randomness.generator(seed, "features training"),
-            progress=Progress(f"training for features of {dataset.name}", epochs),
+            progress=Progress(
+                f"training for features of {dataset.name}",
+                epochs * math.ceil(len(pixels) / batch_size),
+            ),
         )
     network.eval()
     embed = compute.compiled(network.embed, compile, device)
-    progress = Progress(f"features of {dataset.name}", -(-len(pixels) // _BATCH))
+    progress = Progress(f"features of {dataset.name}", math.ceil(len(pixels) / _BATCH))
     parts = []
     with torch.inference_mode():
         for images in pixels.split(_BATCH):

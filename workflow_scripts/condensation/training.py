@@ -48,6 +48,7 @@ def fit(
     decay_after : index of the epoch after which the learning rate is multiplied by 0.1 and the
         optimizer built anew (momentum is lost, as in the released code); None for never.
     augment : has ``draw`` and ``apply`` (``condensation.augmentation``).
+    progress : counts the steps.
     generator : a CPU generator; order and augmentation come from it.
     """
     lr = optimizer["lr"]
@@ -62,10 +63,10 @@ def fit(
             steps.zero_grad()
             loss.backward()
             steps.step()
+            if progress is not None:
+                progress.step()
         if epoch == decay_after:
             steps = _optimizer(parameters, optimizer, lr * 0.1)
-        if progress is not None:
-            progress.step()
 
 
 def _optimizer(
@@ -138,7 +139,8 @@ def evaluate(
     labels = condensed.labels.to(device)
     batch = _batch(condensed, dataset, device)
     epochs, decay_after = epochs_of(protocol, augmentation)
-    progress = Progress(label, epochs * len(seeds))
+    steps = len(seeds) * epochs * math.ceil(len(labels) / protocol["batch_size"])
+    progress = Progress(label, steps)
     rows, costs = [], []
     for seed in seeds:
         began = time.monotonic()

@@ -1,0 +1,79 @@
+"""One condensed set from the command line: the same numbers as the rule gives."""
+
+import re
+
+import pytest
+import torch
+
+import evaluate_set
+from condensation import datasets, readers, sets, training
+from condensation.config import parse
+from condensation.contract import Problem
+from condensation.errors import InputError
+from condensation.jobs import evaluate as job_of
+from condensation.sets import Condensed
+
+
+@pytest.fixture
+def chosen():
+    entry = parse(
+        {
+            "datasets": {"d": {"source": "digits"}},
+            "methods": {"r": {"algorithm": "random"}},
+            "evaluation": {"epochs": 3},
+            "experiments": {"e": {"datasets": ["d"], "methods": ["r"], "ipc": [1]}},
+        }
+    )
+    dataset = readers.read("d", entry.datasets["d"].model_dump(), [])
+    problem = Problem(dataset, ipc=2, seed=0)
+    indices = problem.draw_real(2, problem.generator("test")).flatten()
+    return entry, dataset, Condensed(problem.real(indices), problem.labels, indices)
+
+
+def printed(capsys, *given):
+    evaluate_set.main([*map(str, given), "--epochs", "3", "--seeds", "2"])
+    return capsys.readouterr().out
+
+
+def test_the_table_holds_what_the_rule_would_record(tmp_path, chosen, capsys):
+    config, dataset, condensed = chosen
+    sets.write(condensed, dataset, tmp_path / "set.safetensors", method="r")
+    datasets.write(dataset, tmp_path / "dataset.safetensors")
+    torch.save({"images": condensed.images, "labels": condensed.labels}, tmp_path / "set.pt")
+    for file, source in (
+        ("set.safetensors", tmp_path / "dataset.safetensors"),
+        ("set.pt", "digits"),
+    ):
+        ways = ("--architectures", "mlp", "--augmentations", "none", "dsa")
+        text = printed(capsys, tmp_path / file, "--dataset", source, *ways)
+        assert "2 images per class, 10 classes" in text
+        for augmentation in ("none", "dsa"):
+            rows, _ = training.evaluate(
+                *(condensed, dataset, [0, 1]),
+                **job_of(config, "mlp", augmentation, "sgd")["options"],
+                device=torch.device("cpu"),
+            )
+            mean = sum(row["accuracy"] for row in rows) / 2
+            found = re.search(rf"mlp +{augmentation} +sgd +([\d.]+) ± [\d.]+  \(2 net", text)
+            assert float(found[1]) == pytest.approx(mean, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["--dataset", "digits", "--architectures", "convent"], "unknown architecture.*'convnet'"),
+        (["--dataset", "digits", "--augmentations", "dsaa"], "unknown augmentation.*'dsa'"),
+        (["--dataset", "nowhere"], "nowhere: no such file or folder"),
+        (["--dataset", "digits", "--scale", "bytes"], "scale: .*got 'bytes'"),
+    ],
+)
+def test_mistakes_are_told(tmp_path, chosen, given, expected):
+    torch.save({"images": chosen[2].images}, tmp_path / "set.pt")
+    with pytest.raises(InputError, match=expected):
+        evaluate_set.main([str(tmp_path / "set.pt"), *given])
+
+
+def test_a_set_that_does_not_divide_into_the_classes_is_told(tmp_path, chosen):
+    torch.save({"images": chosen[2].images[:19]}, tmp_path / "set.pt")
+    with pytest.raises(InputError, match="19 images do not divide into 10 classes"):
+        evaluate_set.main([str(tmp_path / "set.pt"), "--dataset", "digits"])

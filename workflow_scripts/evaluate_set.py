@@ -1,0 +1,103 @@
+"""Judge one condensed set without Snakemake.
+
+    python workflow_scripts/evaluate_set.py my_set.pt --dataset digits --augmentations none dsa
+
+trains networks on the set as the rule `evaluate` does and prints a table. The set is this
+pipeline's own file, or anything that `algorithm: imported` reads.
+"""
+
+import argparse
+import logging
+import statistics
+import sys
+
+from condensation import compute, config, contract, datasets, jobs, readers, training
+from condensation.errors import InputError
+from condensation.grid import SetId
+from condensation.methods import imported
+
+
+def arguments(given: list[str]) -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("set", help="the condensed set: safetensors, npz or pt")
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        help="`digits`, a prepared dataset.safetensors, or a folder, tar or zip of images",
+    )
+    parser.add_argument("--labels", help="a second file with the labels")
+    parser.add_argument("--scale", default="standardized", help="standardized, unit or uint8")
+    parser.add_argument("--augmentations", nargs="+", default=["dsa"], metavar="NAME")
+    parser.add_argument("--architectures", nargs="+", default=["convnet"], metavar="NAME")
+    parser.add_argument("--optimizers", nargs="+", default=["sgd"], metavar="NAME")
+    parser.add_argument("--seeds", type=int, default=5, help="networks per line of the table")
+    parser.add_argument("--epochs", type=int, default=1000)
+    parser.add_argument("--device", default="auto")
+    return parser.parse_args(given)
+
+
+def settings(given: argparse.Namespace) -> config.Config:
+    """Return the command line as a config: the same checks, the same built-in names."""
+    dataset = {"source": "digits"}
+    if given.dataset != "digits":
+        dataset = {"source": "image_folder", "path": given.dataset}
+    method = {"algorithm": "imported", "path": given.set, "labels_path": given.labels}
+    axes = {name: getattr(given, name) for name in ("augmentations", "architectures", "optimizers")}
+    return config.parse(
+        {
+            "datasets": {"dataset": dataset},
+            "methods": {"set": method | {"scale": given.scale}},
+            "evaluation": {"epochs": given.epochs},
+            "compute": {"device": given.device},
+            "experiments": {
+                "table": {"datasets": ["dataset"], "methods": ["set"], "ipc": [1]}
+                | axes
+                | {"evaluation_seeds": given.seeds}
+            },
+        },
+        "evaluate_set",
+    )
+
+
+def main(given: list[str]) -> None:
+    """Print the table; raises InputError for bad input."""
+    options = arguments(given)
+    wanted = settings(options)
+    device = compute.device_named(wanted.compute.device)
+    if options.dataset.endswith(".safetensors"):
+        dataset = datasets.load(options.dataset)
+    else:
+        entry = wanted.datasets["dataset"].model_dump()
+        dataset = readers.read("dataset", entry, [options.dataset])
+    ipc = imported.images_per_class(options.set, len(dataset.classes))
+    problem = contract.Problem(dataset, ipc, seed=0)
+    told = jobs.condense(wanted, SetId("dataset", "set", str(ipc), 0))["options"]
+    condensed = contract.finish(imported.condense(problem, **told), problem, options.set)
+    print(f"{ipc} images per class, {len(dataset.classes)} classes; test accuracy in percent")
+    (axes,) = wanted.experiments["table"]
+    for architecture in axes.architectures:
+        for augmentation in axes.augmentations:
+            for optimizer in axes.optimizers:
+                job = jobs.evaluate(wanted, architecture, augmentation, optimizer)
+                rows, _ = training.evaluate(
+                    *(condensed, dataset, list(range(options.seeds))),
+                    **job["options"],
+                    device=device,
+                    label=f"{architecture} {augmentation} {optimizer}",
+                )
+                values = [row["accuracy"] for row in rows if row["status"] == "ok"]
+                found = "all diverged"
+                if values:
+                    spread = statistics.pstdev(values)
+                    found = f"{statistics.fmean(values):6.2f} ± {spread:.2f}"
+                    found += f"  ({len(values)} networks)"
+                print(f"{architecture:<12} {augmentation:<14} {optimizer:<8} {found}", flush=True)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        main(sys.argv[1:])
+    except InputError as error:
+        sys.exit(f"error: {error}")

@@ -368,6 +368,11 @@ def test_a_wrong_result_is_refused_and_says_what_would_be_right(problem, result,
         contract.finish(result, problem, "mine")
 
 
+def test_images_that_still_carry_a_gradient_are_cut_off_from_it(problem):
+    images = torch.zeros(6, 3, 8, 8, requires_grad=True)
+    assert not contract.finish(images * 2, problem, "mine").images.requires_grad
+
+
 def test_soft_labels_are_kept(problem):
     soft = torch.rand(6, 3)
     kept = contract.finish((torch.zeros(6, 3, 8, 8), soft), problem, "mine")

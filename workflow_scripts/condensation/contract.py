@@ -117,7 +117,7 @@ def resolve(module: str) -> Callable[..., Any]:
 
 
 def finish(result: Any, problem: Problem, method: str) -> Condensed:
-    """Return ``result`` as a checked ``Condensed``.
+    """Return ``result`` as a checked ``Condensed`` on the CPU, in class order.
 
     ``result`` may be a Condensed, images [classes * ipc, C, H, W] in class
     order, a pair (images, labels), or int64 positions of training images.
@@ -140,15 +140,15 @@ def finish(result: Any, problem: Problem, method: str) -> Condensed:
             "positions of training images, or a Condensed"
         )
     _check(result, problem, method)
-    if result.images is None or result.labels.dim() == 2:
+    if result.images is None:
         return result
-    order = torch.argsort(hard(result.labels), stable=True)  # class order, as every set has
-    return Condensed(
-        result.images[order.to(result.images.device)],
-        result.labels[order],
-        None if result.indices is None else result.indices[order],
-        result.step_size,
-    )
+    images, labels = result.images.detach().cpu(), result.labels.detach().cpu()
+    indices = None if result.indices is None else result.indices.cpu()
+    if labels.dim() == 1:  # class order, as every set has
+        order = torch.argsort(labels, stable=True)
+        images, labels = images[order], labels[order]
+        indices = None if indices is None else indices[order]
+    return Condensed(images, labels, indices, result.step_size)
 
 
 def _check(condensed: Condensed, problem: Problem, method: str) -> None:

@@ -57,6 +57,12 @@ def test_the_pictured_ipc(ipcs, expected):
     assert pictured_ipc(grid({"a": axes(ipc=ipcs)}), "digits") == expected
 
 
+def test_the_pictured_ipc_is_that_of_most_methods():
+    more = {"methods": {**BASE["methods"], "kcenter": {"algorithm": "kcenter"}}}
+    blocks = [axes(methods=["random", "kcenter"], ipc=[1]), axes(ipc=[10])]
+    assert pictured_ipc(grid({"a": blocks}, **more), "digits") == "1"
+
+
 def test_only_the_whole_dataset_has_no_picture():
     assert pictured_ipc(grid({"a": axes(methods=["all"])}), "digits") is None
 

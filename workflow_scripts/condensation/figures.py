@@ -65,7 +65,7 @@ def accuracy(table: pd.DataFrame, dataset: str, methods: Sequence[str]) -> Figur
         entries |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     shown = [m for m in methods if m in entries]
     figure.legend([entries[m] for m in shown], shown, loc="outside right center", frameon=False)
-    figure.suptitle(f"{dataset}: mean over networks, bars are one standard deviation")
+    figure.suptitle(f"{dataset}\nmean and standard deviation over networks", fontsize="medium")
     return figure
 
 

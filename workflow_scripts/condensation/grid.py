@@ -106,7 +106,14 @@ def _cells(config: Config, axes: Axes) -> Iterator[Cell]:
 
 
 def pictured_ipc(grid: Grid, dataset: str) -> str | None:
-    """Return the IPC whose sets are drawn: the largest up to 10, else the smallest."""
-    ipcs = sorted(int(s.ipc) for s in grid.sets if s.dataset == dataset and s.ipc != WHOLE)
-    small = [ipc for ipc in ipcs if ipc <= 10]
-    return str(small[-1] if small else ipcs[0]) if ipcs else None
+    """Return the IPC whose sets are drawn: up to 10 the one of most methods, else the smallest."""
+    methods: dict[int, set[str]] = {}
+    for one in grid.sets:
+        if one.dataset == dataset and one.ipc != WHOLE:
+            methods.setdefault(int(one.ipc), set()).add(one.method)
+    if not methods:
+        return None
+    small = [ipc for ipc in methods if ipc <= 10]
+    if not small:
+        return str(min(methods))
+    return str(max(small, key=lambda ipc: (len(methods[ipc]), ipc)))

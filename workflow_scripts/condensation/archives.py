@@ -4,7 +4,6 @@ Nothing is ever extracted to disk: members are checked and read in memory, so
 no name inside an archive can become a path outside.
 """
 
-import gzip
 import hashlib
 import http.client
 import lzma
@@ -32,10 +31,8 @@ _DAMAGED = (
     EOFError,
     zlib.error,
     lzma.LZMAError,
-    gzip.BadGzipFile,
     OSError,
-    RuntimeError,  # zipfile: encrypted members
-    NotImplementedError,  # zipfile: unknown compression
+    RuntimeError,  # zipfile: encrypted members, and unknown compression
 )
 
 

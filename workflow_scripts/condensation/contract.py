@@ -21,7 +21,7 @@ from condensation import randomness
 from condensation.datasets import Dataset
 from condensation.errors import InputError
 from condensation.loop import Recorder
-from condensation.sets import Condensed, check_labels, hard
+from condensation.sets import Condensed, check_labels
 
 CPU = torch.device("cpu")
 
@@ -168,8 +168,10 @@ def _check(condensed: Condensed, problem: Problem, method: str) -> None:
     if not torch.isfinite(images).all():
         raise InputError(f"{method}: returned images with NaN or infinite pixels")
     check_labels(labels, len(images), problem.classes, method)
-    counts = torch.bincount(hard(labels).cpu(), minlength=problem.classes)
-    if labels.dtype == torch.int64 and not bool((counts == problem.ipc).all()):
+    if labels.dim() == 2:  # soft: an image may belong to several classes
+        return
+    counts = torch.bincount(labels.cpu(), minlength=problem.classes)
+    if not bool((counts == problem.ipc).all()):
         wrong = int((counts != problem.ipc).nonzero()[0])
         raise InputError(
             f"{method}: returned {int(counts[wrong])} images of class "

@@ -51,11 +51,15 @@ class Dataset:
         std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
         return images.to(torch.float32).div_(255).sub_(mean).div_(std)
 
-    def to_pixels(self, images: torch.Tensor) -> torch.Tensor:
-        """Return uint8 pixels of standardised images, clipped to the range of a picture."""
+    def unstandardize(self, images: torch.Tensor) -> torch.Tensor:
+        """Return standardised images on the scale of [0, 1], not clipped."""
         mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
-        return (images * std + mean).mul(255).round().clamp(0, 255).to(torch.uint8)
+        return images * std + mean
+
+    def to_pixels(self, images: torch.Tensor) -> torch.Tensor:
+        """Return uint8 pixels of standardised images, clipped to the range of a picture."""
+        return self.unstandardize(images).mul(255).round().clamp(0, 255).to(torch.uint8)
 
     def indices_by_class(self) -> list[torch.Tensor]:
         """Return, per class, the positions of its training images in ascending order."""

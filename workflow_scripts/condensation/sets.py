@@ -115,11 +115,6 @@ def check_labels(labels: torch.Tensor, count: int, classes: int, where: str) -> 
         )
 
 
-def hard(labels: torch.Tensor) -> torch.Tensor:
-    """Return class numbers of hard or soft labels."""
-    return labels.argmax(1) if labels.dim() == 2 else labels
-
-
 def content_digest(condensed: Condensed) -> str:
     """Return 16 hex digits of the images (or positions) and labels."""
     digest = hashlib.sha256()

@@ -31,9 +31,7 @@ class Pipeline:
 
     def apply(self, images: torch.Tensor, drawn: int) -> torch.Tensor:
         """Return the transformed images (N x C x H x W, standardised)."""
-        mean = torch.tensor(self.dataset.mean, device=images.device).view(-1, 1, 1)
-        std = torch.tensor(self.dataset.std, device=images.device).view(-1, 1, 1)
-        pixels = ((images * std + mean).clamp(0, 1) * 255).to(torch.uint8)
+        pixels = (self.dataset.unstandardize(images).clamp(0, 1) * 255).to(torch.uint8)
         with randomness.seeded(drawn):
             if self.per_image:
                 pixels = torch.stack([self.transform(one) for one in pixels])

@@ -44,36 +44,34 @@ def condense(
 
     Images may be N x C x H x W or N x H x W x C; labels hard, or one row per
     image, of which the largest entry counts; without labels, class order with
-    IPC images each is assumed. The result is in class order.
+    IPC images each is assumed.
 
     Raises InputError for a file that cannot be read, and for a wrong shape,
     label range or preprocessing.
     """
-    where = path
-    images, labels = _read(Path(where))
+    images, labels = _read(Path(path))
     if labels_path:
         labels = _tensor(_load(Path(labels_path)), labels_path)
-    images = _channels_first(images, problem.shape, where)
+    images = _channels_first(images, problem.shape)
     expected = (problem.classes * problem.ipc, *problem.shape)
     if tuple(images.shape) != expected:
         raise InputError(
-            f"{where}: images of shape {tuple(images.shape)}; expected {expected}: {problem.ipc} "
+            f"{path}: images of shape {tuple(images.shape)}; expected {expected}: {problem.ipc} "
             f"per class of {problem.dataset.name}, {problem.classes} classes"
         )
-    images = _standardized(images, problem, where, scale, mean, std, restandardize)
+    images = _standardized(images, problem, path, scale, mean, std, restandardize)
     labels = problem.labels if labels is None else labels
     if labels.dim() == 2:
         if tuple(labels.shape) != (len(images), problem.classes):
             raise InputError(
-                f"{where}: labels of shape {tuple(labels.shape)}; expected "
+                f"{path}: labels of shape {tuple(labels.shape)}; expected "
                 f"{(len(images),)} or {(len(images), problem.classes)}"
             )
         labels = labels.argmax(1)
     labels = labels.flatten().long()
     if len(labels) != len(images):
-        raise InputError(f"{where}: {len(labels)} labels for {len(images)} images")
-    order = torch.argsort(labels, stable=True)
-    return Condensed(images[order].contiguous(), labels[order].contiguous())
+        raise InputError(f"{path}: {len(labels)} labels for {len(images)} images")
+    return Condensed(images, labels)
 
 
 def images_per_class(path: str, classes: int) -> int:
@@ -132,7 +130,7 @@ def _tensor(value: Any, path: Path | str) -> torch.Tensor:
     return value.detach()
 
 
-def _channels_first(images: torch.Tensor, shape: tuple[int, int, int], where: str) -> torch.Tensor:
+def _channels_first(images: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
     channels, height, width = shape
     if images.dim() == 4 and tuple(images.shape[1:]) == (height, width, channels) != shape:
         return images.permute(0, 3, 1, 2)

@@ -53,6 +53,11 @@ wildcard_constraints:
     dataset=any_of(CONFIG.datasets),
     method=any_of(CONFIG.methods),
     features=any_of(CONFIG.features),
+    trajectories=any_of(CONFIG.trajectories),
+    preprocessing=r"zca|zca_kip",
+    expert=r"\d+",
+    iteration=r"\d+",
+    snapshot=r"(/snapshots/iteration\d+)?",
     architecture=any_of(CONFIG.architectures),
     augmentation=any_of(CONFIG.augmentations),
     optimizer=any_of(CONFIG.optimizers),
@@ -72,6 +77,34 @@ def features_of(wildcards):
         return {}
     folder = f"{RESULTS}/{wildcards.dataset}/features/{name}"
     return {"features": f"{folder}/seed{wildcards.condensation_seed}.safetensors"}
+
+
+def experts_of(wildcards):
+    wanted = jobs.experts_of(CONFIG, wildcards.method)
+    if wanted is None:
+        return {}
+    name, count = wanted
+    folder = f"{RESULTS}/{wildcards.dataset}/trajectories/{name}"
+    return {"experts": [f"{folder}/expert{n}.safetensors" for n in range(count)]}
+
+
+def whitening_file(dataset, preprocessing):
+    if preprocessing == "standardize":
+        return {}
+    return {"whitening": f"{RESULTS}/{dataset}/whitening/{preprocessing}.safetensors"}
+
+
+def whitening_of(wildcards):
+    return whitening_file(wildcards.dataset, CONFIG.preprocessing_of(wildcards.method))
+
+
+def whitening_of_experts(wildcards):
+    preprocessing = CONFIG.trajectories[wildcards.trajectories].preprocessing
+    return whitening_file(wildcards.dataset, preprocessing)
+
+
+def expert_job(wildcards):
+    return jobs.train_expert(CONFIG, GRID, wildcards.dataset, wildcards.trajectories)
 
 
 def prepare_job(wildcards):
@@ -116,6 +149,19 @@ def pictured_sets(wildcards):
         and one.ipc == pictured_ipc(wildcards)
         and one.condensation_seed == 0
     ]
+
+
+def whitenings_of(wildcards):
+    kinds = {
+        CONFIG.preprocessing_of(one.method)
+        for one in GRID.sets
+        if one.dataset == wildcards.dataset
+    }
+    kinds -= {"standardize"}
+    files = [
+        whitening_file(wildcards.dataset, kind)["whitening"] for kind in sorted(kinds)
+    ]
+    return {"whitenings": files} if files else {}
 
 
 def say_where_things_are():

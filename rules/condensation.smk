@@ -1,5 +1,58 @@
-# Takes prepared datasets; leaves features (<results>/<dataset>/features/...) and condensed sets
-# (<results>/<dataset>/<method>/ipc<n>/set<seed>/condensed.safetensors, and cost.json beside).
+# Takes prepared datasets; leaves features (<results>/<dataset>/features/...), whitenings
+# (.../whitening/...), experts (.../trajectories/...) and condensed sets
+# (<results>/<dataset>/<method>/ipc<n>/set<seed>/condensed.safetensors; beside it cost.json,
+# snapshots.safetensors, and snapshots/iteration<i>/condensed.safetensors where they are judged).
+
+
+rule fit_whitening:
+    input:
+        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+    output:
+        whitening=f"{RESULTS}/{{dataset}}/whitening/{{preprocessing}}.safetensors",
+    log:
+        f"{RESULTS}/logs/fit_whitening/{{dataset}}/{{preprocessing}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fit_whitening/{{dataset}}/{{preprocessing}}.tsv"
+    conda:
+        "../environment.yml"
+    threads: CONFIG.compute.threads
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        job=jobs.fit_whitening(),
+    message:
+        "Fitting the whitening {wildcards.preprocessing} of {wildcards.dataset}"
+    script:
+        "../workflow_scripts/fit_whitening.py"
+
+
+rule train_expert:
+    input:
+        unpack(whitening_of_experts),
+        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+    output:
+        expert=f"{RESULTS}/{{dataset}}/trajectories/{{trajectories}}/expert{{expert}}.safetensors",
+        cost=f"{RESULTS}/{{dataset}}/trajectories/{{trajectories}}/expert{{expert}}.cost.json",
+    log:
+        f"{RESULTS}/logs/train_expert/{{dataset}}/{{trajectories}}/expert{{expert}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_expert/{{dataset}}/{{trajectories}}/expert{{expert}}.tsv"
+    conda:
+        "../environment.yml"
+    threads: CONFIG.compute.threads
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        job=expert_job,
+        compile=CONFIG.compute.compile,
+        precision=CONFIG.compute.precision,
+    message:
+        "Training expert {wildcards.expert} of {wildcards.trajectories} on {wildcards.dataset}"
+    script:
+        "../workflow_scripts/train_expert.py"
 
 
 rule extract_features:
@@ -31,9 +84,12 @@ rule condense:
     input:
         unpack(features_of),
         unpack(imported_files_of),
+        unpack(experts_of),
+        unpack(whitening_of),
         dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
     output:
         condensed=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/condensed.safetensors",
+        snapshots=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/snapshots.safetensors",
         cost=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/cost.json",
     log:
         f"{RESULTS}/logs/condense/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}.log",
@@ -49,7 +105,32 @@ rule condense:
     params:
         job=condense_job,
         compile=CONFIG.compute.compile,
+        precision=CONFIG.compute.precision,
     message:
         "Condensing {wildcards.dataset} by {wildcards.method}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}"
     script:
         "../workflow_scripts/condense.py"
+
+
+rule take_snapshot:
+    input:
+        unpack(whitening_of),
+        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+        condensed=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/condensed.safetensors",
+        snapshots=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/snapshots.safetensors",
+    output:
+        condensed=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/snapshots/iteration{{iteration}}/condensed.safetensors",
+    log:
+        f"{RESULTS}/logs/take_snapshot/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/iteration{{iteration}}.log",
+    localrule: True
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        source=digest.source_digest(digest.ROOT / "take_snapshot.py"),
+    message:
+        "Taking {wildcards.method} on {wildcards.dataset}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}, after {wildcards.iteration} iterations"
+    script:
+        "../workflow_scripts/take_snapshot.py"

@@ -1,18 +1,19 @@
 # Takes condensed sets; leaves one record per job, a row per evaluation seed:
-# .../set<seed>/evaluation/<architecture>/<augmentation>/<optimizer>/seeds<first>-<last>.json
+# .../set<seed>[/snapshots/iteration<i>]/evaluation/<architecture>/<augmentation>/<optimizer>/seeds<first>-<last>.json
 
 
 rule evaluate:
     input:
+        unpack(whitening_of),
         dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
-        condensed=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/condensed.safetensors",
+        condensed=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}{{snapshot}}/condensed.safetensors",
     output:
-        record=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/evaluation/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.json",
-        cost=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/evaluation/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.cost.json",
+        record=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}{{snapshot}}/evaluation/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.json",
+        cost=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}{{snapshot}}/evaluation/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.cost.json",
     log:
-        f"{RESULTS}/logs/evaluate/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.log",
+        f"{RESULTS}/logs/evaluate/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}{{snapshot}}/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/evaluate/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.tsv"
+        f"{RESULTS}/benchmarks/evaluate/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}{{snapshot}}/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.tsv"
     conda:
         "../environment.yml"
     threads: CONFIG.compute.threads
@@ -24,6 +25,6 @@ rule evaluate:
         job=evaluate_job,
         compile=CONFIG.compute.compile,
     message:
-        "Evaluating {wildcards.method} on {wildcards.dataset}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}: {wildcards.architecture}, {wildcards.augmentation}, {wildcards.optimizer}, seeds {wildcards.first}-{wildcards.last}"
+        "Evaluating {wildcards.method} on {wildcards.dataset}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}{wildcards.snapshot}: {wildcards.architecture}, {wildcards.augmentation}, {wildcards.optimizer}, seeds {wildcards.first}-{wildcards.last}"
     script:
         "../workflow_scripts/evaluate.py"

@@ -25,6 +25,7 @@ rule plot_accuracy:
 
 rule draw_condensed:
     input:
+        unpack(whitenings_of),
         condensed=pictured_sets,
         dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
     output:

@@ -1,65 +1,123 @@
-"""Rule condense: one condensed set by one method, and beside it what it cost."""
+"""Rule condense: one condensed set by one method, its snapshots, and what it cost."""
 
 import hashlib
 import json
+import logging
 import time
 from dataclasses import replace
 from pathlib import Path
 
-from condensation import compute, contract, datasets, loop, sets, storage
+import torch
+
+from condensation import compute, contract, datasets, loop, sets, storage, trajectories, whitening
 from job import job
+
+log = logging.getLogger("condensation")
 
 
 def main(snakemake):
-    """Make the condensed set; a checkpoint beside it is continued from."""
+    """Make the condensed set; a checkpoint beside it is continued from.
+
+    Running out of memory and divergence are results: the file then says so.
+    """
     wildcards, told = snakemake.wildcards, snakemake.params.job
     device = compute.device_named(snakemake.config["compute"]["device"])
     dataset = datasets.load(snakemake.input.dataset)
-    on_device = replace(dataset, train_images=dataset.train_images.to(device))
-    features = getattr(snakemake.input, "features", None)
-    inputs = {
-        name: storage.read_metadata(getattr(snakemake.input, name))["checksum"]
-        for name in ("dataset", "features")
-        if hasattr(snakemake.input, name)
-    }
-    belongs_to = [told, inputs, snakemake.params.compile, str(device), dict(wildcards.items())]
-    output = Path(snakemake.output.condensed)
-    recorder = loop.Recorder(
-        label=f"{wildcards.method} {wildcards.dataset} ipc{wildcards.ipc} "
-        f"set{wildcards.condensation_seed}",
-        checkpoint=output.with_name("checkpoint.safetensors"),
-        identity=hashlib.sha256(json.dumps(belongs_to, sort_keys=True).encode()).hexdigest(),
-    )
+    if hasattr(snakemake.input, "whitening"):
+        dataset = replace(dataset, whitening=whitening.load(snakemake.input.whitening))
+    recorder, inputs = recorder_of(snakemake, device)
     problem = contract.Problem(
-        dataset=on_device,
+        dataset=replace(dataset, train_images=dataset.train_images.to(device)),
         ipc=None if wildcards.ipc == "all" else int(wildcards.ipc),
         seed=int(wildcards.condensation_seed),
         device=device,
-        features=storage.read_tensors(features)[0]["features"] if features else None,
         recorder=recorder,
         compile=snakemake.params.compile,
+        precision=snakemake.params.precision,
     )
+    facts = {
+        "method": wildcards.method,
+        "algorithm": told["function"],
+        "options": told["options"],
+        "ipc": problem.ipc,
+        "seed": problem.seed,
+        "precision": problem.precision,
+        "source": told["source"],
+        "inputs": inputs,
+    }
+    output = snakemake.output.condensed
     began = time.monotonic()
-    result = contract.resolve(told["function"])(problem, **told["options"])
-    condensed = contract.finish(result, problem, told["function"])
-    sets.write(
-        condensed,
-        dataset,
-        output,
-        method=wildcards.method,
-        algorithm=told["function"],
-        options=told["options"],
-        ipc=problem.ipc,
-        seed=problem.seed,
-        iterations=recorder.iterations,
-        source=told["source"],
-        inputs=inputs,
+    try:
+        problem = replace(problem, **read(snakemake, problem, told["options"]))
+        result = contract.resolve(told["function"])(problem, **told["options"])
+        condensed = contract.finish(result, problem, told["function"])
+        snapshots = recorder.snapshots
+        sets.write(condensed, dataset, output, iterations=recorder.iterations, **facts)
+    except Exception as error:
+        status = failure(error)
+        if status is None:
+            raise
+        log.warning("%s at iteration %d: %s", status, recorder.iteration, error)
+        sets.write_failure(dataset, output, status, str(error), recorder.iteration, **facts)
+        snapshots = {}
+    missing = {"status": "ok" if len(snapshots) == len(recorder.wanted) else "missing"}
+    images = {str(iteration): images for iteration, images in sorted(snapshots.items())}
+    storage.write_tensors(
+        snakemake.output.snapshots, images, facts | missing | {"kind": "snapshots"}
     )
     outside = time.monotonic() - began - recorder.seconds_here  # the start, the choice of images
     cost = recorder.cost() | {"seconds": recorder.seconds + outside}
     cost |= compute.peak_memory_mb(device) | compute.description(device)
     storage.write_json(snakemake.output.cost, cost)
     recorder.discard_checkpoint()
+
+
+def recorder_of(snakemake, device):
+    """Return the recorder, and the checksums of the inputs."""
+    wildcards, told = snakemake.wildcards, snakemake.params.job
+    inputs = {
+        name: storage.read_metadata(getattr(snakemake.input, name))["checksum"]
+        for name in ("dataset", "features", "whitening")
+        if hasattr(snakemake.input, name)
+    }
+    if paths := experts_of(snakemake):
+        inputs["experts"] = [storage.read_metadata(path)["checksum"] for path in paths]
+    belongs_to = [told, inputs, snakemake.params.compile, snakemake.params.precision]
+    belongs_to += [str(device), dict(wildcards.items())]
+    output = Path(snakemake.output.condensed)
+    recorder = loop.Recorder(
+        label=f"{wildcards.method} {wildcards.dataset} ipc{wildcards.ipc} "
+        f"set{wildcards.condensation_seed}",
+        checkpoint=output.with_name("checkpoint.safetensors"),
+        identity=hashlib.sha256(json.dumps(belongs_to, sort_keys=True).encode()).hexdigest(),
+        snapshots=told["snapshots"],
+    )
+    return recorder, inputs
+
+
+def experts_of(snakemake):
+    """Return the paths of the experts that the method reads."""
+    paths = getattr(snakemake.input, "experts", [])
+    return [paths] if isinstance(paths, str) else list(paths)
+
+
+def read(snakemake, problem, options):
+    """Return the fields of the problem that are read from other files."""
+    fields = {}
+    if features := getattr(snakemake.input, "features", None):
+        fields["features"] = storage.read_tensors(features)[0]["features"]
+    if paths := experts_of(snakemake):
+        fields["trajectories"] = trajectories.load(paths, problem, options["architecture"])
+    return fields
+
+
+def failure(error):
+    """Return the status that an error amounts to as a result, or None if it is no result."""
+    if compute.is_out_of_memory(error):
+        return "oom"
+    if isinstance(error, (FloatingPointError, torch.linalg.LinAlgError)):
+        return "diverged"
+    return None
 
 
 with job(snakemake):

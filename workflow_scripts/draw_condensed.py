@@ -1,16 +1,26 @@
 """Rule draw_condensed: pictures of the condensed images of one dataset, a panel per method."""
 
-from condensation import datasets, figures, sets
+from dataclasses import replace
+
+from condensation import datasets, figures, sets, storage, whitening
 from job import job
 
 COLUMNS, ROWS = 10, 10
 
 with job(snakemake):
     dataset = datasets.load(snakemake.input.dataset)
+    preprocessed = {"standardize": dataset}
+    for path in getattr(snakemake.input, "whitenings", []):
+        loaded = whitening.load(path)
+        preprocessed[loaded.kind] = replace(dataset, whitening=loaded)
     pictures = {}
     for path in snakemake.input.condensed:
-        condensed, about = sets.load(path, dataset)
-        images = dataset.to_pixels(condensed.images)
+        kind = storage.read_metadata(path).get("preprocessing", {}).get("kind", "standardize")
+        own = preprocessed[kind]
+        condensed, about = sets.load(path, own)
+        if condensed is None:  # its method failed
+            continue
+        images = own.to_pixels(condensed.images)
         images = images.view(len(dataset.classes), about["ipc"], *dataset.shape)
         pictures[about["method"]] = images[:, :COLUMNS]
     ipc, classes = int(snakemake.params.ipc), len(dataset.classes)

@@ -28,7 +28,10 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
     if torch_threads:
         import torch
 
+        from condensation import compute
+
         torch.set_num_threads(snakemake.threads)
+        compute.limit_memory(snakemake.config["compute"]["memory_limit_mb"])
     try:
         yield
     except InputError as error:

@@ -7,7 +7,7 @@ and values that make sense. Free of torch.
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -21,17 +21,18 @@ from pydantic import (
     model_validator,
 )
 
+from condensation import rows
 from condensation.errors import InputError, nearest, unknown
+from condensation.method_options import METHODS, TM, Plugin
 from condensation.options import (
     ARCHITECTURES,
     AUGMENTATIONS,
-    METHODS,
     OPTIMIZERS,
     Dataset,
     Evaluation,
     Features,
-    Plugin,
     Strict,
+    Trajectories,
     wrong,
 )
 
@@ -39,7 +40,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED_DATASETS = {
     *("benchmarks", "config.yaml", "downloads", "leaderboard", "logs", "provenance", "tables")
 }
-RESERVED_METHODS = {"dataset.safetensors", "features", "trajectories"}
+RESERVED_METHODS = {"dataset.safetensors", "features", "trajectories", "whitening"}
 
 # Images in the smallest training class, where it is known before anything is downloaded.
 SMALLEST_CLASS = {
@@ -125,6 +126,7 @@ _BUILT_IN = {
     },
     "optimizers": {name: {"algorithm": name} for name in OPTIMIZERS},
     "features": {"embedding": {}},
+    "trajectories": {"experts": {}},
 }
 
 
@@ -149,10 +151,20 @@ class Compute(Strict):
     threads: int = Field(
         1, ge=1, description="CPU threads per job; two one-thread jobs beat one of two threads."
     )
-    compile: bool = Field(
-        False,
-        description="Compile networks with torch.compile: pays for long jobs (needs a C++ "
-        "compiler on the CPU) and moves results within float noise.",
+    compile: bool | Literal["auto"] = Field(
+        "auto",
+        description="Compile networks with torch.compile (needs a C++ compiler on the CPU; moves "
+        "results within float noise); `auto`: in jobs long enough to repay it.",
+    )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32",
+        description="Of the passes over real images in DC, DSA, DM and expert training.",
+    )
+    memory_limit_mb: int | None = Field(
+        None,
+        ge=500,
+        description="A job that needs more is ended and recorded as `oom`, before the machine "
+        "runs out; null: no limit. Changes no result that exists.",
     )
 
 
@@ -171,6 +183,11 @@ class Axes(Strict):
         ["convnet"], min_length=1, description="Names under `architectures`."
     )
     optimizers: list[str] = Field(["sgd"], min_length=1, description="Names under `optimizers`.")
+    snapshots: bool = Field(
+        False,
+        description="Judge also the `snapshots` of the methods that keep some (accuracy against "
+        "iteration).",
+    )
     condensation_seeds: int = Field(
         1, ge=1, description="How many condensed sets are made; the paper has one."
     )
@@ -213,6 +230,9 @@ class Config(Strict):
     features: dict[Name, Features] = Field(
         validate_default=True, default={}, description="Named feature extractors."
     )
+    trajectories: dict[Name, Trajectories] = Field(
+        validate_default=True, default={}, description="Named sets of experts."
+    )
     architectures: dict[Name, Architecture] = Field(
         validate_default=True, default={}, description="Named networks to train on the sets."
     )
@@ -246,7 +266,7 @@ class Config(Strict):
             for name in getattr(self, section):
                 if name in reserved:
                     raise wrong(f"{section}.{name}: this name is taken in the results folder")
-        for section in ("methods", "features"):
+        for section in ("methods", "features", "trajectories"):
             for name, entry in getattr(self, section).items():
                 self._check_references(f"{section}.{name}", entry)
         for name, blocks in self.experiments.items():
@@ -262,13 +282,19 @@ class Config(Strict):
             ("augmentation", "augmentations"),
             ("optimizer", "optimizers"),
             ("features", "features"),
+            ("trajectories", "trajectories"),
         ):
             value = getattr(entry, option, None)
             if isinstance(value, str):
                 also = ["pixels"] if option == "features" else []
                 _require(f"{where}.{option}", section, value, [*getattr(self, section), *also])
         name = getattr(entry, "augmentation", None)
-        if isinstance(name, str) and self.augmentations[name].policy == "torchvision":
+        differentiable = where.startswith("methods.")  # experts are trained like any network
+        if (
+            differentiable
+            and isinstance(name, str)
+            and self.augmentations[name].policy == "torchvision"
+        ):
             raise wrong(
                 f"{where}.augmentation: {name!r} works on uint8 images and cannot be "
                 "differentiated; take one like 'dsa' or 'none'"
@@ -286,12 +312,61 @@ class Config(Strict):
                     f"{where}.ipc: {max(axes.ipc)} is more than the smallest class of "
                     f"{name} has ({largest} training images)"
                 )
+            for method in axes.methods:
+                for ipc in axes.ipc:
+                    self._check_rows(where, name, method, ipc)
+
+    def _check_rows(self, where: str, dataset: str, method: str, ipc: int) -> None:
+        """Every hyper-parameter has a value, and TM's experts are trained for long enough."""
+        entry = self.methods[method]
+        if isinstance(entry, Plugin):
+            return
+        kind = self.datasets[dataset].kind
+        try:
+            options = self.options_of(dataset, method, ipc)
+        except KeyError as error:
+            missing = [key for key, value in entry if value is None and key != "batch_syn"]
+            known = rows.known_ipc(entry.algorithm, kind)
+            missing = [key for key in missing if key != "chunk"]
+            raise wrong(
+                f"{where}: method {method!r} has no published values for {dataset} at IPC {ipc} "
+                f"(they exist for IPC {known}); set methods.{method}.{', '.join(missing)}"
+            ) from error
+        if isinstance(entry, TM):
+            epochs = self.trajectories[entry.trajectories].epochs
+            needed = options["max_start"] - 1 + options["expert_epochs"]
+            if epochs is not None and needed > epochs:
+                raise wrong(
+                    f"trajectories.{entry.trajectories}.epochs: {epochs}, but {method!r} at IPC "
+                    f"{ipc} on {dataset} reads up to epoch {needed} (max_start "
+                    f"{options['max_start']} - 1 + expert_epochs {options['expert_epochs']})"
+                )
+
+    def preprocessing_of(self, method: str) -> str:
+        """Return what a method's images are made into."""
+        entry = self.methods[method]
+        if isinstance(entry, TM):
+            return self.trajectories[entry.trajectories].preprocessing
+        return getattr(entry, "preprocessing", "standardize")
+
+    def options_of(self, dataset: str, method: str, ipc: int | None) -> dict[str, Any]:
+        """Return a built-in method's options for a dataset and IPC, complete.
+
+        Raises KeyError where a published row is needed and there is none.
+        """
+        entry = self.methods[method]
+        options = entry.model_dump(exclude={"algorithm"})
+        if ipc is None:
+            return options
+        zca = self.preprocessing_of(method) != "standardize"
+        return rows.filled(entry.algorithm, options, self.datasets[dataset].kind, ipc, zca)
 
 
 _SINGULAR = {
     "datasets": "dataset",
     "methods": "method",
     "features": "features",
+    "trajectories": "trajectories",
     "architectures": "architecture",
     "augmentations": "augmentation",
     "optimizers": "optimizer",

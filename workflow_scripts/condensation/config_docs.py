@@ -14,15 +14,15 @@ if __name__ == "__main__":  # run as a file, from anywhere
 from pydantic import BaseModel
 
 from condensation.config import Axes, Compute, Config, Data
+from condensation.method_options import METHODS, Plugin
 from condensation.options import (
     ARCHITECTURES,
     AUGMENTATIONS,
-    METHODS,
     OPTIMIZERS,
     Dataset,
     Evaluation,
     Features,
-    Plugin,
+    Trajectories,
 )
 
 _INTRODUCTION = """# The config, key by key
@@ -76,6 +76,7 @@ def page() -> str:
             heading = f"{title} with `{key}: <file.py:function>`"
             parts.append(_section(heading, plugin.__doc__, plugin))
     parts.append(_section("features.<name>", Features.__doc__, Features))
+    parts.append(_section("trajectories.<name>", Trajectories.__doc__, Trajectories))
     parts.append(_section("evaluation", Evaluation.__doc__, Evaluation))
     parts.append(_section("compute", Compute.__doc__, Compute))
     parts.append(_section("experiments.<name>", Axes.__doc__ + " Or a list of blocks.", Axes))

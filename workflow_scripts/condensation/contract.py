@@ -37,8 +37,11 @@ class Problem:
     seed : the condensation seed; draw from ``problem.generator(purpose)``.
     device : where to compute.
     features : embedding of every training image, N x D, if the method asked for one.
+    trajectories : experts, if the method asked for them (``condensation.trajectories``).
     recorder : progress, checkpoints and cost; ``recorder.run`` drives an iterative method.
-    compile : whether networks may go through torch.compile.
+    compile : whether networks go through torch.compile: yes, no, or ``auto``
+        (``compute.worth_compiling``).
+    precision : ``float32`` or ``bf16``, of the passes over real images.
     """
 
     dataset: Dataset
@@ -46,8 +49,10 @@ class Problem:
     seed: int
     device: torch.device = CPU
     features: torch.Tensor | None = None
+    trajectories: Any = None
     recorder: Recorder = field(default_factory=Recorder)
-    compile: bool = False
+    compile: bool | str = False
+    precision: str = "float32"
 
     @property
     def classes(self) -> int:
@@ -69,9 +74,12 @@ class Problem:
         return randomness.generator(self.seed, *purpose)
 
     def real(self, indices: torch.Tensor) -> torch.Tensor:
-        """Return standardised float32 training images at ``indices``, on ``device``."""
+        """Return training images at ``indices`` as network input, float32, on ``device``.
+
+        That is standardised, or whitened where the method's ``preprocessing`` says so.
+        """
         images = self.dataset.train_images[indices.to(self.dataset.train_images.device)]
-        return self.dataset.standardize(images.to(self.device))
+        return self.dataset.preprocess(images.to(self.device))
 
     def draw_real(self, per_class: int, generator: torch.Generator) -> torch.Tensor:
         """Return positions [classes, per_class] of training images, without replacement.

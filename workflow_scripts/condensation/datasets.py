@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,6 +23,7 @@ class Dataset:
     mean, std : per channel, on the [0, 1] scale.
     flip : whether a mirrored image keeps its class.
     source : where the images came from (reader, archive checksums).
+    whitening : makes network input where it is not standardised (``condensation.whitening``).
     """
 
     name: str
@@ -34,6 +36,7 @@ class Dataset:
     std: tuple[float, ...]
     flip: bool = True
     source: dict = field(default_factory=dict)
+    whitening: Any = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -43,7 +46,15 @@ class Dataset:
     @property
     def preprocessing(self) -> dict:
         """What turns pixels into network input; a condensed set carries the same."""
+        if self.whitening is not None:
+            return self.whitening.preprocessing()
         return {"kind": "standardize", "mean": list(self.mean), "std": list(self.std)}
+
+    def preprocess(self, images: torch.Tensor) -> torch.Tensor:
+        """Return uint8 images N x C x H x W as network input: standardised or whitened."""
+        if self.whitening is not None:
+            return self.whitening.apply(images)
+        return self.standardize(images)
 
     def standardize(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 ``(x / 255 - mean) / std`` per channel of uint8 N x C x H x W images."""
@@ -58,7 +69,9 @@ class Dataset:
         return images * std + mean
 
     def to_pixels(self, images: torch.Tensor) -> torch.Tensor:
-        """Return uint8 pixels of standardised images, clipped to the range of a picture."""
+        """Return uint8 pixels of network input, clipped to the range of a picture."""
+        if self.whitening is not None:
+            return self.whitening.invert(images).mul(255).round().clamp(0, 255).to(torch.uint8)
         return self.unstandardize(images).mul(255).round().clamp(0, 255).to(torch.uint8)
 
     def indices_by_class(self) -> list[torch.Tensor]:

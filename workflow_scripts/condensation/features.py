@@ -26,13 +26,15 @@ def extract(
     optimizer: dict[str, Any],
     batch_size: int,
     device: torch.device,
-    compile: bool = False,
+    compile: bool | str = False,
 ) -> torch.Tensor:
     """Return the embedding of the training images, float32 [n, features], on the CPU."""
     network = networks.build(
         architecture, dataset.shape, len(dataset.classes), seed, "features network"
     ).to(device)
     pixels = dataset.train_images.to(device)
+    passes = (3.0 * epochs + 1) * len(pixels)
+    compile = compute.worth_compiling(compile, network, dataset.shape, passes)
     if epochs:
         training.fit(
             compute.compiled(network, compile, device),

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from condensation.grid import WHOLE
 from condensation.storage import atomic
-from condensation.tables import ipc_order
+from condensation.tables import FINAL, ipc_order
 
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">"]
 
@@ -34,7 +34,8 @@ def accuracy(table: pd.DataFrame, dataset: str, methods: Sequence[str]) -> Figur
 
     ``table`` is that of ``tables.accuracy``; error bars are its ``std``.
     """
-    table = table[table["dataset"] == dataset].drop(columns="experiment")
+    table = table[(table["dataset"] == dataset) & (table["iteration"] == FINAL)]
+    table = table.drop(columns="experiment")
     # a cell of several experiments: the one with the most networks
     table = table.sort_values("networks").drop_duplicates(
         ["method", "ipc", "architecture", "augmentation", "optimizer"], keep="last"

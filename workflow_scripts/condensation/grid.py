@@ -5,29 +5,33 @@ experiments share is computed once.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 from condensation.config import Axes, Config
+from condensation.method_options import Plugin
 
 WHOLE = "all"  # the IPC of the full training set
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class SetId:
-    """One condensed set."""
+    """One condensed set; or, with ``iteration``, what it was after so many iterations."""
 
     dataset: str
     method: str
     ipc: str
     condensation_seed: int
+    iteration: int | None = None
 
     @property
     def folder(self) -> str:
         """Its folder, relative to the results."""
-        return f"{self.dataset}/{self.method}/ipc{self.ipc}/set{self.condensation_seed}"
+        final = f"{self.dataset}/{self.method}/ipc{self.ipc}/set{self.condensation_seed}"
+        return final if self.iteration is None else f"{final}/snapshots/iteration{self.iteration}"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Cell:
     """One condensed set, judged in one way."""
 
@@ -60,8 +64,8 @@ class Grid:
 
     @property
     def sets(self) -> list[SetId]:
-        """Every condensed set, once."""
-        return list(dict.fromkeys(cell.set for cell in self.cells))
+        """Every condensed set, once; not its snapshots."""
+        return list(dict.fromkeys(replace(cell.set, iteration=None) for cell in self.cells))
 
     @property
     def datasets(self) -> list[str]:
@@ -96,13 +100,17 @@ def _cells(config: Config, axes: Axes) -> Iterator[Cell]:
             # the full training set has one IPC and no choice to repeat
             for ipc in [WHOLE] if whole else map(str, axes.ipc):
                 for seed in range(1 if whole else axes.condensation_seeds):
-                    for architecture in axes.architectures:
-                        for augmentation in axes.augmentations:
-                            for optimizer in axes.optimizers:
-                                yield Cell(
-                                    SetId(dataset, method, ipc, seed),
-                                    *(architecture, augmentation, optimizer),
-                                )
+                    final = SetId(dataset, method, ipc, seed)
+                    for one in [final, *_snapshots(config, axes, final)]:
+                        for way in product(axes.architectures, axes.augmentations, axes.optimizers):
+                            yield Cell(one, *way)
+
+
+def _snapshots(config: Config, axes: Axes, final: SetId) -> list[SetId]:
+    entry = config.methods[final.method]
+    if not axes.snapshots or isinstance(entry, Plugin):
+        return []
+    return [replace(final, iteration=i) for i in sorted(set(getattr(entry, "snapshots", [])))]
 
 
 def pictured_ipc(grid: Grid, dataset: str) -> str | None:

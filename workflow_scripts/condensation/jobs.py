@@ -9,8 +9,8 @@ from typing import Any
 from condensation import archives, augmentation, networks
 from condensation.config import Config
 from condensation.digest import ROOT, source_digest
-from condensation.grid import SetId
-from condensation.options import Plugin
+from condensation.grid import WHOLE, Grid, SetId
+from condensation.method_options import TM, Plugin
 
 
 def prepare(config: Config, dataset: str) -> dict[str, Any]:
@@ -58,6 +58,41 @@ def features_of(config: Config, method: str) -> str | None:
     return entry.features if uses and entry.features != "pixels" else None
 
 
+def fit_whitening() -> dict[str, Any]:
+    """Return the source digest of the whitening."""
+    return {"source": source_digest(ROOT / "fit_whitening.py")}
+
+
+def train_expert(config: Config, grid: Grid, dataset: str, trajectories: str) -> dict[str, Any]:
+    """Return an expert's options, with the epochs that the grid's sets need, and the digest."""
+    options = config.trajectories[trajectories].model_dump()
+    if options["epochs"] is None:
+        reads = [0]
+        for one in grid.sets:
+            entry = config.methods[one.method]
+            wanted = isinstance(entry, TM) and entry.trajectories == trajectories
+            if wanted and one.dataset == dataset:
+                row = config.options_of(dataset, one.method, int(one.ipc))
+                reads.append(row["max_start"] - 1 + row["expert_epochs"])
+        options["epochs"] = max(reads)
+    options["architecture"] = config.architectures[options["architecture"]].model_dump()
+    options["augmentation"] = config.augmentations[options["augmentation"]].model_dump()
+    return {
+        "options": options,
+        "source": source_digest(
+            ROOT / "train_expert.py",
+            networks.module_of(options["architecture"]),
+            augmentation.module_of(options["augmentation"]),
+        ),
+    }
+
+
+def experts_of(config: Config, method: str) -> tuple[str, int] | None:
+    """Return the name of the trajectories that a method reads and how many, if it reads any."""
+    entry = config.methods[method]
+    return (entry.trajectories, entry.experts) if isinstance(entry, TM) else None
+
+
 def imported_files(config: Config, set_id: SetId) -> list[str]:
     """Return the files of an imported set; none for other methods."""
     entry = config.methods[set_id.method]
@@ -75,18 +110,22 @@ def condense(config: Config, set_id: SetId) -> dict[str, Any]:
     entry = config.methods[set_id.method]
     if isinstance(entry, Plugin):
         options = dict(entry.model_extra or {})
+        snapshots = []
         function = entry.algorithm
         sources = [function.rpartition(":")[0]]
     else:
-        options = entry.model_dump(exclude={"algorithm"})
+        ipc = None if set_id.ipc == WHOLE else int(set_id.ipc)
+        options = config.options_of(set_id.dataset, set_id.method, ipc)
+        # these two are seen to before and after the method runs
+        snapshots = sorted(set(options.pop("snapshots", [])))
+        options.pop("preprocessing", None)
         function = f"condensation.methods.{entry.algorithm}"
         sources = [function]
-    if entry.algorithm == "dm" and options["lr"] is None:
-        # DM's own README: 10 for CIFAR-10 at IPC >= 100, 1 elsewhere (TinyImageNet is not given)
-        large = config.datasets[set_id.dataset].kind == "cifar10" and int(set_id.ipc) >= 100
-        options["lr"] = 10.0 if large else 1.0
     if options.get("init") == "kcenter":
         sources.append("condensation.methods.kcenter")
+    if isinstance(entry, TM):  # its network is the experts'
+        architecture = config.trajectories[entry.trajectories].architecture
+        options["architecture"] = architecture
     if isinstance(options.get("architecture"), str):
         options["architecture"] = config.architectures[options["architecture"]].model_dump()
         sources.append(networks.module_of(options["architecture"]))
@@ -99,6 +138,8 @@ def condense(config: Config, set_id: SetId) -> dict[str, Any]:
     return {
         "function": function,
         "options": options,
+        "snapshots": snapshots,
+        "preprocessing": config.preprocessing_of(set_id.method),
         "source": source_digest(ROOT / "condense.py", *sources),
     }
 

@@ -1,13 +1,11 @@
-"""What can be set: datasets, methods, architectures, augmentations, optimizers.
+"""What can be set: datasets, trajectories, architectures, augmentations, optimizers.
 
 One pydantic model per kind of entry; its fields are the one source of the
 defaults, the documentation and the checks. Free of torch, so that Snakemake
 can read a config in a moment; the code behind an entry is imported by the job.
+Methods are in ``method_options``.
 """
 
-import ast
-import re
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from condensation.errors import unknown
 
-Init = Literal["random", "kcenter", "noise"]
+Preprocessing = Literal["standardize", "zca", "zca_kip"]
 
 
 def wrong(message: str) -> PydanticCustomError:
@@ -116,162 +114,6 @@ class Dataset(Strict):
         return self
 
 
-# --- methods --------------------------------------------------------------------------------------
-
-
-class Random(Strict):
-    """Real images drawn uniformly without replacement, IPC per class."""
-
-    algorithm: Literal["random"] = Field(description="Chooses this algorithm.")
-
-
-class KCenter(Strict):
-    """Per class k-means with k = IPC, and the real image nearest to each centre (Algorithm 1)."""
-
-    algorithm: Literal["kcenter"] = Field(description="Chooses this algorithm.")
-    features: str = Field(
-        "embedding",
-        description="`pixels` (standardised, flattened), or a name under `features`.",
-    )
-    start: Literal["random", "k-means++"] = Field(
-        "random",
-        description="First centres: random images of the class, as the paper's Algorithm 1 says, "
-        "or k-means++.",
-    )
-    max_iterations: int = Field(300, ge=1, description="Most k-means iterations.")
-    restarts: int = Field(1, ge=1, description="K-means runs per class; the tightest is kept.")
-
-
-class DM(Strict):
-    """Distribution matching: class means of random networks' embeddings (Zhao & Bilen, 2023)."""
-
-    algorithm: Literal["dm"] = Field(description="Chooses this algorithm.")
-    init: Init = Field("random", description="Start: random real images, K-Center's, or N(0,1).")
-    features: str = Field(
-        "embedding", description="The features that `init: kcenter` clusters; as in `kcenter`."
-    )
-    iterations: int = Field(20_000, ge=0, description="Updates of the images.")
-    lr: float | None = Field(
-        None,
-        gt=0,
-        description="Step size of SGD on the images; null: 10 for CIFAR-10 at IPC >= 100, else 1.",
-    )
-    momentum: float = Field(0.5, ge=0, lt=1, description="Momentum of SGD on the images.")
-    batch_real: int = Field(256, ge=1, description="Real images per class and iteration.")
-    augmentation: str = Field("dsa", description="A name under `augmentations`, drawn siamese.")
-    architecture: str = Field("convnet", description="A name under `architectures`.")
-
-
-class Whole(Strict):
-    """The full training set, for the upper line of the figures. Has no IPC."""
-
-    algorithm: Literal["whole"] = Field(description="Chooses this algorithm.")
-
-
-class Imported(Strict):
-    """A condensed set made elsewhere: safetensors, npz, or a PyTorch file (weights only)."""
-
-    algorithm: Literal["imported"] = Field(description="Chooses this algorithm.")
-    path: str = Field(
-        description="The file; `{dataset}`, `{ipc}` and `{seed}` in it are filled in."
-    )
-    labels_path: str | None = Field(
-        None, description="A second file with the labels, where the first holds only images."
-    )
-    scale: Literal["standardized", "unit", "uint8"] = Field(
-        "standardized",
-        description="What the pixels are: standardised by mean and std, in [0, 1], or 0 to 255.",
-    )
-    mean: list[float] | None = Field(
-        None, description="The mean the set was standardised with, where it is not the dataset's."
-    )
-    std: list[float] | None = Field(None, description="The standard deviation, as `mean`.")
-    restandardize: bool = Field(
-        False, description="Convert a set whose `mean` and `std` are not the dataset's."
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Imported":
-        for key, text in (("path", self.path), ("labels_path", self.labels_path)):
-            try:
-                (text or "").format(dataset="", ipc="", seed="")
-            except (KeyError, IndexError, ValueError) as error:
-                raise wrong(
-                    f"`{key}` {text!r}: only {{dataset}}, {{ipc}} and {{seed}} are filled in "
-                    f"({error!r})"
-                ) from error
-        if (self.mean is None) != (self.std is None):
-            raise wrong("give both `mean` and `std`, or neither")
-        return self
-
-
-class Plugin(Strict):
-    """Your own algorithm, one function in one Python file (docs/adding-a-method.md)."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    algorithm: str = Field(
-        pattern=r"\.py:[A-Za-z_]\w*$",
-        description="`file.py:function`; all other keys are the function's keyword arguments.",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _numbers(cls, data: Any) -> Any:
-        """YAML reads 1e-3 as text; a number was meant."""
-        if not isinstance(data, dict):
-            return data
-        number = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
-        return {
-            key: float(value) if isinstance(value, str) and number.fullmatch(value) else value
-            for key, value in data.items()
-        }
-
-    @model_validator(mode="after")
-    def _matches_the_function(self) -> "Plugin":
-        arguments, free = plugin_arguments(self.algorithm)
-        given = self.model_extra or {}
-        for key in given:
-            if key not in arguments and not free:
-                raise wrong(unknown(f"option of {self.algorithm}", key, arguments))
-        missing = [key for key, needed in arguments.items() if needed and key not in given]
-        if missing:
-            raise wrong(f"{self.algorithm} needs {', '.join(missing)}: it has no default there")
-        return self
-
-
-METHODS = {"random": Random, "kcenter": KCenter, "dm": DM, "whole": Whole, "imported": Imported}
-
-
-def plugin_arguments(algorithm: str) -> tuple[dict[str, bool], bool]:
-    """Return a user function's keyword arguments and whether it takes any others.
-
-    The dict maps each name to whether it must be given. The file is parsed and
-    not run. Raises a pydantic error if the file or the function is not there.
-    """
-    file, _, name = algorithm.rpartition(":")
-    try:
-        tree = ast.parse(Path(file).read_text(encoding="utf-8"), filename=file)
-    except OSError as error:
-        raise wrong(f"{file}: cannot read the method's file ({error.strerror})") from error
-    except (SyntaxError, ValueError) as error:
-        raise wrong(f"{file}: not valid Python ({error})") from error
-    functions = {node.name: node.args for node in tree.body if isinstance(node, ast.FunctionDef)}
-    if name not in functions:
-        raise wrong(f"{file}: {unknown('function', name, functions)}")
-    arguments = functions[name]
-    positional = [*arguments.posonlyargs, *arguments.args]
-    if len(positional) != 1:
-        raise wrong(
-            f"{algorithm} must take one positional argument, the problem, and its options after "
-            f"a `*`; it takes {len(positional)} (docs/adding-a-method.md)"
-        )
-    needed = {
-        argument.arg: default is None
-        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    }
-    return needed, arguments.kwarg is not None
-
-
 # --- features -------------------------------------------------------------------------------------
 
 
@@ -282,6 +124,30 @@ class Features(Strict):
     epochs: int = Field(1, ge=0, description="Training epochs on the whole training set.")
     optimizer: str = Field("sgd", description="A name under `optimizers`; no decay is applied.")
     batch_size: int = Field(256, ge=1, description="Images per training step.")
+
+
+# --- trajectories ---------------------------------------------------------------------------------
+
+
+class Trajectories(Strict):
+    """Experts for TM: networks trained on the real images, their parameters kept epoch by epoch."""
+
+    architecture: str = Field("convnet", description="A name under `architectures`.")
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="Epochs to train and keep; null: as many as the config's sets need. The paper "
+        "trained 50; a set reads the first max_start - 1 + expert_epochs.",
+    )
+    lr: float = Field(0.01, gt=0, description="Learning rate of SGD; it is not decayed.")
+    momentum: float = Field(0.0, ge=0, lt=1, description="Momentum of SGD.")
+    batch_size: int = Field(256, ge=1, description="Images per training step.")
+    augmentation: str = Field("dsa", description="A name under `augmentations`.")
+    preprocessing: Preprocessing = Field(
+        "standardize",
+        description="What the images are made into: `zca` for TM's rows with ZCA; the paper says "
+        "it did without.",
+    )
 
 
 # --- evaluation -----------------------------------------------------------------------------------

@@ -45,14 +45,26 @@ def write(condensed: Condensed, dataset: Dataset, path: str | Path, **facts: Any
         "preprocessing": dataset.preprocessing,
         "step_size": condensed.step_size,
         "content": content_digest(condensed),
+        "status": "ok",
         **facts,
     }
     present = {name: tensor for name, tensor in tensors.items() if tensor is not None}
     storage.write_tensors(path, present, metadata)
 
 
-def load(path: str | Path, dataset: Dataset) -> tuple[Condensed, dict[str, Any]]:
+def write_failure(
+    dataset: Dataset, path: str | Path, status: str, cause: str, iteration: int, **facts: Any
+) -> None:
+    """Write that there is no set: ``status`` is ``oom`` or ``diverged``, after ``iteration``."""
+    about = {"kind": KIND, "dataset": dataset.name, "classes": list(dataset.classes)}
+    about |= {"status": status, "cause": cause, "iteration": iteration, "content": status}
+    storage.write_tensors(path, {}, about | facts)
+
+
+def load(path: str | Path, dataset: Dataset) -> tuple[Condensed | None, dict[str, Any]]:
     """Return the condensed set at ``path`` and its metadata.
+
+    The set is None where its method failed; ``status`` in the metadata is then not ``ok``.
 
     Raises InputError if the file is damaged, or if its classes, image shape or
     preprocessing are not those of ``dataset``.
@@ -65,6 +77,8 @@ def load(path: str | Path, dataset: Dataset) -> tuple[Condensed, dict[str, Any]]
             f"{path}: was made for {len(metadata['classes'])} classes "
             f"({', '.join(metadata['classes'][:3])}, ...), not for those of {dataset.name}"
         )
+    if metadata.get("status", "ok") != "ok":
+        return None, metadata
     require_preprocessing(metadata["preprocessing"], dataset, str(path))
     images, labels = tensors.get("images"), tensors["labels"]
     if images is not None and tuple(images.shape[1:]) != dataset.shape:
@@ -83,16 +97,23 @@ def load(path: str | Path, dataset: Dataset) -> tuple[Condensed, dict[str, Any]]
 def require_preprocessing(found: dict[str, Any], dataset: Dataset, where: str) -> None:
     """Raise InputError unless ``found`` is the preprocessing of ``dataset``."""
     wanted = dataset.preprocessing
-    same = found.get("kind") == wanted["kind"] and all(
-        len(found[key]) == len(wanted[key])
-        and torch.allclose(torch.tensor(found[key]), torch.tensor(wanted[key]), atol=1e-4)
-        for key in ("mean", "std")
-    )
+    if wanted["kind"] == "standardize":
+        same = found.get("kind") == "standardize" and _same_constants(found, wanted)
+    else:
+        same = found == wanted
     if not same:
         raise InputError(
             f"{where}: its images were made with {found}, but {dataset.name} is prepared with "
             f"{wanted}: trained on the one and tested on the other, the numbers would be wrong"
         )
+
+
+def _same_constants(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return all(
+        len(found[key]) == len(wanted[key])
+        and torch.allclose(torch.tensor(found[key]), torch.tensor(wanted[key]), atol=1e-4)
+        for key in ("mean", "std")
+    )
 
 
 def check_labels(labels: torch.Tensor, count: int, classes: int, where: str) -> None:

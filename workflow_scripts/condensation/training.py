@@ -89,7 +89,7 @@ def test(
     for images, labels in zip(
         dataset.test_images.split(_TEST_BATCH), dataset.test_labels.split(_TEST_BATCH), strict=True
     ):
-        logits = forward(dataset.standardize(images.to(device)))
+        logits = forward(dataset.preprocess(images.to(device)))
         labels = labels.to(device)
         correct += (logits.argmax(1) == labels).sum()
         total += F.cross_entropy(logits, labels, reduction="sum")
@@ -120,7 +120,7 @@ def evaluate(
     optimizer: dict[str, Any],
     protocol: dict[str, Any],
     device: torch.device,
-    compile: bool = False,
+    compile: bool | str = False,
     label: str = "",
 ) -> tuple[list[dict[str, Any]], list[dict[str, float]]]:
     """Train one network per seed on ``condensed`` and test each on the real test images.
@@ -134,11 +134,13 @@ def evaluate(
     """
     shape, classes = dataset.shape, len(dataset.classes)
     network = networks.build(architecture, shape, classes, seeds[0]).to(device)
-    forward = compute.compiled(network, compile, device)
     augment = augmentations.build(augmentation, dataset)
     labels = condensed.labels.to(device)
     batch = _batch(condensed, dataset, device)
     epochs, decay_after = epochs_of(protocol, augmentation)
+    passes = len(seeds) * (3.0 * epochs * len(labels) + len(dataset.test_labels))
+    compile = compute.worth_compiling(compile, network, shape, passes)
+    forward = compute.compiled(network, compile, device)
     steps = len(seeds) * epochs * math.ceil(len(labels) / protocol["batch_size"])
     progress = Progress(label, steps)
     rows, costs = [], []
@@ -172,9 +174,14 @@ def evaluate(
     return rows, costs
 
 
+def no_networks(seeds: list[int], status: str) -> list[dict[str, Any]]:
+    """Return the rows of networks that could not be trained: ``oom`` or ``diverged``."""
+    return [{"seed": seed, "status": status, "accuracy": None, "loss": None} for seed in seeds]
+
+
 def _batch(condensed: Condensed, dataset: Dataset, device: torch.device) -> Batch:
     if condensed.images is not None:
         images = condensed.images.to(device)
         return lambda positions: images[positions]
     pixels = dataset.train_images[condensed.indices].to(device)
-    return lambda positions: dataset.standardize(pixels[positions])
+    return lambda positions: dataset.preprocess(pixels[positions])

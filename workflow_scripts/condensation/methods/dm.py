@@ -49,7 +49,9 @@ def condense(
     augment = augmentations.build(augmentation, problem.dataset)
     network = networks.build(architecture, problem.shape, problem.classes, problem.seed, "dm")
     network = network.to(problem.device).train().requires_grad_(False)
-    embed = compute.compiled(network.embed, problem.compile, problem.device)
+    passes = iterations * problem.classes * (batch_real + 3.0 * problem.ipc)
+    compile = compute.worth_compiling(problem.compile, network, problem.shape, passes)
+    embed = compute.compiled(network.embed, compile, problem.device)
     by_class = problem.dataset.indices_by_class()
     per_pass = max(1, _MOST_REAL // batch_real)
 
@@ -68,7 +70,7 @@ def condense(
                 for label, stream in zip(group, streams, strict=True)
             ]
             drawn = [augment.draw(stream, 1) for stream in streams]
-            with torch.no_grad():
+            with torch.no_grad(), compute.lower_precision(problem.precision, problem.device):
                 real = problem.real(torch.cat(chosen)).split([len(part) for part in chosen])
                 real = torch.cat(list(map(augment.apply, real, drawn)))
                 targets = _class_means(embed(real), [len(part) for part in chosen])
@@ -84,4 +86,4 @@ def condense(
 
 
 def _class_means(embedding: torch.Tensor, sizes: list[int]) -> torch.Tensor:
-    return torch.stack([part.mean(0) for part in embedding.split(sizes)])
+    return torch.stack([part.float().mean(0) for part in embedding.split(sizes)])

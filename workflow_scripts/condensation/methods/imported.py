@@ -42,6 +42,8 @@ def condense(
 ) -> Condensed:
     """Return the set in the file, as this pipeline's images and labels.
 
+    Images of a whitened dataset (``preprocessing`` of the config entry) are taken as they are.
+
     Images may be N x C x H x W or N x H x W x C; labels hard, or one row per
     image, of which the largest entry counts; without labels, class order with
     IPC images each is assumed.
@@ -155,6 +157,8 @@ def _standardized(
         if "preprocessing" in own:
             sets.require_preprocessing(own["preprocessing"], dataset, where)
     images = images.float()
+    if dataset.whitening is not None:
+        return images
     low, high = float(images.min()), float(images.max())
     spread = f"its pixels run from {low:.3g} to {high:.3g}"
     if scale == "unit":

@@ -1,0 +1,124 @@
+"""TM: matching training trajectories, or MTT (Cazenavette et al., 2022).
+
+A student starts where an expert was after some epoch, theta_0, and takes N
+gradient steps of size a on the set, each on a fresh augmentation; the expert
+was at theta* a few epochs later. The images, and a itself, go down the slope of
+
+    |theta_N - theta*|^2 / |theta_0 - theta*|^2
+
+The gradients are in ``trajectory_gradients``.
+"""
+
+from typing import Any
+
+import torch
+
+from condensation import augmentation as augmentations
+from condensation import compute, networks
+from condensation.contract import Problem
+from condensation.derivatives import Flat
+from condensation.errors import InputError
+from condensation.methods.start import initial_images
+from condensation.sets import Condensed
+from condensation.trajectory_gradients import GRADIENTS, Step
+
+
+def condense(
+    problem: Problem,
+    *,
+    init: str,
+    features: str,
+    iterations: int,
+    trajectories: str,
+    experts: int,
+    steps: int,
+    expert_epochs: int,
+    max_start: int,
+    batch_syn: int | None,
+    lr: float,
+    lr_step: float,
+    step_size: float,
+    momentum: float,
+    gradient: str,
+    chunk: int | None,
+    augmentation: dict[str, Any],
+    architecture: dict[str, Any],
+) -> Condensed:
+    """Return images [classes * ipc, C, H, W] in class order, and the learned step size.
+
+    Parameters
+    ----------
+    init, features : see ``methods.start``.
+    trajectories, experts : which experts, and how many; they are in ``problem.trajectories``.
+    steps, expert_epochs : N student steps are to cover this many expert epochs.
+    max_start : students start after one of the epochs 0 .. max_start - 1.
+    batch_syn : images per student step, in passes over the shuffled set; None for all.
+    lr, lr_step, momentum : of SGD on the images and on the step size.
+    step_size : the first one.
+    gradient : ``exact``, ``unroll`` or ``tesla``.
+    chunk : most images in one pass; None for all.
+    augmentation, architecture : entries of the config.
+
+    Raises InputError if the experts have too few epochs, and FloatingPointError
+    if the step size falls to zero or below: from there the student climbs.
+    """
+    found = problem.trajectories
+    if found is None or len(found.snapshots) < experts:
+        raise InputError(
+            f"tm: {experts} experts of {trajectories!r} are asked for, "
+            f"{len(found.snapshots) if found else 0} are there"
+        )
+    if max_start - 1 + expert_epochs > found.epochs:
+        raise InputError(
+            f"tm: max_start {max_start} - 1 + expert_epochs {expert_epochs} asks for epoch "
+            f"{max_start - 1 + expert_epochs}, but the experts {trajectories!r} were trained for "
+            f"{found.epochs}"
+        )
+    images = initial_images(problem, init, features)
+    velocity = torch.zeros_like(images)
+    a = torch.full((), step_size, device=problem.device)
+    a_velocity = torch.zeros_like(a)
+    labels = problem.labels.to(problem.device)
+    augment = augmentations.build(augmentation, problem.dataset)
+    batch = min(batch_syn or len(images), len(images))
+    structure = networks.build(architecture, problem.shape, problem.classes, problem.seed, "tm")
+    network = Flat(
+        structure,
+        problem.device,
+        gradient != "unroll"
+        and compute.worth_compiling(
+            problem.compile, structure, problem.shape, 12.0 * iterations * steps * batch
+        ),
+        chunk=chunk,
+    )
+    differentiate = GRADIENTS[gradient]
+
+    def step(iteration: int) -> None:
+        stream = problem.generator("tm", iteration)
+        expert = found.snapshots[int(torch.randint(experts, (1,), generator=stream))]
+        first = int(torch.randint(max_start, (1,), generator=stream))
+        start = expert[first].to(problem.device)
+        target = expert[first + expert_epochs].to(problem.device)
+        plan = []
+        waiting: list[torch.Tensor] = []
+        for _ in range(steps):
+            if not waiting:
+                waiting = list(torch.randperm(len(images), generator=stream).split(batch))
+            positions = waiting.pop(0)
+            drawn = augment.draw(stream, len(positions))
+            plan.append(Step(positions.to(problem.device), drawn))
+        _, of_images, of_a = differentiate(
+            network, start, target, images, labels, a, plan, augment.apply
+        )
+        velocity.mul_(momentum).add_(of_images)
+        images.sub_(velocity, alpha=lr)
+        a_velocity.mul_(momentum).add_(of_a)
+        a.sub_(a_velocity, alpha=lr_step)
+        if not float(a) > 0:
+            raise FloatingPointError(
+                f"the learned step size fell to {float(a):.3g}; a smaller lr_step or lr may hold it"
+            )
+
+    state = {"images": images, "velocity": velocity, "step_size": a, "step_velocity": a_velocity}
+    problem.recorder.run(state, step, iterations)
+    return Condensed(images, labels, step_size=float(a))

@@ -1,0 +1,54 @@
+"""Rule train_expert: one expert's trajectory on the real images, and what it cost."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from condensation import compute, contract, datasets, loop, storage, trajectories, whitening
+from job import job
+
+
+def main(snakemake):
+    """Train the expert; a checkpoint beside its file is continued from."""
+    wildcards, told = snakemake.wildcards, snakemake.params.job
+    device = compute.device_named(snakemake.config["compute"]["device"])
+    dataset = datasets.load(snakemake.input.dataset)
+    if hasattr(snakemake.input, "whitening"):
+        dataset = replace(dataset, whitening=whitening.load(snakemake.input.whitening))
+    inputs = {"dataset": storage.read_metadata(snakemake.input.dataset)["checksum"]}
+    output = Path(snakemake.output.expert)
+    belongs_to = [told, inputs, snakemake.params.compile, snakemake.params.precision, str(device)]
+    recorder = loop.Recorder(
+        label=f"expert {wildcards.trajectories} {wildcards.dataset} {wildcards.expert}",
+        checkpoint=output.with_name(f"{output.stem}-checkpoint.safetensors"),
+        identity=hashlib.sha256(json.dumps(belongs_to, sort_keys=True).encode()).hexdigest(),
+    )
+    problem = contract.Problem(
+        dataset=replace(dataset, train_images=dataset.train_images.to(device)),
+        ipc=None,
+        seed=int(wildcards.expert),
+        device=device,
+        recorder=recorder,
+        compile=snakemake.params.compile,
+        precision=snakemake.params.precision,
+    )
+    options = {name: value for name, value in told["options"].items() if name != "preprocessing"}
+    snapshots = trajectories.train(problem, **options)
+    trajectories.write(
+        output,
+        snapshots,
+        problem,
+        options=told["options"],
+        seed=problem.seed,
+        precision=problem.precision,
+        source=told["source"],
+        inputs=inputs,
+    )
+    cost = recorder.cost() | compute.peak_memory_mb(device) | compute.description(device)
+    storage.write_json(snakemake.output.cost, cost)
+    recorder.discard_checkpoint()
+
+
+with job(snakemake):
+    main(snakemake)

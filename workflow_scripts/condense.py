@@ -47,24 +47,24 @@ def main(snakemake):
     }
     output = snakemake.output.condensed
     began = time.monotonic()
+    failed = None
     try:
         problem = replace(problem, **read(snakemake, problem, told["options"]))
         result = contract.resolve(told["function"])(problem, **told["options"])
         condensed = contract.finish(result, problem, told["function"])
-        snapshots = recorder.snapshots
         sets.write(condensed, dataset, output, iterations=recorder.iterations, **facts)
     except Exception as error:
         status = failure(error)
         if status is None:
             raise
         log.warning("%s at iteration %d: %s", status, recorder.iteration, error)
-        sets.write_failure(dataset, output, status, str(error), recorder.iteration, **facts)
-        snapshots = {}
-    missing = {"status": "ok" if len(snapshots) == len(recorder.wanted) else "missing"}
-    images = {str(iteration): images for iteration, images in sorted(snapshots.items())}
-    storage.write_tensors(
-        snakemake.output.snapshots, images, facts | missing | {"kind": "snapshots"}
-    )
+        failed = status, str(error).splitlines()[0], recorder.iteration
+    if failed:  # outside `except`: the error held on to what had filled the memory
+        compute.make_room()
+        sets.write_failure(dataset, output, *failed, **facts)
+    # of a method that failed, those up to there
+    images = {str(number): images for number, images in sorted(recorder.snapshots.items())}
+    storage.write_tensors(snakemake.output.snapshots, images, facts | {"kind": "snapshots"})
     outside = time.monotonic() - began - recorder.seconds_here  # the start, the choice of images
     cost = recorder.cost() | {"seconds": recorder.seconds + outside}
     cost |= compute.peak_memory_mb(device) | compute.description(device)

@@ -43,6 +43,8 @@ with job(snakemake):
             raise
         log.warning("out of memory: %s", error)
         rows, costs = training.no_networks(seeds, "oom"), []
+    if rows[0]["status"] == "oom":  # outside `except`: the error held on to the memory
+        compute.make_room()
     storage.write_json(
         snakemake.output.record,
         {

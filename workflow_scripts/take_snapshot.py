@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import torch
+
 from condensation import datasets, sets, storage, whitening
 from job import job
 
@@ -15,8 +17,9 @@ with job(snakemake, torch_threads=False):
     names = ("method", "algorithm", "options", "ipc", "seed", "precision", "source", "inputs")
     facts = {name: about[name] for name in names}
     if iteration in images:
-        taken = sets.Condensed(images[iteration], condensed.labels)
+        labels = torch.arange(len(dataset.classes)).repeat_interleave(about["ipc"])
+        taken = sets.Condensed(images[iteration], labels if condensed is None else condensed.labels)
         sets.write(taken, dataset, snakemake.output.condensed, iterations=int(iteration), **facts)
-    else:  # the method failed
+    else:  # the method failed before
         status, cause, at = about["status"], about["cause"], about["iteration"]
         sets.write_failure(dataset, snakemake.output.condensed, status, cause, at, **facts)

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import gc
 import logging
 import platform
 import resource
@@ -44,12 +45,15 @@ def worth_compiling(
     """
     if wanted != "auto":
         return bool(wanted)
-    with torch.device("meta"):
-        on_paper = copy.deepcopy(network).to("meta")
-        image = torch.empty(1, *shape)
+    return operations(network, shape) * passes >= _WORTH_COMPILING
+
+
+def operations(network: torch.nn.Module, shape: tuple[int, int, int]) -> int:
+    """Return the multiplications and additions of one image's forward pass."""
+    on_paper = copy.deepcopy(network).to("meta")
     with FlopCounterMode(display=False) as counter:
-        on_paper(image)
-    return counter.get_total_flops() * passes >= _WORTH_COMPILING
+        on_paper(torch.empty(1, *shape, device="meta"))
+    return counter.get_total_flops()
 
 
 def compiled(function: Callable[..., Any], wanted: bool, device: torch.device) -> Callable:
@@ -74,6 +78,13 @@ def limit_memory(megabytes: int | None) -> None:
     if megabytes is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 2**20, hard))
+
+
+def make_room() -> None:
+    """Free what an allocation that failed has left behind, and lift the limit: to say so."""
+    gc.collect()
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

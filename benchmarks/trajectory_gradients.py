@@ -1,0 +1,144 @@
+"""TM's gradient three ways: how exact, how fast, how much memory, by the number of steps N.
+
+    python benchmarks/trajectory_gradients.py results/cifar10/dataset.safetensors \\
+        results/cifar10/trajectories/experts/expert0.safetensors --ipc 1 --steps 2 8 30
+
+Each case runs in a process of its own, with a limit on its memory. `error` is
+|g - g_unroll| / |g_unroll| over the images, `cosine` the angle between them;
+the memory is the peak of the process above what it had before the gradient
+(compiled code left out: everything is eager, so that the three compare).
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
+
+from condensation import augmentation, compute, datasets, networks, storage
+from condensation.contract import Problem
+from condensation.derivatives import Flat
+from condensation.trajectory_gradients import GRADIENTS, Step
+
+CONVNET = {"network": "convnet", "width": 128, "depth": None}
+DSA = {
+    "policy": "dsa",
+    "operators": ["color", "crop", "cutout", "flip", "scale", "rotate"],
+    "align_corners": False,
+}
+
+
+def peak_mb():
+    """Peak resident memory of this process in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def case(given):
+    """Compute one gradient; its numbers go to standard output, the gradient to a file."""
+    torch.set_num_threads(given.threads)
+    compute.limit_memory(given.limit_mb)
+    dataset = datasets.load(given.dataset)
+    problem = Problem(dataset, given.ipc, 0)
+    snapshots = storage.read_tensors(given.expert)[0]["snapshots"]
+    images = problem.real(problem.draw_real(given.ipc, problem.generator("random")).flatten())
+    augment = augmentation.build(DSA, dataset)
+    stream = problem.generator("plan")
+    everything = torch.arange(len(images))
+    plan = [Step(everything, augment.draw(stream, len(images))) for _ in range(given.steps[0])]
+    structure = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0)
+    network = Flat(structure, problem.device, given.compile, chunk=given.chunk)
+    a = torch.tensor(0.01)
+    before, times = peak_mb(), []
+    for _ in range(given.repeats):
+        began = time.perf_counter()
+        _, of_images, of_a = GRADIENTS[given.gradient](
+            *(network, snapshots[0], snapshots[given.epochs], images, problem.labels),
+            *(a, plan, augment.apply),
+        )
+        times.append(time.perf_counter() - began)
+    torch.save([of_images, of_a], given.output)
+    print(json.dumps({"seconds": min(times), "memory": peak_mb() - before, "peak": peak_mb()}))
+
+
+def main():
+    """Print the table, or run one case of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset")
+    parser.add_argument("expert")
+    parser.add_argument("--ipc", type=int, default=1)
+    parser.add_argument("--steps", nargs="+", type=int, default=[2, 8, 30])
+    parser.add_argument("--epochs", type=int, default=2, help="expert epochs from start to target")
+    parser.add_argument("--chunk", type=int)
+    parser.add_argument("--repeats", type=int, default=3, help="the fastest counts")
+    parser.add_argument("--compile", action="store_true", help="`exact` and `tesla` compiled")
+    parser.add_argument("--limit-mb", type=int, default=20_000)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gradient", choices=GRADIENTS, help="run this one case")
+    parser.add_argument("--output")
+    given = parser.parse_args()
+    if given.gradient:
+        case(given)
+        return
+    print("| N | gradient | error | cosine | seconds | of unroll's | memory MiB | of unroll's |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+    for steps in given.steps:
+        reference = None
+        for name in ("unroll", "exact", "tesla"):
+            found = run(given, name, steps)
+            if found is None:
+                print(
+                    f"| {steps} | {name} | - | - | - | - | above {given.limit_mb} | - |", flush=True
+                )
+                continue
+            about, gradient = found
+            if name == "unroll":
+                reference = (about, gradient)
+            row = [f"{steps}", name, "-", "-", f"{about['seconds']:.2f}", "-"]
+            row += [f"{about['memory']:.0f}", "-"]
+            if reference:
+                base, wanted = reference
+                error = (gradient - wanted).norm() / wanted.norm()
+                cosine = torch.cosine_similarity(gradient.flatten(), wanted.flatten(), dim=0)
+                row[2:4] = f"{error:.1e}", f"{cosine:.4f}"
+                row[5] = f"{about['seconds'] / base['seconds']:.2f}"
+                row[7] = f"{about['memory'] / base['memory']:.2f}"
+            print(f"| {' | '.join(row)} |", flush=True)
+
+
+def run(given, name, steps):
+    """Return the numbers and the image gradient of one case, or None if it ran out of memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "gradient.pt")
+        arguments = [given.dataset, given.expert, "--gradient", name, "--output", str(output)]
+        arguments += ["--ipc", str(given.ipc), "--steps", str(steps), "--epochs", str(given.epochs)]
+        arguments += ["--repeats", str(given.repeats), "--threads", str(given.threads)]
+        arguments += ["--limit-mb", str(given.limit_mb)]
+        if given.chunk:
+            arguments += ["--chunk", str(given.chunk)]
+        if given.compile:
+            arguments += ["--compile"]
+        # memory that is freed goes back to the system, so that the peak is what was needed
+        environment = os.environ | {
+            "MALLOC_MMAP_THRESHOLD_": "65536",
+            "MALLOC_TRIM_THRESHOLD_": "0",
+        }
+        done = subprocess.run(
+            [sys.executable, __file__, *arguments], capture_output=True, text=True, env=environment
+        )
+        if done.returncode:
+            if "allocate" in done.stderr or "bad_alloc" in done.stderr:
+                return None
+            sys.exit(done.stderr)
+        return json.loads(done.stdout.splitlines()[-1]), torch.load(output)[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""KIP: kernel inducing points (Nguyen et al., 2021), learned by kernel ridge regression.
+
+With K the kernel of an infinitely wide network, s the synthetic images and t a
+class-balanced batch of real ones, labels one-hot minus 1/C:
+
+    L = 1/2 mean (y_t - K_ts (K_ss + ridge tr(K_ss) / n I)^-1 y_s)^2
+
+over real images and classes. Adam moves the images, and the labels if asked to.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from condensation import kernels
+from condensation.contract import Problem
+from condensation.errors import InputError
+from condensation.methods.start import initial_images
+from condensation.sets import Condensed
+
+_BETAS, _EPSILON = (0.9, 0.999), 1e-8  # of Adam, its usual ones
+_MOST_REAL = 1000  # real images in one piece of K_ts: bounds memory
+
+
+def condense(
+    problem: Problem,
+    *,
+    init: str,
+    features: str,
+    iterations: int,
+    lr: float,
+    batch_real: int,
+    kernel: str,
+    depth: int,
+    ridge: float,
+    learn_labels: bool,
+    networks: int,
+    width: int,
+) -> Condensed:
+    """Return images [classes * ipc, C, H, W] in class order, with soft labels if learned.
+
+    Parameters
+    ----------
+    init, features : see ``methods.start``.
+    iterations, lr : of Adam.
+    batch_real : real images per iteration, divided among the classes; a smaller class gives all.
+    kernel : ``fc_ntk`` (exact, ``depth`` hidden layers) or ``conv_features`` (``networks`` random
+        networks of ``width`` filters, drawn anew each iteration).
+    ridge : times the mean of the kernel's diagonal.
+    learn_labels : the soft labels, float32 [n, C], are the learned ones plus 1/C.
+
+    Raises InputError if the ridge leaves the system singular, and
+    FloatingPointError if the loss is no longer finite.
+    """
+    images = initial_images(problem, init, features)
+    classes = problem.classes
+    labels = centred(problem.labels, classes).to(problem.device)
+    moments = {
+        f"{name}_{order}": torch.zeros_like(tensor)
+        for name, tensor in (("images", images), ("labels", labels))
+        for order in ("first", "second")
+    }
+    by_class = problem.dataset.indices_by_class()
+    per_class = max(1, batch_real // classes)
+
+    def kernel_of(iteration: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        if kernel == "fc_ntk":
+            return lambda x, z: kernels.fc_ntk(x.double(), z.double(), depth=depth)
+
+        def random_networks(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+            # the same networks in every piece of an iteration
+            generator = problem.generator("kip networks", iteration)
+            return kernels.conv_kernel(x, z, generator, networks=networks, width=width).double()
+
+        return random_networks
+
+    def step(iteration: int) -> None:
+        stream = problem.generator("kip", iteration)
+        chosen = torch.cat(
+            [own[torch.randperm(len(own), generator=stream)[:per_class]] for own in by_class]
+        )
+        points = images.clone().requires_grad_()
+        answers = labels.clone().requires_grad_()
+        targets = problem.dataset.train_labels[chosen]
+        value = loss(
+            kernel_of(iteration),
+            points,
+            answers,
+            problem.real(chosen),
+            centred(targets, classes).to(problem.device),
+            ridge,
+        )
+        if not torch.isfinite(value):
+            raise FloatingPointError("the loss is no longer finite")
+        gradients = torch.autograd.grad(value, (points, answers))
+        moving = {"images": images, "labels": labels} if learn_labels else {"images": images}
+        for (name, tensor), gradient in zip(moving.items(), gradients, strict=False):
+            _adam(tensor, gradient, moments[f"{name}_first"], moments[f"{name}_second"], iteration)
+
+    def _adam(
+        tensor: torch.Tensor,
+        gradient: torch.Tensor,
+        first: torch.Tensor,
+        second: torch.Tensor,
+        iteration: int,
+    ) -> None:
+        first.lerp_(gradient, 1 - _BETAS[0])
+        second.lerp_(gradient.square(), 1 - _BETAS[1])
+        mean = first / (1 - _BETAS[0] ** (iteration + 1))
+        variance = second / (1 - _BETAS[1] ** (iteration + 1))
+        tensor.addcdiv_(mean, variance.sqrt() + _EPSILON, value=-lr)
+
+    state = {"images": images, "labels": labels, **moments}
+    problem.recorder.run(state, step, iterations)
+    if learn_labels:
+        return Condensed(images, (labels + 1 / classes).float())
+    return Condensed(images, problem.labels)
+
+
+def centred(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """Return one-hot labels minus 1/C, float64 [n, C]."""
+    return F.one_hot(labels, classes).double() - 1 / classes
+
+
+def solve(kernel: torch.Tensor, labels: torch.Tensor, ridge: float) -> torch.Tensor:
+    """Return (K + ridge tr(K) / n I)^-1 y, float64 [n, C], by Cholesky.
+
+    Raises InputError if the matrix is not positive definite.
+    """
+    count = len(kernel)
+    shift = ridge * kernel.diagonal().mean()
+    matrix = kernel + shift * torch.eye(count, dtype=kernel.dtype, device=kernel.device)
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    if torch.isfinite(kernel).all() and int(info) != 0:
+        raise InputError(
+            f"kip: with ridge {ridge:g} the kernel of the {count} images is singular (images that "
+            "are alike make it so); a larger ridge would mend it, 1e-6 is usual"
+        )
+    return torch.cholesky_solve(labels, factor)
+
+
+def loss(
+    kernel: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    real: torch.Tensor,
+    targets: torch.Tensor,
+    ridge: float,
+) -> torch.Tensor:
+    """Return KIP's loss, float64; ``labels`` and ``targets`` are centred, float64 [n, C]."""
+    weights = solve(kernel(images, images), labels, ridge)
+    total = images.new_zeros((), dtype=torch.float64)
+    for some, wanted in zip(real.split(_MOST_REAL), targets.split(_MOST_REAL), strict=True):
+        total = total + (wanted - kernel(some, images) @ weights).square().sum()
+    return total / (2 * targets.numel())

@@ -11,16 +11,14 @@ from condensation.derivatives import Flat
 NETWORKS = {
     "convnet": {"network": "convnet", "width": 6, "depth": 2},
     "mlp": {"network": "mlp", "width": 7},
-    "resnet": {"network": "resnet", "depth": 18, "width": 2, "stem": "cifar"},
 }
 
 
 def build(name, **options):
-    size = 32 if name == "resnet" else 8
-    network = networks.build(NETWORKS[name], (3, size, size), 3, 0, "test").double()
+    network = networks.build(NETWORKS[name], (3, 8, 8), 3, 0, "test").double()
     flat = Flat(network, torch.device("cpu"), **options)
     generator = torch.Generator().manual_seed(1)
-    images = torch.randn(5, 3, size, size, generator=generator, dtype=torch.float64)
+    images = torch.randn(5, 3, 8, 8, generator=generator, dtype=torch.float64)
     vector = flat.vector(network)
     direction = torch.randn(len(vector), generator=generator, dtype=torch.float64)
     return flat, vector, direction, images, torch.tensor([0, 1, 2, 0, 1])

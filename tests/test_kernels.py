@@ -1,6 +1,7 @@
 """The closed-form kernel against wide finite networks and known answers."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ class Wide(torch.nn.Module):
         super().__init__()
         sizes = [d, *[width] * depth, 1]
         self.w = torch.nn.ParameterList(
-            torch.randn(o, i, dtype=torch.float64) for i, o in zip(sizes, sizes[1:], strict=False)
+            torch.randn(o, i, dtype=torch.float64) for i, o in pairwise(sizes)
         )
         self.b = torch.nn.ParameterList(torch.randn(o, dtype=torch.float64) for o in sizes[1:])
 

@@ -1,4 +1,4 @@
-"""KIP: the ridge solve against scikit-learn, the loss against its definition, and what it learns."""
+"""KIP: the solve against scikit-learn, the loss against its definition, and what it learns."""
 
 from dataclasses import replace
 
@@ -86,7 +86,7 @@ def test_one_step_is_adams(problem):
 def test_it_learns_to_tell_real_digits_apart(kernel):
     digits = readers.read("digits", Dataset(source="digits").model_dump(), [])
     problem = Problem(digits, 1, 0)
-    options = OPTIONS | {"kernel": kernel, "batch_real": 300, "width": 32}
+    options = OPTIONS | {"kernel": kernel, "batch_real": 200, "width": 16}
 
     def accuracy(images):
         def of(x, z):
@@ -101,7 +101,7 @@ def test_it_learns_to_tell_real_digits_apart(kernel):
         return float((found == digits.test_labels).float().mean())
 
     before = accuracy(kip.condense(problem, iterations=0, **options).images)
-    after = accuracy(kip.condense(problem, iterations=40, **options).images)
+    after = accuracy(kip.condense(problem, iterations=30, **options).images)
     assert after > before + 0.1 and after > 0.8
 
 
@@ -123,7 +123,7 @@ def test_a_singular_kernel_names_the_ridge():
 
 def test_a_loss_that_is_no_number_says_so(problem):
     with pytest.raises(FloatingPointError, match="no longer finite"):
-        kip.condense(problem, iterations=5, **OPTIONS | {"lr": 1e38})
+        kip.condense(problem, iterations=5, **OPTIONS | {"lr": 1e39})
 
 
 def test_a_class_smaller_than_its_share_gives_all_it_has(problem):

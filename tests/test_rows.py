@@ -20,8 +20,10 @@ def options(algorithm, source, ipc, zca=False, **given):
 
 @pytest.mark.parametrize(
     "ipc, outer, inner",
-    [(1, 1, 1), (10, 10, 50), (20, 20, 25), (30, 30, 20), (40, 40, 15), (50, 50, 10)]
-    + [(100, 10, 10), (1000, 10, 10)],
+    [
+        *[(1, 1, 1), (10, 10, 50), (20, 20, 25), (30, 30, 20), (40, 40, 15), (50, 50, 10)],
+        *[(100, 10, 10), (1000, 10, 10)],
+    ],
 )
 @pytest.mark.parametrize("algorithm", ["dc", "dsa"])
 def test_loops_of_dc(algorithm, ipc, outer, inner):

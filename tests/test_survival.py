@@ -31,7 +31,7 @@ methods = {{
     "dm": {{"algorithm": "dm", "iterations": 25, "snapshots": [0, 10], **short}},
     "tm": {{
         **{{"algorithm": "tm", "iterations": 10, "experts": 1, "steps": 3, "expert_epochs": 1}},
-        **{{"max_start": 2, "lr": 10.0, "lr_step": 1e-5, "step_size": 0.01}},
+        **{{"max_start": 2, "lr": 1.0, "lr_step": 1e-7, "step_size": 0.01}},
     }},
     "kip": {{
         **{{"algorithm": "kip", "iterations": 40, "batch_real": 30}},

@@ -17,6 +17,8 @@ from condensation import config, grid, storage
 EXAMPLE = (ROOT / "docs/adding-a-method.md").read_text().split("```python\n")[1].split("```")[0]
 TINY = ("--configfile", "config/test/tiny.yaml")
 RESULTS = "results/test"
+MADE = ("random", "kcenter", "kcenter_pixels", "dc", "dsa", "dm", "dm_from_kcenter", "tm", "kip")
+MADE += ("herding", "theirs")
 
 
 def planned(folder: Path, *arguments: str) -> list[str]:
@@ -82,14 +84,16 @@ def test_the_paper_grid_is_planned_and_shared_cells_once(checkout):
     wanted = grid.expand(config.load(ROOT / "config/paper.yaml"))
     asked = sum(len(cells) for cells in wanted.experiments.values())
     assert len(wanted.cells) < asked, "the paper's tables share cells"
-    # 27 sets of table 4 with five augmentations; table 5 adds four architectures; table 6 adds 30
-    # cells, section 4.4 two; table 7 adds Adam; table 9 raw pixels; then the whole data sets, and
-    # two more starts at three IPCs
-    assert len(wanted.cells) == 27 * 5 + 27 * 4 + 30 + 2 + 9 + 9 + 3 + 6
+    # the paper's cells, and those along figures 4 and 6: DM at ten iterations, DC and DSA at two,
+    # from three starts, at three IPC
+    assert len(wanted.cells) == 634 + 3 * 3 * (10 + 2 + 2)
     counted = kinds(jobs)
     assert counted["Evaluating"] == len(wanted.cells)
-    assert counted["Condensing"] == len(wanted.sets) == 27 + 30 + 9 + 3 + 6
+    assert counted["Condensing"] == len(wanted.sets) == 136 + 3
     assert counted["Downloading"] == counted["Preparing"] == counted["Extracting"] == 3
+    assert counted["Training"] == 3 * 100, "a hundred experts a dataset"
+    assert counted["Fitting"] == 2, "KIP's whitening of CIFAR-10 and CIFAR-100"
+    assert counted["Taking"] == 3 * 3 * (10 + 2 + 2)
     assert len(jobs) == len(set(jobs))
 
 
@@ -107,7 +111,7 @@ def test_every_rule_that_computes_declares_a_gpu_and_no_other_does(checkout):
     for path in checkout.glob("rules/*.smk"):
         for rule in path.read_text().split("\nrule ")[1:]:
             name = rule.partition(":")[0]
-            computes = name in ("extract_features", "condense", "evaluate")
+            computes = name in ("extract_features", "train_expert", "condense", "evaluate")
             assert ("gpu=GPU" in rule) == computes, name
             assert name == "write_config" or ("mem_mb=" in rule and "runtime=" in rule), name
 
@@ -151,21 +155,22 @@ def test_the_table_is_what_the_records_say(finished):
         finished / RESULTS / "tables/accuracy.csv", dtype={"ipc": str, "dataset": str}
     )
     cells = {tuple(row) for row in table[["experiment", "method", "ipc", "architecture"]].values}
-    main = {("main", m, "2", "small") for m in ("random", "kcenter", "kcenter_pixels", "dm")}
-    main |= {("main", m, "2", "small") for m in ("dm_from_kcenter", "herding", "theirs")}
+    main = {("main", m, "2", "small") for m in MADE}
     assert cells == main | {
+        ("along_the_way", "dm", "2", "small"),
         ("other_ways", "random", "2", "mlp"),
         ("other_ways", "whole", "all", "mlp"),
         ("own", "random", "1", "mlp"),
     }
     for _, row in table.iterrows():
+        along = "" if row["iteration"] == "end" else f"snapshots/iteration{row['iteration']}/"
         values = [
             one["accuracy"]
             for path in (finished / RESULTS / row["dataset"] / row["method"]).glob(
-                f"ipc{row['ipc']}/set*/evaluation/{row['architecture']}/*/sgd/seeds*-?.json"
+                f"ipc{row['ipc']}/set*/{along}evaluation/{row['architecture']}/*/sgd/seeds*-?.json"
             )
             for one in json.loads(path.read_text())["rows"]
-        ]
+        ][: row["networks"]]
         assert len(values) == row["networks"]
         mean = sum(values) / len(values)
         assert row["mean"] == pytest.approx(mean, abs=1e-4)
@@ -176,7 +181,7 @@ def test_the_table_is_what_the_records_say(finished):
 
 def test_every_record_says_what_made_it(finished):
     records = list((finished / RESULTS).rglob("evaluation/**/seeds*-?.json"))
-    assert len(records) == 7 + 3 + 1
+    assert len(records) == len(MADE) + 3 + 1 + 2
     for path in records:
         record = storage.read_json(path)
         condensed = storage.read_metadata(path.parents[4] / "condensed.safetensors")
@@ -268,8 +273,7 @@ def both(*methods: str) -> set[tuple[str, str]]:
     return {(kind, method) for kind in ("condense", "evaluate") for method in methods}
 
 
-METHODS = ("random", "kcenter", "kcenter_pixels", "dm", "dm_from_kcenter", "whole")
-METHODS += ("herding", "theirs", "random 2024")
+METHODS = (*MADE, "whole", "random 2024")
 LIBRARY = "workflow_scripts/condensation"
 
 
@@ -288,6 +292,9 @@ LIBRARY = "workflow_scripts/condensation"
             "n_init=restarts + 1",
             both("kcenter", "kcenter_pixels", "dm_from_kcenter"),
         ),
+        (f"{LIBRARY}/methods/dc.py", "norms + 1e-6", "norms + 1e-5", both("dc", "dsa")),
+        (f"{LIBRARY}/trajectories.py", "alpha=lr)", "alpha=2 * lr)", both("tm")),
+        (f"{LIBRARY}/kernels.py", "BIAS_STD = math.sqrt(2), 0.1", "BIAS_STD = 1, 0.1", both("kip")),
         (f"{LIBRARY}/methods/random.py", '"random"', '"other"', both("random", "random 2024")),
         ("herding.py", "number in range(1,", "number in range(2,", both("herding")),
         (
@@ -335,9 +342,12 @@ def test_what_changes_no_result_computes_nothing(settled):
 
 
 def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(settled):
-    rewrite(settled / LIBRARY / "options.py", "Field(0.5, ge=0, lt=1", "Field(0.6, ge=0, lt=1")
-    assert added(planned(settled)) == both("dm", "dm_from_kcenter")
-    rewrite(settled / LIBRARY / "options.py", "Field(0.6, ge=0, lt=1", "Field(0.5, ge=0, lt=1")
+    models = settled / LIBRARY / "method_options.py"
+    rewrite(models, "iterations: int = Field(20_000", "iterations: int = Field(2")
+    assert added(planned(settled)) == set(), "the config says how many"
+    rewrite(models, "0.04, gt=0", "0.05, gt=0")
+    assert added(planned(settled)) == both("kip")
+    rewrite(models, "0.05, gt=0", "0.04, gt=0")
     rewrite(settled / LIBRARY / "figures.py", "dpi=150", "dpi=100")
     assert set(kinds(planned(settled))) == {"Plotting", "Drawing"}
 
@@ -388,3 +398,45 @@ def test_an_altered_result_is_noticed_before_it_is_used(settled):
     done = snakemake(settled, "--cores", "1", *TINY)
     assert done.returncode != 0
     assert "does not match the checksum inside it" in done.stdout + done.stderr
+
+
+def test_running_out_of_memory_and_divergence_are_results(checkout):
+    """With a real limit on memory: the long unroll does not fit, the exact gradient does."""
+    tm = {
+        **{"algorithm": "tm", "iterations": 1, "experts": 1, "steps": 150, "expert_epochs": 1},
+        **{"max_start": 1, "lr": 1.0, "lr_step": 0.0, "step_size": 0.01},
+    }
+    content = {
+        "datasets": {"digits": {"source": "digits"}},
+        "methods": {
+            "exact": tm,
+            "unrolled": tm | {"gradient": "unroll"},
+            "falling": tm | {"steps": 2, "lr_step": 1e3, "iterations": 5, "snapshots": [0]},
+        },
+        "architectures": {"small": {"network": "convnet", "width": 64, "depth": 1}},
+        "trajectories": {"experts": {"architecture": "small"}},
+        "evaluation": {"epochs": 1},
+        "compute": {"memory_limit_mb": 1500},
+        "experiments": {
+            "e": {
+                **{"datasets": ["digits"], "methods": ["exact", "unrolled", "falling"]},
+                **{"ipc": [10], "evaluation_seeds": 1, "snapshots": True},
+                **{"architectures": ["small"]},
+            }
+        },
+    }
+    (checkout / "failing.yaml").write_text(yaml.safe_dump(content))
+    done = snakemake(checkout, "--cores", "2", "--configfile", "failing.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = pd.read_csv(checkout / "results/tables/accuracy.csv").set_index(["method", "iteration"])
+    assert table.loc[("exact", "end"), "mean"] > 0
+    assert table.loc[("unrolled", "end"), "oom"] == 1
+    assert table.loc[("falling", "end"), "diverged"] == 1
+    assert table.loc[("falling", "0"), "mean"] > 0, "what was kept before is judged"
+    folder = checkout / "results/digits"
+    about = storage.read_metadata(folder / "unrolled/ipc10/set0/condensed.safetensors")
+    assert about["status"] == "oom" and "allocate memory" in about["cause"]
+    about = storage.read_metadata(folder / "falling/ipc10/set0/condensed.safetensors")
+    assert about["status"] == "diverged" and "step size fell" in about["cause"]
+    assert about["iteration"] >= 0
+    assert "OOM" in (checkout / "results/tables/accuracy.md").read_text()

@@ -12,7 +12,6 @@ the memory is the peak of the process above what it had before the gradient
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -38,7 +37,7 @@ DSA = {
 
 def peak_mb():
     """Peak resident memory of this process in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return compute.peak_memory_mb(torch.device("cpu"))["peak_rss_mb"]
 
 
 def case(given):

@@ -114,11 +114,11 @@ def test_tesla_is_the_slope_of_its_surrogate():
 
 
 MEMORY = """
-import resource, sys
+import sys
 sys.path[:0] = [{scripts!r}, {tests!r}]
 import torch
 from conftest import small_dataset
-from condensation import augmentation, networks, trajectory_gradients
+from condensation import augmentation, compute, networks, trajectory_gradients
 from condensation.derivatives import Flat
 torch.set_num_threads(1)
 dataset = small_dataset(shape=(3, 32, 32))
@@ -132,7 +132,7 @@ def gradient(steps):
         *(flat, start, start + 0.01, images, torch.arange(30) % 3),
         *(torch.tensor(0.01), [step] * steps, augment.apply),
     )
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return compute.peak_memory_mb(torch.device("cpu"))["peak_rss_mb"]
 print(gradient(3), gradient(15))
 """
 

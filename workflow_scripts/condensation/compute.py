@@ -8,6 +8,7 @@ import platform
 import resource
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -98,10 +99,20 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def peak_memory_mb(device: torch.device) -> dict[str, float]:
     """Return peak resident memory of this process and, on CUDA, of the device, in MiB."""
-    peak = {"peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    peak = {"peak_rss_mb": _peak_rss_kb() / 1024}
     if device.type == "cuda":
         peak["peak_cuda_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
     return peak
+
+
+def _peak_rss_kb() -> int:
+    # ru_maxrss is handed down by the process that started this one, and may be that one's
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def description(device: torch.device) -> dict[str, Any]:

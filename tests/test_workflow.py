@@ -345,6 +345,7 @@ def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(set
     models = settled / LIBRARY / "method_options.py"
     rewrite(models, "iterations: int = Field(20_000", "iterations: int = Field(2")
     assert added(planned(settled)) == set(), "the config says how many"
+    rewrite(models, "iterations: int = Field(2,", "iterations: int = Field(20_000,")
     rewrite(models, "0.04, gt=0", "0.05, gt=0")
     assert added(planned(settled)) == both("kip")
     rewrite(models, "0.05, gt=0", "0.04, gt=0")

@@ -1,6 +1,7 @@
 """Rule condense: one condensed set by one method, its snapshots, and what it cost."""
 
 import hashlib
+import importlib
 import json
 import logging
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from condensation import compute, contract, datasets, loop, sets, storage, trajectories, whitening
+from condensation import compute, contract, datasets, loop, sets, storage, whitening
 from job import job
 
 log = logging.getLogger("condensation")
@@ -107,6 +108,8 @@ def read(snakemake, problem, options):
     if features := getattr(snakemake.input, "features", None):
         fields["features"] = storage.read_tensors(features)[0]["features"]
     if paths := experts_of(snakemake):
+        # by name: a digest of other methods does not cover it
+        trajectories = importlib.import_module("condensation.trajectories")
         fields["trajectories"] = trajectories.load(paths, problem, options["architecture"])
     return fields
 

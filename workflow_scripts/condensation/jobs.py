@@ -126,6 +126,7 @@ def condense(config: Config, set_id: SetId) -> dict[str, Any]:
     if isinstance(entry, TM):  # its network is the experts'
         architecture = config.trajectories[entry.trajectories].architecture
         options["architecture"] = architecture
+        sources.append("condensation.trajectories")
     if isinstance(options.get("architecture"), str):
         options["architecture"] = config.architectures[options["architecture"]].model_dump()
         sources.append(networks.module_of(options["architecture"]))

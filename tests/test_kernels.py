@@ -8,7 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call, jacrev, vmap
 
-from condensation.kernels import BIAS_STD, WEIGHT_STD, conv_features, conv_kernel, fc_ntk
+from condensation.kernels import (
+    BIAS_STD,
+    WEIGHT_STD,
+    conv_features,
+    draw_layers,
+    fc_ntk,
+    random_features,
+)
 
 
 def points(n, d=6):
@@ -73,7 +80,8 @@ def test_the_slope_is_right_and_finite_where_points_coincide():
 
 def test_conv_features_are_those_of_a_plain_network():
     images = torch.randn(3, 2, 8, 8)
-    found = conv_features(images, torch.Generator().manual_seed(5), width=4, depth=1)
+    layers = draw_layers((2, 8, 8), torch.Generator().manual_seed(5), width=4, depth=1)
+    found = conv_features(images, layers)
     again = torch.Generator().manual_seed(5)
     weight = torch.randn(4, 2, 3, 3, generator=again)
     bias = torch.randn(4, generator=again)
@@ -89,14 +97,68 @@ def test_conv_features_are_those_of_a_plain_network():
             torch.testing.assert_close(found[n, c * 16 : (c + 1) * 16], pooled)
 
 
-def test_the_conv_kernel_settles_as_networks_widen():
-    images = torch.randn(4, 1, 8, 8)
+def conv_nngp(x, z, depth):
+    """The exact kernel of the same networks, infinitely wide: every pair of pixels.
 
-    def spread(width):
-        kernels = [
-            conv_kernel(images, images, torch.Generator().manual_seed(s), networks=1, width=width)
-            for s in range(8)
-        ]
-        return float(torch.stack(kernels).std(0).mean())
+    S holds the covariance of pixel p of x with pixel q of z. A convolution averages it over the
+    nine shifts of both, the ReLU maps it by the arc-cosine kernel, pooling averages it.
+    """
 
-    assert spread(1024) < 0.25 * spread(16)  # in theory an eighth
+    def convolve(s, size, channels=1.0):
+        s = F.pad(s.view(size, size, size, size), (1, 1) * 4)
+        total = sum(
+            s[i : i + size, j : j + size, i : i + size, j : j + size]
+            for i in range(3)
+            for j in range(3)
+        )
+        return 2 * total / (9 * channels) + 0.01
+
+    def relu(s, of_x, of_z):
+        scale = (of_x[:, :, None, None] * of_z).sqrt()
+        cosine = (s / scale).clamp(-1, 1)
+        angle = torch.arccos(cosine)
+        return scale * ((1 - cosine**2).sqrt() + (math.pi - angle) * cosine) / (2 * math.pi)
+
+    def variance(s):
+        return torch.einsum("ijij->ij", s)
+
+    size = x.shape[-1]
+    pairs = {"xx": (x, x), "xz": (x, z), "zz": (z, z)}
+    found = {k: torch.einsum("cij,ckl->ijkl", a, b) / len(a) for k, (a, b) in pairs.items()}
+    for _ in range(depth):
+        found = {name: convolve(s, size) for name, s in found.items()}
+        of_x, of_z = variance(found["xx"]), variance(found["zz"])
+        sides = {"xx": (of_x, of_x), "xz": (of_x, of_z), "zz": (of_z, of_z)}
+        size //= 2
+        found = {
+            name: relu(s, *sides[name]).view(size, 2, size, 2, size, 2, size, 2).mean((1, 3, 5, 7))
+            for name, s in found.items()
+        }
+    return 2 * variance(found["xz"]).mean() + 0.01  # flatten: the mean over pixels
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_random_features_settle_at_the_exact_kernel(depth):
+    images = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(1))
+    exact = torch.stack(
+        [torch.stack([conv_nngp(x, z, depth) for z in images.double()]) for x in images.double()]
+    )
+
+    def error(networks, width, seed=0):
+        kernel = random_features(
+            *((2, 8, 8), torch.Generator().manual_seed(seed)),
+            **{"networks": networks, "width": width, "depth": depth},
+        )
+        features = kernel.embed(images)
+        return float((kernel.between(features, features) / exact - 1).abs().max())
+
+    assert error(16, 1024) < 0.03
+    rough = [error(1, 16, seed) for seed in range(8)]
+    assert sum(rough) / 8 > 0.05  # so that the bound above says something
+    assert error(64, 16) < sum(rough) / 16  # networks narrow it too
+
+
+def test_the_slope_of_random_features_is_that_of_the_whole_graph():
+    images = torch.randn(5, 2, 8, 8, dtype=torch.float64).requires_grad_()
+    layers = draw_layers((2, 8, 8), torch.Generator().manual_seed(5), width=4, depth=2)
+    assert torch.autograd.gradcheck(lambda x: conv_features(x, layers).square().sum(), images)

@@ -61,9 +61,15 @@ def test_rows_of_tm(source, ipc, zca, row):
     assert tuple(found[key] for key in KEYS) == row
 
 
+def test_the_ridge_of_kip_goes_with_the_kernel():
+    assert options("kip", "cifar10", 1)["ridge"] == 1e-6
+    assert options("kip", "cifar10", 1, kernel="conv_features")["ridge"] == 5e-3
+
+
 def test_a_value_of_ones_own_stays():
     assert options("tm", "cifar10", 1, lr=5.0)["lr"] == 5.0
     assert options("dc", "cifar10", 10, inner=3)["inner"] == 3
+    assert options("kip", "cifar10", 1, kernel="conv_features", ridge=0.0)["ridge"] == 0
 
 
 def test_an_ipc_without_a_row_says_what_to_set_and_which_have_one():

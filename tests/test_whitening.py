@@ -5,8 +5,9 @@ import pytest
 import torch
 from conftest import small_dataset
 
-from condensation import storage, whitening
+from condensation import readers, storage, whitening
 from condensation.errors import InputError
+from condensation.options import Dataset
 
 
 @pytest.fixture
@@ -50,6 +51,26 @@ def test_an_image_alone_is_whitened_as_in_a_batch(images, kind):
     assert torch.isfinite(one.apply(grey)).all()
 
 
+@pytest.mark.parametrize("kind", ["zca", "zca_kip"])
+def test_the_covariance_becomes_nearly_the_identity(kind):
+    # what whitening is for, on real images: eigenvalues l become l / (l + ridge)
+    digits = readers.read("digits", Dataset(source="digits").model_dump(), [])
+    one = whitening.fit(digits.train_images, kind, digits.mean, digits.std)
+    unit = digits.train_images.double() / 255
+    rows = unit.flatten(1)
+    if kind == "zca_kip":
+        rows = rows - rows.mean(1, keepdim=True)
+        rows = rows / rows.norm(dim=1, keepdim=True)
+    else:
+        rows = rows - rows.mean(0)
+    before = torch.linalg.eigvalsh(rows.T @ rows / len(rows))
+    ridge = 0.1 if kind == "zca" else 0.1 * before.mean()
+    white = one.apply(digits.train_images).double().flatten(1)
+    after = torch.linalg.eigvalsh(white.T @ white / len(rows))
+    torch.testing.assert_close(after, before / (before + ridge), atol=2e-3, rtol=2e-2)
+    assert torch.equal(one.matrix, one.matrix.T) or (one.matrix - one.matrix.T).abs().max() < 1e-5
+
+
 def test_pictures(images):
     zca = fitted(images, "zca")
     unit = images.float() / 255
@@ -76,3 +97,7 @@ def test_files(images, tmp_path):
         one.apply(torch.zeros(1, 2, 8, 8, dtype=torch.uint8))
     with pytest.raises(InputError, match="two images or more"):
         fitted(images[:1], "zca")
+    with pytest.raises(InputError, match="pca.*zca_kip"):
+        fitted(images, "pca")
+    whitening.save(one, tmp_path / "w", kind="zca", shape=(1, 1, 1))  # cannot pass for another
+    assert whitening.load(tmp_path / "w").preprocessing() == one.preprocessing()

@@ -1,19 +1,68 @@
 """Kernels of infinitely wide networks, for KIP.
 
-``fc_ntk`` is exact. ``conv_kernel`` stands in for the paper's convolutional
+``fc_ntk`` is exact. ``conv_features`` stand in for the paper's convolutional
 kernel, whose exact form needs the covariance of every pair of pixels of every
 pair of images: it is the mean, over a few random convolutional networks, of
 the inner product of their features (RFAD, Loo et al., 2022).
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 
 from condensation.networks.convnet import standard_depth
 
 WEIGHT_STD, BIAS_STD = math.sqrt(2), 0.1  # of both, as in KIP's published notebooks
+_AT_ONCE = 250  # images whose activations are held at a time
+
+Layers = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel in two parts, so that what is computed per image is computed once.
+
+    Attributes
+    ----------
+    embed : images [n, C, H, W] -> [n, d].
+    between : [n, d] and [m, d] -> float64 [n, m].
+    """
+
+    embed: Callable[[torch.Tensor], torch.Tensor]
+    between: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def exact(*, depth: int) -> Kernel:
+    """Return the neural tangent kernel of a network with ``depth`` hidden layers."""
+    return Kernel(lambda x: x.double().flatten(1), lambda x, z: fc_ntk(x, z, depth=depth))
+
+
+def random_features(
+    shape: tuple[int, int, int],
+    generator: torch.Generator,
+    *,
+    networks: int,
+    width: int,
+    depth: int | None = None,
+) -> Kernel:
+    """Return the kernel that ``networks`` networks drawn from ``generator`` estimate.
+
+    With F their features, it is WEIGHT_STD^2 mean(F F^T) + BIAS_STD^2.
+    """
+    drawn = [draw_layers(shape, generator, width=width, depth=depth) for _ in range(networks)]
+
+    def embed(images: torch.Tensor) -> torch.Tensor:
+        features = torch.cat([conv_features(images, layers) for layers in drawn], dim=1)
+        return features * (WEIGHT_STD / math.sqrt(networks))
+
+    def between(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return x.double() @ z.double().T + BIAS_STD**2
+
+    return Kernel(embed, between)
 
 
 def fc_ntk(x: torch.Tensor, z: torch.Tensor, *, depth: int = 1) -> torch.Tensor:
@@ -54,33 +103,40 @@ def fc_ntk(x: torch.Tensor, z: torch.Tensor, *, depth: int = 1) -> torch.Tensor:
     return kernel
 
 
-def conv_features(
-    images: torch.Tensor, generator: torch.Generator, *, width: int, depth: int | None = None
-) -> torch.Tensor:
-    """Return features [n, d] of one random network, scaled so that <f, g> estimates the kernel.
+def draw_layers(
+    shape: tuple[int, int, int],
+    generator: torch.Generator,
+    *,
+    width: int,
+    depth: int | None = None,
+) -> Layers:
+    """Return weights and biases of ``conv_features``, float32 on the CPU, as is ``generator``.
 
-    ``depth`` blocks of 3x3 convolution, ReLU and 2x2 average pooling, without
-    normalisation; None takes the field's depth for the image size. Weights are
-    drawn from ``generator``, a CPU generator.
+    ``depth`` None takes the field's depth for images of ``shape`` C x H x W.
     """
-    features = images
-    for _ in range(depth or standard_depth(tuple(images.shape[1:]))):
-        channels = features.shape[1]
+    layers, channels = [], shape[0]
+    for _ in range(depth or standard_depth(shape)):
         weight = torch.randn(width, channels, 3, 3, generator=generator)
         bias = torch.randn(width, generator=generator) * BIAS_STD
-        weight = (weight * WEIGHT_STD / math.sqrt(9 * channels)).to(images)
-        features = F.relu(F.conv2d(features, weight, bias.to(images), padding=1))
-        features = F.avg_pool2d(features, 2)
-    features = features.flatten(1)
-    return features / math.sqrt(features.shape[1])
+        layers.append((weight * WEIGHT_STD / math.sqrt(9 * channels), bias))
+        channels = width
+    return layers
 
 
-def conv_kernel(
-    x: torch.Tensor, z: torch.Tensor, generator: torch.Generator, *, networks: int, width: int
-) -> torch.Tensor:
-    """Return the kernel [n, m] estimated with ``networks`` fresh networks, plus BIAS_STD^2."""
-    total = x.new_zeros(len(x), len(z))
-    for _ in range(networks):
-        features = conv_features(torch.cat([x, z]), generator, width=width)
-        total = total + features[: len(x)] @ features[len(x) :].T
-    return total * WEIGHT_STD**2 / networks + BIAS_STD**2
+def conv_features(images: torch.Tensor, layers: Layers) -> torch.Tensor:
+    """Return features [n, d] of a network, scaled so that <f, g> estimates the kernel.
+
+    Each of ``layers`` is a 3x3 convolution, ReLU and 2x2 average pooling, without
+    normalisation. For the backward pass only the features are kept; the
+    activations are computed again, a few hundred images at a time.
+    """
+    own = [(weight.to(images), bias.to(images)) for weight, bias in layers]
+
+    def of(features: torch.Tensor) -> torch.Tensor:
+        for weight, bias in own:
+            features = F.relu(F.conv2d(features, weight, bias, padding=1))
+            features = F.avg_pool2d(features, 2)
+        features = features.flatten(1)
+        return features / math.sqrt(features.shape[1])
+
+    return torch.cat([checkpoint(of, some, use_reentrant=False) for some in images.split(_AT_ONCE)])

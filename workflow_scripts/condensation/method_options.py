@@ -185,7 +185,12 @@ class KIP(Synthesis):
         "of convolutional networks in place of the paper's convolutional kernel.",
     )
     depth: int = Field(1, ge=1, description="Hidden layers of `fc_ntk`.")
-    ridge: float = Field(1e-6, ge=0, description="Ridge, times the mean of the kernel's diagonal.")
+    ridge: float | None = Field(
+        None,
+        ge=0,
+        description="Ridge, times the mean of the kernel's diagonal; null: 1e-6 for `fc_ntk` "
+        "(KIP), 5e-3 for `conv_features`, which are an estimate (RFAD).",
+    )
     learn_labels: bool = Field(False, description="Learn the labels too (they become soft).")
     networks: int = Field(8, ge=1, description="Networks of `conv_features`, fresh each time.")
     width: int = Field(256, ge=1, description="Filters per layer of `conv_features`.")

@@ -8,6 +8,7 @@ from typing import Any
 
 # DC and DSA: matching steps per network, epochs on the set between them (DC's released code).
 LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
+KIP_RIDGE = {"fc_ntk": 1e-6, "conv_features": 5e-3}  # of KIP, and of RFAD for random features
 _LARGE_LOOPS = (10, 10)  # above IPC 50 (DC-BENCH, A.1)
 
 
@@ -82,6 +83,8 @@ def filled(algorithm: str, options: dict[str, Any], kind: str, ipc: int, zca: bo
     row: dict[str, Any] = {}
     if algorithm == "dm":
         row = {"lr": dm_lr(kind, ipc)}
+    elif algorithm == "kip":
+        row = {"ridge": KIP_RIDGE[options["kernel"]]}
     elif algorithm in ("dc", "dsa") and None in (options["outer"], options["inner"]):
         row = dict(zip(("outer", "inner"), loops(ipc), strict=True))
     elif algorithm == "tm":

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from condensation import storage
-from condensation.errors import InputError
+from condensation.errors import InputError, unknown
 
 KIND = "whitening"
+KINDS = ("zca", "zca_kip")
 _RIDGE = 0.1
 _CHUNK = 2000  # images in float64 at a time, while fitting
 _CONTRAST = 0.2  # standard deviation of the pictures of `zca_kip`
@@ -123,8 +124,10 @@ def fit(
     """Return the whitening of uint8 training images N x C x H x W.
 
     ``mean`` and ``std`` are per channel, on [0, 1]; only ``zca_kip`` uses them.
-    Computed in float64. Raises InputError for fewer than two images.
+    Computed in float64. Raises InputError for fewer than two images, and for another kind.
     """
+    if kind not in KINDS:
+        raise InputError(unknown("whitening", kind, KINDS))
     if len(images) < 2:
         raise InputError(f"a whitening needs two images or more, got {len(images)}")
     size = images[0].numel()
@@ -163,9 +166,8 @@ def save(whitening: Whitening, path: str | Path, **facts: Any) -> None:
     """Write a whitening; ``facts`` go into its metadata."""
     tensors = {name: getattr(whitening, name) for name in ("matrix", "inverse", "mean")}
     about = {name: value for name, value in _fields(whitening).items() if name not in tensors}
-    storage.write_tensors(
-        path, tensors, {**about, "whitening": whitening.kind, "kind": KIND} | facts
-    )
+    about |= {"whitening": whitening.kind, "kind": KIND}
+    storage.write_tensors(path, tensors, facts | about)
 
 
 def load(path: str | Path) -> Whitening:

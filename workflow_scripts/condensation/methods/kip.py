@@ -8,10 +8,9 @@ class-balanced batch of real ones, labels one-hot minus 1/C:
 over real images and classes. Adam moves the images, and the labels if asked to.
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 
 from condensation import kernels
 from condensation.contract import Problem
@@ -21,6 +20,7 @@ from condensation.sets import Condensed
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # of Adam, its usual ones
 _MOST_REAL = 1000  # real images in one piece of K_ts: bounds memory
+_PIVOT = 10  # a pivot is rounding up to this many times n eps of the diagonal
 
 
 def condense(
@@ -64,16 +64,13 @@ def condense(
     by_class = problem.dataset.indices_by_class()
     per_class = max(1, batch_real // classes)
 
-    def kernel_of(iteration: int) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    def kernel_of(iteration: int) -> kernels.Kernel:
         if kernel == "fc_ntk":
-            return lambda x, z: kernels.fc_ntk(x.double(), z.double(), depth=depth)
-
-        def random_networks(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-            # the same networks in every piece of an iteration
-            generator = problem.generator("kip networks", iteration)
-            return kernels.conv_kernel(x, z, generator, networks=networks, width=width).double()
-
-        return random_networks
+            return kernels.exact(depth=depth)
+        generator = problem.generator("kip networks", iteration)
+        return kernels.random_features(
+            problem.dataset.shape, generator, networks=networks, width=width
+        )
 
     def step(iteration: int) -> None:
         stream = problem.generator("kip", iteration)
@@ -126,31 +123,47 @@ def centred(labels: torch.Tensor, classes: int) -> torch.Tensor:
 def solve(kernel: torch.Tensor, labels: torch.Tensor, ridge: float) -> torch.Tensor:
     """Return (K + ridge tr(K) / n I)^-1 y, float64 [n, C], by Cholesky.
 
-    Raises InputError if the matrix is not positive definite.
+    Raises InputError if the matrix is singular to rounding.
     """
     count = len(kernel)
     shift = ridge * kernel.diagonal().mean()
     matrix = kernel + shift * torch.eye(count, dtype=kernel.dtype, device=kernel.device)
     factor, info = torch.linalg.cholesky_ex(matrix)
-    if torch.isfinite(kernel).all() and int(info) != 0:
+    # What is left of a pivot that should be zero is rounding, of either sign: Cholesky itself
+    # notices only the negative ones. What remains is at most about n eps of the diagonal.
+    pivots = factor.detach().diagonal().square()
+    rounding = _PIVOT * count * torch.finfo(kernel.dtype).eps * matrix.detach().diagonal().max()
+    singular = (info != 0) | (pivots.min() <= rounding)
+    if bool(torch.isfinite(kernel).all() & singular):
         raise InputError(
             f"kip: with ridge {ridge:g} the kernel of the {count} images is singular (images that "
-            "are alike make it so); a larger ridge would mend it, 1e-6 is usual"
+            "are alike make it so); a larger ridge would mend it, 1e-6 is usual with fc_ntk"
         )
     return torch.cholesky_solve(labels, factor)
 
 
 def loss(
-    kernel: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    kernel: kernels.Kernel,
     images: torch.Tensor,
     labels: torch.Tensor,
     real: torch.Tensor,
     targets: torch.Tensor,
     ridge: float,
 ) -> torch.Tensor:
-    """Return KIP's loss, float64; ``labels`` and ``targets`` are centred, float64 [n, C]."""
-    weights = solve(kernel(images, images), labels, ridge)
+    """Return KIP's loss, float64; ``labels`` and ``targets`` are centred, float64 [n, C].
+
+    Of the real images only what ``kernel.embed`` returns is held, not their graph.
+    """
+    own = kernel.embed(images)
+    weights = solve(kernel.between(own, own), labels, ridge)
+
+    def errors(
+        embedded: torch.Tensor, wanted: torch.Tensor, own: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
+        return (wanted - kernel.between(embedded, own) @ weights).square().sum()
+
     total = images.new_zeros((), dtype=torch.float64)
     for some, wanted in zip(real.split(_MOST_REAL), targets.split(_MOST_REAL), strict=True):
-        total = total + (wanted - kernel(some, images) @ weights).square().sum()
+        embedded = kernel.embed(some)
+        total = total + checkpoint(errors, embedded, wanted, own, weights, use_reentrant=False)
     return total / (2 * targets.numel())

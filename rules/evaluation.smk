@@ -24,6 +24,7 @@ rule evaluate:
     params:
         job=evaluate_job,
         compile=CONFIG.compute.compile,
+        stack=CONFIG.compute.stack,
     message:
         "Evaluating {wildcards.method} on {wildcards.dataset}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}{wildcards.snapshot}: {wildcards.architecture}, {wildcards.augmentation}, {wildcards.optimizer}, seeds {wildcards.first}-{wildcards.last}"
     script:

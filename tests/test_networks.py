@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from condensation import networks
 from condensation.config import parse
 from condensation.errors import InputError
+from condensation.networks.norm import InstanceNorm
 
 BUILT_IN = parse(
     {
@@ -172,3 +173,21 @@ def test_vit_is_a_plain_loop_over_patches_heads_and_tokens():
 def test_a_network_that_does_not_fit_the_images_says_what_would(entry, shape, expected):
     with pytest.raises(InputError, match=expected):
         networks.build(entry, shape, 10, 0)
+
+
+def test_a_single_image_passes_where_the_last_map_is_one_pixel():
+    net = networks.build(
+        {"network": "resnet", "depth": 18, "width": 4, "stem": None}, (1, 8, 8), 10, 0
+    )
+    x = torch.randn(2, 1, 8, 8)
+    torch.testing.assert_close(net(x[:1]), net(x)[:1])
+    norm = InstanceNorm(3)
+    with torch.no_grad():
+        norm.bias.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    single = norm(torch.randn(1, 3, 1, 1)).flatten()
+    torch.testing.assert_close(single, norm.bias, atol=1e-4, rtol=0)  # 316 times the rounding
+    maps = torch.randn(4, 3, 5, 5)
+    plain = (maps - maps.mean((2, 3), keepdim=True)) / (
+        maps.var((2, 3), unbiased=False, keepdim=True) + 1e-5
+    ).sqrt() + norm.bias.view(3, 1, 1)
+    torch.testing.assert_close(norm(maps), plain)

@@ -1,17 +1,18 @@
 """The evaluation protocol against a plain loop, and its schedule against the released code's."""
 
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import small_dataset
+from pydantic import TypeAdapter
 from torch.utils.data import DataLoader, TensorDataset
 
-from condensation import augmentation, networks, randomness, training
+from condensation import augmentation, metrics, networks, randomness, stacking, training
+from condensation.config import Optimizer
 from condensation.contract import Problem
+from condensation.datasets import Dataset
 from condensation.errors import InputError
-from condensation.options import SGD, Adam, ConvNet, Evaluation, ViT
+from condensation.options import MLP, SGD, Adam, ConvNet, Evaluation, ResNet, ViT
 from condensation.sets import Condensed
 
 DSA = {"policy": "dsa", "operators": ["color", "crop", "flip"], "align_corners": False}
@@ -33,6 +34,19 @@ def judged(condensed, dataset, seeds, epochs=4, batch_size=256, entry=DSA, **mor
         **options,
     )
     return rows
+
+
+def same_up_to_rounding(found, expected, rounding=1e-4):
+    """The same networks but for float noise, which a few epochs do not amplify."""
+    assert [row["seed"] for row in found] == [row["seed"] for row in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=rounding)
+        assert ours["accuracy"] == pytest.approx(theirs["accuracy"])
+        calibration_error = pytest.approx(theirs["calibration_error"], abs=100 * rounding)
+        assert ours["calibration_error"] == calibration_error
+        epochs, losses = zip(*ours["curve"], strict=True)
+        assert epochs == tuple(epoch for epoch, _ in theirs["curve"])
+        assert losses == pytest.approx([loss for _, loss in theirs["curve"]], rel=10 * rounding)
 
 
 @pytest.fixture
@@ -89,10 +103,12 @@ def test_an_evaluation_is_the_plain_loop(condensed, dataset, entry, batch_size):
 
 
 def test_a_seed_does_not_depend_on_the_others_of_its_job(condensed, dataset):
-    together = judged(condensed, dataset, [0, 1, 2])
+    together = judged(condensed, dataset, [0, 1, 2], stack=False)
     assert [row["seed"] for row in together] == [0, 1, 2]
     assert together == [row for seed in (0, 1, 2) for row in judged(condensed, dataset, [seed])]
     assert len({row["loss"] for row in together}) == 3
+    same_up_to_rounding(judged(condensed, dataset, [0, 1, 2], stack=True), together)
+    same_up_to_rounding(judged(condensed, dataset, [0, 2], stack=True), together[::2])
 
 
 def test_the_global_state_does_not_matter(condensed, dataset):
@@ -190,13 +206,12 @@ def test_the_last_partial_batch_is_kept(monkeypatch, condensed, dataset):
     original = F.cross_entropy
 
     def spy(logits, labels, **more):
-        if not more:
-            sizes.append(len(labels))
+        sizes.append(len(labels))
         return original(logits, labels, **more)
 
     monkeypatch.setattr(F, "cross_entropy", spy)
     judged(condensed, dataset, [0], epochs=1, batch_size=5)
-    assert sizes == [5, 5, 2] * 2
+    assert sizes[:-1] == [5, 5, 2] * 2  # the last is the test
 
 
 def test_a_network_that_does_not_fit_says_so(condensed, dataset):
@@ -207,14 +222,119 @@ def test_a_network_that_does_not_fit_says_so(condensed, dataset):
 
 def test_a_network_that_diverges_is_no_result(condensed, dataset):
     wild = OPTIMIZER | {"lr": 1e12}
-    rows = judged(condensed, dataset, [0], optimizer=wild)
-    assert rows == [{"seed": 0, "status": "diverged", "accuracy": None, "loss": None}]
+    for stack in (False, True):
+        for row in judged(condensed, dataset, [0, 1], optimizer=wild, stack=stack):
+            assert row["status"] == "diverged" and row["curve"][-1] == (5, None)
+            assert {row[name] for name in metrics.NAMES} == {None}
 
 
-def test_testing_in_batches_is_the_mean_over_all_images(monkeypatch):
-    dataset = small_dataset(test_per_class=5)
-    forward = networks.build(NETWORK, dataset.shape, 3, 0)
-    whole = training.test(forward, dataset, torch.device("cpu"))
-    monkeypatch.setattr(training, "_TEST_BATCH", 4)
-    accuracy, loss = training.test(forward, dataset, torch.device("cpu"))
-    assert accuracy == whole[0] and math.isclose(loss, whole[1], rel_tol=1e-5)
+SMALL = {
+    "convnet": ConvNet(network="convnet", width=8, depth=2),
+    "mlp": MLP(network="mlp", width=16),
+    "resnet18": ResNet(network="resnet", depth=18, width=4),
+    "resnet152": ResNet(network="resnet", depth=152, width=2),
+    "vit": ViT(network="vit", patch=4, width=16, depth=2, heads=2, dropout=0.0),
+}
+
+
+@pytest.fixture
+def in_float64(monkeypatch):
+    """Rounding so small that no chaos of training can hide what is not rounding."""
+    original = Dataset.standardize
+    monkeypatch.setattr(Dataset, "standardize", lambda *given: original(*given).double())
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("entry", [NONE, DSA], ids=lambda e: e["policy"])
+@pytest.mark.parametrize("name", SMALL)
+def test_stacked_networks_are_the_same_as_one_at_a_time(in_float64, name, entry):
+    dataset = small_dataset(shape=(3, 32, 32) if name.startswith("resnet") else (3, 8, 8))
+    problem = Problem(dataset, ipc=4, seed=0)
+    indices = problem.draw_real(4, problem.generator("test")).flatten()
+    condensed = Condensed(problem.real(indices), problem.labels, indices)
+    # each step of a ResNet-152 multiplies a difference by hundreds: two steps
+    deep = name == "resnet152"
+    epochs, batch_size, rounding = (1, 256, 1e-6) if deep else (3, 5, 1e-9)
+    told = {"architecture": SMALL[name].model_dump(), "entry": entry, "batch_size": batch_size}
+    seeds = [4, 0, 7]
+    stacked = judged(condensed, dataset, seeds, epochs, **told, stack=True)
+    alone = judged(condensed, dataset, seeds, epochs, **told, stack=False)
+    same_up_to_rounding(stacked, alone, rounding)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop"])
+def test_other_optimizers_stack_too(condensed, dataset, name):
+    optimizer = TypeAdapter(Optimizer).validate_python({"algorithm": name}).model_dump()
+    told = {"optimizer": optimizer | {"lr": 1e-3}}
+    stacked = judged(condensed, dataset, [0, 1], **told, stack=True)
+    same_up_to_rounding(stacked, judged(condensed, dataset, [0, 1], **told, stack=False))
+
+
+def test_soft_labels_stack_too(condensed, dataset):
+    soft = Condensed(condensed.images, torch.rand(12, 3, generator=randomness.generator(0)))
+    stacked = judged(soft, dataset, [0, 1], stack=True)
+    same_up_to_rounding(stacked, judged(soft, dataset, [0, 1], stack=False))
+
+
+def test_networks_that_cannot_be_stacked_say_why(condensed, dataset, caplog):
+    caplog.set_level("INFO", logger="condensation")
+    vit = ViT(network="vit", width=16, depth=1, heads=1, dropout=0.5).model_dump()
+    stacked = judged(condensed, dataset, [0, 1], architecture=vit, stack=True)
+    assert "one after the other, not stacked: it draws random numbers" in caplog.text
+    assert stacked == judged(condensed, dataset, [0, 1], architecture=vit, stack=False)
+    norm = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 3), torch.nn.BatchNorm1d(3))
+    assert "statistics" in stacking.obstacle(norm, dataset.shape)
+    assert stacking.obstacle(norm[:2], dataset.shape) is None
+
+
+def test_networks_that_do_not_fit_at_once_go_one_after_the_other(
+    condensed, dataset, caplog, monkeypatch
+):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(stacking.Stack, "__call__", full)
+    monkeypatch.setattr(stacking, "obstacle", lambda *_: None)
+    rows = judged(condensed, dataset, [0, 1], stack=True)
+    assert "2 networks at once do not fit" in caplog.text
+    assert rows == judged(condensed, dataset, [0, 1], stack=False)
+
+
+def test_small_steps_are_stacked_on_the_cpu_and_large_ones_are_not():
+    def pays(entry, shape, batch):
+        network = networks.build(entry.model_dump(), shape, 10, 0)
+        return stacking.pays(network, shape, batch, torch.device("cpu"))
+
+    assert pays(MLP(network="mlp"), (1, 8, 8), 10)
+    assert pays(ResNet(network="resnet", width=8), (1, 8, 8), 10)
+    assert not pays(ConvNet(network="convnet"), (3, 32, 32), 10)
+    assert not pays(ConvNet(network="convnet", width=64), (1, 8, 8), 100)
+
+
+def test_the_curve_is_sparse_and_falls(dataset):
+    problem = Problem(dataset, ipc=10, seed=0)
+    indices = problem.draw_real(10, problem.generator("test")).flatten()
+    chosen = Condensed(problem.real(indices), problem.labels, indices)
+    (row,) = judged(chosen, dataset, [0], epochs=99, entry=NONE)
+    epochs, losses = zip(*row["curve"], strict=True)
+    assert epochs == tuple(range(5, 101, 5))
+    assert losses[-1] < losses[0] / 2
+    (short,) = judged(chosen, dataset, [0], epochs=2, entry=NONE)
+    assert [epoch for epoch, _ in short["curve"]] == [1, 2, 3]
+
+
+def test_the_first_point_of_the_curve_is_the_loss_of_the_first_epoch(condensed, dataset):
+    still = OPTIMIZER | {"lr": 1e-12}
+    (row,) = judged(condensed, dataset, [3], epochs=1, batch_size=5, entry=NONE, optimizer=still)
+    network = networks.build(NETWORK, dataset.shape, 3, 3, "evaluation network")
+    with torch.no_grad():
+        expected = float(F.cross_entropy(network(condensed.images), condensed.labels))
+    assert row["curve"][0] == (1, pytest.approx(expected, rel=1e-5))
+
+
+def test_an_optimizer_that_does_not_take_its_options_says_so_before_training(condensed, dataset):
+    with pytest.raises(InputError, match=r"optimizer adamw.*nesterov"):
+        wrong = {"algorithm": "adamw", "lr": 0.1, "weight_decay": 0, "decay": False}
+        judged(condensed, dataset, [0], optimizer=wrong | {"options": {"nesterov": True}})

@@ -35,6 +35,7 @@ with job(snakemake):
                 seeds,
                 device=device,
                 compile=snakemake.params.compile,
+                stack=snakemake.params.stack,
                 label=" ".join(map(str, cell.values())),
                 **told["options"],
             )
@@ -53,6 +54,7 @@ with job(snakemake):
             "rows": rows,
             "options": told["options"],
             "compile": snakemake.params.compile,
+            "stack": snakemake.params.stack,
             "source": told["source"],
             "set": {name: about.get(name) for name in ABOUT},
         },

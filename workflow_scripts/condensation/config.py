@@ -156,6 +156,12 @@ class Compute(Strict):
         description="Compile networks with torch.compile (needs a C++ compiler on the CPU; moves "
         "results within float noise); `auto`: in jobs long enough to repay it.",
     )
+    stack: bool | Literal["auto"] = Field(
+        "auto",
+        description="Train the networks of a job as one computation (moves results within float "
+        "noise; not those with dropout or batch statistics); `auto`: where it is faster, which is "
+        "on CUDA, and on the CPU for small steps.",
+    )
     precision: Literal["float32", "bf16"] = Field(
         "float32",
         description="Of the passes over real images in DC, DSA, DM and expert training.",

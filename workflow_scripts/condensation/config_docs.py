@@ -70,8 +70,9 @@ def page() -> str:
         ("optimizers.<name>", "algorithm", OPTIMIZERS, None),
     ]
     for title, key, models, plugin in named:
-        for name, model in models.items():
-            parts.append(_section(f"{title} with `{key}: {name}`", model.__doc__, model))
+        for model in dict.fromkeys(models.values()):
+            names = ", ".join(name for name, other in models.items() if other is model)
+            parts.append(_section(f"{title} with `{key}: {names}`", model.__doc__, model))
         if plugin:
             heading = f"{title} with `{key}: <file.py:function>`"
             parts.append(_section(heading, plugin.__doc__, plugin))

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from condensation import augmentation, compute, networks, randomness, training
+from condensation import augmentation, compute, networks, randomness, stacking, training
 from condensation.datasets import Dataset
 from condensation.progress import Progress
 
@@ -37,7 +37,7 @@ def extract(
     compile = compute.worth_compiling(compile, network, dataset.shape, passes)
     if epochs:
         training.fit(
-            compute.compiled(network, compile, device),
+            stacking.alone(compute.compiled(network, compile, device)),
             list(network.parameters()),
             lambda positions: dataset.standardize(pixels[positions]),
             dataset.train_labels.to(device),
@@ -46,7 +46,7 @@ def extract(
             optimizer=optimizer,
             decay_after=None,
             augment=augmentation.build({"policy": "none"}, dataset),
-            generator=randomness.generator(seed, "features training"),
+            generators=[randomness.generator(seed, "features training")],
             progress=Progress(
                 f"training for features of {dataset.name}",
                 epochs * math.ceil(len(pixels) / batch_size),

@@ -272,7 +272,22 @@ class Adam(Strict):
     decay: bool = Field(False, description="As for `sgd`.")
 
 
-OPTIMIZERS = {"sgd": SGD, "adam": Adam}
+_OTHERS = ("adadelta", "adagrad", "adamax", "adamw", "nadam", "radam", "rmsprop")
+
+
+class OtherOptimizer(Strict):
+    """Another optimizer of `torch.optim`, by its name in small letters."""
+
+    algorithm: Literal[_OTHERS] = Field(description="Chooses this algorithm.")
+    lr: float = Field(0.001, gt=0, description="Learning rate.")
+    weight_decay: float = Field(0.0, ge=0, description="Weight decay, as torch takes it.")
+    decay: bool = Field(False, description="As for `sgd`.")
+    options: dict[str, Any] = Field(
+        {}, description="Further arguments, e.g. `{betas: [0.9, 0.99]}`."
+    )
+
+
+OPTIMIZERS = {"sgd": SGD, "adam": Adam, **dict.fromkeys(_OTHERS, OtherOptimizer)}
 
 
 class Evaluation(Strict):

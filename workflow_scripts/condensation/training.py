@@ -5,6 +5,8 @@ after the last epoch. Data stays on the device; nothing waits for the device
 inside an epoch.
 """
 
+import gc
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -14,13 +16,17 @@ import torch
 import torch.nn.functional as F
 
 from condensation import augmentation as augmentations
-from condensation import compute, networks, randomness
+from condensation import compute, metrics, networks, randomness, stacking
 from condensation.datasets import Dataset
+from condensation.errors import InputError
 from condensation.progress import Progress
 from condensation.sets import Condensed
 
-_TEST_BATCH = 500
+log = logging.getLogger("condensation")
+
+_CURVE_POINTS = 20
 Batch = Callable[[torch.Tensor], torch.Tensor]  # positions -> standardised images
+Curve = list[tuple[int, float | None]]  # epochs done, mean training loss of the last of them
 
 
 def fit(
@@ -34,67 +40,81 @@ def fit(
     optimizer: dict[str, Any],
     decay_after: int | None,
     augment: Any,
-    generator: torch.Generator,
+    generators: list[torch.Generator],
     progress: Progress | None = None,
-) -> None:
-    """Train ``parameters`` in place.
+) -> list[Curve]:
+    """Train ``parameters`` of one or several networks in place; return a curve for each.
 
     Parameters
     ----------
-    forward : images -> logits.
+    forward : images [networks, n, C, H, W] -> logits [networks, n, classes].
     batch, labels : the training images by position, and their labels (hard or soft).
     epochs : epochs to train; every epoch sees each image once, shuffled, the last batch partial.
     optimizer : an entry of the config.
     decay_after : index of the epoch after which the learning rate is multiplied by 0.1 and the
         optimizer built anew (momentum is lost, as in the released code); None for never.
     augment : has ``draw`` and ``apply`` (``condensation.augmentation``).
+    generators : a CPU generator per network; its order and augmentation come from it.
     progress : counts the steps.
-    generator : a CPU generator; order and augmentation come from it.
     """
     lr = optimizer["lr"]
     steps = _optimizer(parameters, optimizer, lr)
+    count = len(generators)
+    points = min(_CURVE_POINTS, epochs)
+    kept = {round((number + 1) * epochs / points) for number in range(points)}
+    curve = {}
     for epoch in range(epochs):
-        order = torch.randperm(len(labels), generator=generator)
-        for positions in order.split(batch_size):
-            drawn = augment.draw(generator, len(positions))
+        orders = [torch.randperm(len(labels), generator=own) for own in generators]
+        total = torch.zeros(count, device=labels.device)
+        for positions in torch.stack(orders).split(batch_size, dim=1):
+            size = positions.shape[1]
+            drawn = [augment.draw(own, size) for own in generators]
             positions = positions.to(labels.device)
-            images = augment.apply(batch(positions), drawn)
-            loss = F.cross_entropy(forward(images), labels[positions])
+            images = [
+                augment.apply(batch(own), by) for own, by in zip(positions, drawn, strict=True)
+            ]
+            logits = forward(torch.stack(images))
+            losses = _cross_entropy(logits, labels[positions])
             steps.zero_grad()
-            loss.backward()
+            losses.sum().backward()
             steps.step()
+            if epoch + 1 in kept:
+                total += losses.detach() * size
             if progress is not None:
                 progress.step()
+        if epoch + 1 in kept:
+            curve[epoch + 1] = total / len(labels)
         if epoch == decay_after:
             steps = _optimizer(parameters, optimizer, lr * 0.1)
+    # one wait for the device, after the last step
+    means = torch.stack(list(curve.values())).T.tolist() if curve else [[]] * count
+    return [
+        [
+            (epoch, loss if math.isfinite(loss) else None)
+            for epoch, loss in zip(curve, own, strict=True)
+        ]
+        for own in means
+    ]
+
+
+def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return each network's mean loss [networks]; labels [networks, n], or soft with classes."""
+    every = F.cross_entropy(logits.flatten(0, 1), labels.flatten(0, 1), reduction="none")
+    return every.view(labels.shape[:2]).mean(1)
 
 
 def _optimizer(
     parameters: list[torch.Tensor], options: dict[str, Any], lr: float
 ) -> torch.optim.Optimizer:
-    if options["algorithm"] == "adam":
-        return torch.optim.Adam(parameters, lr=lr, weight_decay=options["weight_decay"])
-    return torch.optim.SGD(
-        parameters, lr=lr, momentum=options["momentum"], weight_decay=options["weight_decay"]
-    )
-
-
-@torch.inference_mode()
-def test(
-    forward: Callable[[torch.Tensor], torch.Tensor], dataset: Dataset, device: torch.device
-) -> tuple[float, float]:
-    """Return accuracy in percent and mean cross-entropy on the dataset's test images."""
-    correct = torch.zeros((), dtype=torch.int64, device=device)
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    for images, labels in zip(
-        dataset.test_images.split(_TEST_BATCH), dataset.test_labels.split(_TEST_BATCH), strict=True
-    ):
-        logits = forward(dataset.preprocess(images.to(device)))
-        labels = labels.to(device)
-        correct += (logits.argmax(1) == labels).sum()
-        total += F.cross_entropy(logits, labels, reduction="sum")
-    count = len(dataset.test_labels)
-    return 100.0 * int(correct) / count, float(total) / count
+    names = {one.lower(): one for one in dir(torch.optim)}
+    kind = getattr(torch.optim, names[options["algorithm"]])
+    arguments = {"lr": lr, "weight_decay": options["weight_decay"], **options.get("options", {})}
+    if "momentum" in options:
+        arguments["momentum"] = options["momentum"]
+    try:
+        return kind(parameters, **arguments)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"optimizer {options['algorithm']}({arguments}): {error}") from error
 
 
 def epochs_of(protocol: dict[str, Any], augmentation: dict[str, Any]) -> tuple[int, int]:
@@ -121,62 +141,104 @@ def evaluate(
     protocol: dict[str, Any],
     device: torch.device,
     compile: bool | str = False,
+    stack: bool | str = "auto",
     label: str = "",
 ) -> tuple[list[dict[str, Any]], list[dict[str, float]]]:
     """Train one network per seed on ``condensed`` and test each on the real test images.
 
-    A seed's result depends on the seed alone, not on the others of the call.
+    With ``stack`` the networks train as one computation (``condensation.stacking``);
+    ``auto`` does so where it is faster, and where they do not fit together they
+    train one after the other. Either way a seed's result depends on the seed
+    alone, not on the others of the call, up to float noise.
 
-    Returns rows ``{seed, status, accuracy (percent), loss}`` and costs ``{seed, seconds}``. The
-    status of a network whose loss is no number is ``diverged``, and its values are None.
+    Returns rows ``{seed, **metrics, curve}`` (``condensation.metrics``; the curve holds pairs of
+    epochs and training loss) and costs ``{seed, seconds}``.
 
-    Raises InputError if the network cannot take the images.
+    Raises InputError if the network cannot take the images, or the optimizer its options.
     """
     shape, classes = dataset.shape, len(dataset.classes)
-    network = networks.build(architecture, shape, classes, seeds[0]).to(device)
+    example = networks.build(architecture, shape, classes, seeds[0]).to(device)
     augment = augmentations.build(augmentation, dataset)
+    _optimizer(list(example.parameters()), optimizer, optimizer["lr"])  # its errors come first
     labels = condensed.labels.to(device)
     batch = _batch(condensed, dataset, device)
     epochs, decay_after = epochs_of(protocol, augmentation)
     passes = len(seeds) * (3.0 * epochs * len(labels) + len(dataset.test_labels))
-    compile = compute.worth_compiling(compile, network, shape, passes)
-    forward = compute.compiled(network, compile, device)
-    steps = len(seeds) * epochs * math.ceil(len(labels) / protocol["batch_size"])
-    progress = Progress(label, steps)
-    rows, costs = [], []
-    for seed in seeds:
+    compile = compute.worth_compiling(compile, example, shape, passes)
+    steps = epochs * math.ceil(len(labels) / protocol["batch_size"])
+
+    def fresh(seed: int) -> torch.nn.Module:
+        return networks.build(architecture, shape, classes, seed, "evaluation network").to(device)
+
+    def trained(
+        group: list[int], network: Any, forward: Callable, parameters: list, progress: Progress
+    ) -> None:
         began = time.monotonic()
-        # one network, filled anew: it is compiled once
-        fresh = networks.build(architecture, shape, classes, seed, "evaluation network")
-        network.load_state_dict(fresh.state_dict())
         network.train()
-        with randomness.seeded(seed, "evaluation dropout"):
-            fit(
-                forward,
-                list(network.parameters()),
-                batch,
-                labels,
+        with randomness.seeded(group[0], "evaluation dropout"):
+            curves = fit(
+                *(forward, parameters, batch, labels),
                 epochs=epochs,
                 batch_size=protocol["batch_size"],
                 optimizer=optimizer,
                 decay_after=decay_after if optimizer["decay"] else None,
                 augment=augment,
-                generator=randomness.generator(seed, "evaluation training"),
+                generators=[randomness.generator(seed, "evaluation training") for seed in group],
                 progress=progress,
             )
-        network.eval()
-        accuracy, loss = test(forward, dataset, device)
-        if math.isfinite(loss):
-            rows.append({"seed": seed, "status": "ok", "accuracy": accuracy, "loss": loss})
-        else:  # the accuracy of NaN logits says nothing
-            rows.append({"seed": seed, "status": "diverged", "accuracy": None, "loss": None})
-        costs.append({"seed": seed, "seconds": time.monotonic() - began})
+        network.train(False)
+        found = metrics.judge(forward, len(group), dataset, device)
+        seconds = (time.monotonic() - began) / len(group)
+        for seed, metric, curve in zip(group, found, curves, strict=True):
+            rows.append({"seed": seed, **metric, "curve": curve})
+            costs.append({"seed": seed, "seconds": seconds})
+
+    rows: list[dict[str, Any]] = []
+    costs: list[dict[str, float]] = []
+    if _stacks(stack, example, shape, min(len(labels), protocol["batch_size"]), seeds, compile):
+        try:
+            together = stacking.Stack([fresh(seed) for seed in seeds], compile, device)
+            trained(seeds, together, together, together.parameters, Progress(label, steps))
+        except Exception as error:
+            if not compute.is_out_of_memory(error):
+                raise
+            log.warning("%d networks at once do not fit: one after the other", len(seeds))
+    if not rows:
+        together = None  # with what it holds
+        gc.collect()
+        forward = stacking.alone(compute.compiled(example, compile, device))
+        progress = Progress(label, steps * len(seeds))
+        for seed in seeds:
+            example.load_state_dict(fresh(seed).state_dict())  # filled anew: it is compiled once
+            trained([seed], example, forward, list(example.parameters()), progress)
     return rows, costs
+
+
+def _stacks(
+    wanted: bool | str,
+    network: torch.nn.Module,
+    shape: tuple[int, int, int],
+    batch: int,
+    seeds: list[int],
+    compile: bool,
+) -> bool:
+    """Return whether the networks train as one."""
+    device = next(network.parameters()).device
+    if len(seeds) == 1 or wanted is False:
+        return False
+    if wanted == "auto" and not stacking.pays(network, shape, batch, device):
+        return False
+    if wanted == "auto" and compile and device.type == "cpu":
+        return False  # what is worth compiling is no matter of launches
+    reason = stacking.obstacle(network, shape)
+    if reason:
+        log.info("the networks train one after the other, not stacked: %s", reason)
+    return reason is None
 
 
 def no_networks(seeds: list[int], status: str) -> list[dict[str, Any]]:
     """Return the rows of networks that could not be trained: ``oom`` or ``diverged``."""
-    return [{"seed": seed, "status": status, "accuracy": None, "loss": None} for seed in seeds]
+    return [{"seed": seed, **metrics.nothing(status), "curve": []} for seed in seeds]
 
 
 def _batch(condensed: Condensed, dataset: Dataset, device: torch.device) -> Batch:

@@ -4,14 +4,15 @@ import torch
 from torch import nn
 
 from condensation.errors import InputError
+from condensation.networks.norm import InstanceNorm
 
 
 class ConvNet(nn.Module):
     """depth x [3x3 convolution, instance norm, ReLU, 2x2 average pooling], then linear.
 
     ``embed`` gives the classifier's input, N x features: what DM matches and
-    K-Center clusters. Instance norm is GroupNorm with a group per channel; it
-    keeps no statistics, so training and testing behave alike.
+    K-Center clusters. The norm keeps no statistics, so training and testing
+    behave alike.
     """
 
     def __init__(self, shape: tuple[int, int, int], classes: int, width: int, depth: int):
@@ -23,7 +24,7 @@ class ConvNet(nn.Module):
             padding = 3 if block == 0 and size == 28 else 1
             blocks += [
                 nn.Conv2d(channels, width, 3, padding=padding),
-                nn.GroupNorm(width, width),
+                InstanceNorm(width),
                 nn.ReLU(),
                 nn.AvgPool2d(2),
             ]

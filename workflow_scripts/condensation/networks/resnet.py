@@ -9,13 +9,9 @@ import torch
 from torch import nn
 
 from condensation.errors import InputError
+from condensation.networks.norm import InstanceNorm
 
 _STAGES = {18: (2, 2, 2, 2), 152: (3, 8, 36, 3)}
-
-
-def _norm(channels: int) -> nn.GroupNorm:
-    """Affine instance norm without running statistics."""
-    return nn.GroupNorm(channels, channels)
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -30,19 +26,19 @@ class _Block(nn.Module):
         outputs = planes * (4 if bottleneck else 1)
         if bottleneck:
             layers = [
-                *(_conv(inputs, planes, 1), _norm(planes), nn.ReLU()),
-                *(_conv(planes, planes, 3, stride), _norm(planes), nn.ReLU()),
-                *(_conv(planes, outputs, 1), _norm(outputs)),
+                *(_conv(inputs, planes, 1), InstanceNorm(planes), nn.ReLU()),
+                *(_conv(planes, planes, 3, stride), InstanceNorm(planes), nn.ReLU()),
+                *(_conv(planes, outputs, 1), InstanceNorm(outputs)),
             ]
         else:
             layers = [
-                *(_conv(inputs, planes, 3, stride), _norm(planes), nn.ReLU()),
-                *(_conv(planes, outputs, 3), _norm(outputs)),
+                *(_conv(inputs, planes, 3, stride), InstanceNorm(planes), nn.ReLU()),
+                *(_conv(planes, outputs, 3), InstanceNorm(outputs)),
             ]
         self.residual = nn.Sequential(*layers)
         self.shortcut = nn.Identity()
         if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(_conv(inputs, outputs, 1, stride), _norm(outputs))
+            self.shortcut = nn.Sequential(_conv(inputs, outputs, 1, stride), InstanceNorm(outputs))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.relu(self.residual(x) + self.shortcut(x))
@@ -56,7 +52,7 @@ class ResNet(nn.Module):
     ):
         super().__init__()
         bottleneck = depth > 34
-        stem: list[nn.Module] = [_conv(shape[0], width, 3), _norm(width), nn.ReLU()]
+        stem: list[nn.Module] = [_conv(shape[0], width, 3), InstanceNorm(width), nn.ReLU()]
         pool: nn.Module = nn.AvgPool2d(4)
         if imagenet:
             stem[0] = _conv(shape[0], width, 7, 2)

@@ -12,6 +12,9 @@ import torch
 from condensation.contract import Problem
 from condensation.datasets import Dataset
 
+# what the tests compute is small: a second thread costs more than it gives
+torch.set_num_threads(1)
+
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 

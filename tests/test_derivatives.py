@@ -16,7 +16,7 @@ NETWORKS = {
 
 def build(name, **options):
     network = networks.build(NETWORKS[name], (3, 8, 8), 3, 0, "test").double()
-    flat = Flat(network, torch.device("cpu"), **options)
+    flat = Flat(network, (3, 8, 8), torch.device("cpu"), **options)
     generator = torch.Generator().manual_seed(1)
     images = torch.randn(5, 3, 8, 8, generator=generator, dtype=torch.float64)
     vector = flat.vector(network)
@@ -59,7 +59,8 @@ def test_lower_precision_is_near_and_comes_back_in_float32():
     labels = problem.train_labels[:16]
     network = networks.build(NETWORKS["convnet"], problem.shape, 3, 0, "test")
     exact, rough = (
-        Flat(network, torch.device("cpu"), precision=precision) for precision in ("float32", "bf16")
+        Flat(network, problem.shape, torch.device("cpu"), precision=precision)
+        for precision in ("float32", "bf16")
     )
     vector = exact.vector(network)
     wanted, found = (flat.gradient(vector, images, labels) for flat in (exact, rough))

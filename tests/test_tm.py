@@ -103,7 +103,7 @@ def test_the_loss_falls(ready):
 
     def distance(images):
         _, wanted = ready.trajectories.snapshots[0][:2]
-        flat = tm.Flat(networks.build(CONVNET, ready.shape, 3, 0), ready.device)
+        flat = tm.Flat(networks.build(CONVNET, ready.shape, 3, 0), ready.shape, ready.device)
         theta = start = ready.trajectories.snapshots[0][0]
         for _ in range(4):
             theta = theta - 0.05 * flat.gradient(theta, images, ready.labels)

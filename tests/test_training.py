@@ -7,7 +7,7 @@ from conftest import small_dataset
 from pydantic import TypeAdapter
 from torch.utils.data import DataLoader, TensorDataset
 
-from condensation import augmentation, metrics, networks, randomness, stacking, training
+from condensation import augmentation, compute, metrics, networks, randomness, stacking, training
 from condensation.config import Optimizer
 from condensation.contract import Problem
 from condensation.datasets import Dataset
@@ -262,6 +262,22 @@ def test_stacked_networks_are_the_same_as_one_at_a_time(in_float64, name, entry)
     stacked = judged(condensed, dataset, seeds, epochs, **told, stack=True)
     alone = judged(condensed, dataset, seeds, epochs, **told, stack=False)
     same_up_to_rounding(stacked, alone, rounding)
+
+
+@pytest.mark.parametrize("stack", [False, True])
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(
+    in_float64, condensed, dataset, monkeypatch, stack
+):
+    told = {"batch_size": 7, "stack": stack}  # 12 images: batches of 7 and 5
+    whole = judged(condensed, dataset, [0, 1], **told)
+    monkeypatch.setattr(compute, "images_at_once", lambda *_: 6)
+    sizes = set()
+    original = stacking.alone
+    monkeypatch.setattr(
+        stacking, "alone", lambda f: original(lambda x: (sizes.add(len(x)), f(x))[1])
+    )
+    same_up_to_rounding(judged(condensed, dataset, [0, 1], **told), whole, rounding=1e-9)
+    assert stack or sizes == {4, 3, 5}  # 7 as 4 + 3, 5, and the 15 test images as 5 + 5 + 5
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop"])

@@ -20,7 +20,7 @@ CONVNET = {"network": "convnet", "width": 4, "depth": 1}
 def problem(steps, batch=None, chunk=None, images=6):
     dataset = small_dataset()
     network = networks.build(CONVNET, dataset.shape, 3, 0, "test").double()
-    flat = Flat(network, torch.device("cpu"), chunk=chunk)
+    flat = Flat(network, dataset.shape, torch.device("cpu"), chunk=chunk)
     generator = torch.Generator().manual_seed(steps)
     augment = augmentation.build(DSA, dataset)
     set_ = torch.randn(images, *dataset.shape, generator=generator, dtype=torch.float64)
@@ -123,7 +123,7 @@ from condensation.derivatives import Flat
 torch.set_num_threads(1)
 dataset = small_dataset(shape=(3, 32, 32))
 network = networks.build({{"network": "convnet", "width": 32, "depth": 2}}, dataset.shape, 3, 0)
-flat = Flat(network, torch.device("cpu"))
+flat = Flat(network, dataset.shape, torch.device("cpu"))
 start, images = flat.vector(network), torch.randn(30, 3, 32, 32)
 augment = augmentation.build({{"policy": "none"}}, dataset)
 step = trajectory_gradients.Step(torch.arange(30), None)

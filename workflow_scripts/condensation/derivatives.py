@@ -29,15 +29,17 @@ class Flat:
     Parameters
     ----------
     network : gives the structure; it is put into evaluation mode (no dropout).
+    shape : C, H, W of the images.
     compile : whether the passes go through torch.compile.
     precision : ``float32`` or ``bf16``, of ``gradient`` alone.
-    chunk : most images in one pass; None for all. The results do not depend on it but for
-        rounding, because the networks here keep no statistics of a batch.
+    chunk : most images in one pass; None for as many as are fastest. The results do not depend on
+        it but for rounding, because the networks here keep no statistics of a batch.
     """
 
     def __init__(
         self,
         network: nn.Module,
+        shape: tuple[int, int, int],
         device: torch.device,
         compile: bool = False,
         precision: str = "float32",
@@ -46,7 +48,7 @@ class Flat:
         self.network = network.to(device).eval().requires_grad_(False)
         self.names = [name for name, _ in network.named_parameters()]
         self.shapes = [parameter.shape for parameter in network.parameters()]
-        self.chunk = chunk
+        self.chunk = chunk or compute.images_at_once(network, shape, device)
         self.precision, self.device = precision, device
 
         def prepared(function: Callable) -> Callable:
@@ -113,7 +115,7 @@ class Flat:
         return product, of_vector, torch.cat(of_images)
 
     def _chunks(self, count: int) -> list[tuple[slice, float]]:
-        size = self.chunk or count
+        size = compute.part_size(count, self.chunk)
         return [
             (slice(first, first + size), min(size, count - first) / count)
             for first in range(0, count, size)

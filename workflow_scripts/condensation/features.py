@@ -35,6 +35,7 @@ def extract(
     pixels = dataset.train_images.to(device)
     passes = (3.0 * epochs + 1) * len(pixels)
     compile = compute.worth_compiling(compile, network, dataset.shape, passes)
+    at_once = compute.images_at_once(network, dataset.shape, device)
     if epochs:
         training.fit(
             stacking.alone(compute.compiled(network, compile, device)),
@@ -47,6 +48,7 @@ def extract(
             decay_after=None,
             augment=augmentation.build({"policy": "none"}, dataset),
             generators=[randomness.generator(seed, "features training")],
+            at_once=at_once,
             progress=Progress(
                 f"training for features of {dataset.name}",
                 epochs * math.ceil(len(pixels) / batch_size),
@@ -54,10 +56,11 @@ def extract(
         )
     network.eval()
     embed = compute.compiled(network.embed, compile, device)
-    progress = Progress(f"features of {dataset.name}", math.ceil(len(pixels) / _BATCH))
+    size = compute.part_size(len(pixels), min(at_once or _BATCH, _BATCH))
+    progress = Progress(f"features of {dataset.name}", math.ceil(len(pixels) / size))
     parts = []
     with torch.inference_mode():
-        for images in pixels.split(_BATCH):
+        for images in pixels.split(size):
             parts.append(embed(dataset.standardize(images)).cpu())
             progress.step()
     return torch.cat(parts)

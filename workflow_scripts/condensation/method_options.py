@@ -165,7 +165,8 @@ class TM(Synthesis):
     chunk: int | None = Field(
         None,
         ge=1,
-        description="Most images in one pass of `exact` and `tesla`, to bound memory; null: all.",
+        description="Most images in one pass of `exact` and `tesla`, to bound memory; null: as "
+        "many as are fastest.",
     )
     augmentation: str = Field("dsa", description="A name under `augmentations`.")
 

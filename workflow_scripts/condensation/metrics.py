@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from condensation import compute
 from condensation.datasets import Dataset
 
 _BATCH = 500
@@ -20,10 +21,12 @@ def judge(
     count: int,
     dataset: Dataset,
     device: torch.device,
+    at_once: int | None = None,
 ) -> list[dict[str, Any]]:
     """Return the metrics of ``count`` networks on all test images of ``dataset``.
 
-    ``forward`` takes images [count, n, C, H, W] to logits [count, n, classes].
+    ``forward`` takes images [count, n, C, H, W] to logits [count, n, classes], at most ``at_once``
+    of them.
     A row holds ``status``, which is ``diverged`` (and the others None) where
     the loss is no number; ``accuracy`` in percent; ``loss``, the mean
     cross-entropy; ``calibration_error``, the mean difference between confidence
@@ -34,8 +37,9 @@ def judge(
     right = torch.zeros(count, classes, dtype=torch.int64, device=device)
     loss = torch.zeros(count, dtype=torch.float64, device=device)
     bins = torch.zeros(2, count, _BINS, dtype=torch.float64, device=device)  # right, confidence
+    size = compute.part_size(len(dataset.test_labels), min(at_once or _BATCH, _BATCH))
     for images, labels in zip(
-        dataset.test_images.split(_BATCH), dataset.test_labels.split(_BATCH), strict=True
+        dataset.test_images.split(size), dataset.test_labels.split(size), strict=True
     ):
         shown, labels = dataset.preprocess(images.to(device)), labels.to(device)
         logits = forward(shown.expand(count, *shown.shape))

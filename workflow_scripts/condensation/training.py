@@ -41,6 +41,7 @@ def fit(
     decay_after: int | None,
     augment: Any,
     generators: list[torch.Generator],
+    at_once: int | None = None,
     progress: Progress | None = None,
 ) -> list[Curve]:
     """Train ``parameters`` of one or several networks in place; return a curve for each.
@@ -55,6 +56,7 @@ def fit(
         optimizer built anew (momentum is lost, as in the released code); None for never.
     augment : has ``draw`` and ``apply`` (``condensation.augmentation``).
     generators : a CPU generator per network; its order and augmentation come from it.
+    at_once : most images of a network in one pass; the gradients of a batch add up.
     progress : counts the steps.
     """
     lr = optimizer["lr"]
@@ -66,20 +68,21 @@ def fit(
     for epoch in range(epochs):
         orders = [torch.randperm(len(labels), generator=own) for own in generators]
         total = torch.zeros(count, device=labels.device)
-        for positions in torch.stack(orders).split(batch_size, dim=1):
+        for positions in torch.stack(orders).to(labels.device).split(batch_size, dim=1):
             size = positions.shape[1]
             drawn = [augment.draw(own, size) for own in generators]
-            positions = positions.to(labels.device)
             images = [
                 augment.apply(batch(own), by) for own, by in zip(positions, drawn, strict=True)
             ]
-            logits = forward(torch.stack(images))
-            losses = _cross_entropy(logits, labels[positions])
+            part = compute.part_size(size, at_once)
+            parts = (torch.stack(images), labels[positions])
             steps.zero_grad()
-            losses.sum().backward()
+            for shown, wanted in zip(*(both.split(part, dim=1) for both in parts), strict=True):
+                losses = _cross_entropy(forward(shown), wanted)
+                (losses.sum() * (shown.shape[1] / size)).backward()
+                if epoch + 1 in kept:
+                    total += losses.detach() * shown.shape[1]
             steps.step()
-            if epoch + 1 in kept:
-                total += losses.detach() * size
             if progress is not None:
                 progress.step()
         if epoch + 1 in kept:
@@ -165,6 +168,7 @@ def evaluate(
     epochs, decay_after = epochs_of(protocol, augmentation)
     passes = len(seeds) * (3.0 * epochs * len(labels) + len(dataset.test_labels))
     compile = compute.worth_compiling(compile, example, shape, passes)
+    at_once = compute.images_at_once(example, shape, device)
     steps = epochs * math.ceil(len(labels) / protocol["batch_size"])
 
     def fresh(seed: int) -> torch.nn.Module:
@@ -174,6 +178,7 @@ def evaluate(
         group: list[int], network: Any, forward: Callable, parameters: list, progress: Progress
     ) -> None:
         began = time.monotonic()
+        most = at_once and max(1, at_once // len(group))
         network.train()
         with randomness.seeded(group[0], "evaluation dropout"):
             curves = fit(
@@ -184,10 +189,11 @@ def evaluate(
                 decay_after=decay_after if optimizer["decay"] else None,
                 augment=augment,
                 generators=[randomness.generator(seed, "evaluation training") for seed in group],
+                at_once=most,
                 progress=progress,
             )
         network.train(False)
-        found = metrics.judge(forward, len(group), dataset, device)
+        found = metrics.judge(forward, len(group), dataset, device, most)
         seconds = (time.monotonic() - began) / len(group)
         for seed, metric, curve in zip(group, found, curves, strict=True):
             rows.append({"seed": seed, **metric, "curve": curve})

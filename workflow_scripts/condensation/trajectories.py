@@ -59,6 +59,7 @@ def train(
     passes = 3.0 * epochs * count
     network = Flat(
         start,
+        problem.shape,
         problem.device,
         compute.worth_compiling(problem.compile, start, problem.shape, passes),
         problem.precision,

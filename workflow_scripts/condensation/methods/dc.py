@@ -78,6 +78,7 @@ def condense(
     passes += (outer - 1) * inner * 3 * len(images)
     network = Flat(
         structure,
+        problem.shape,
         problem.device,
         compute.worth_compiling(problem.compile, structure, problem.shape, iterations * passes),
         problem.precision,

@@ -52,6 +52,7 @@ def condense(
     passes = iterations * problem.classes * (batch_real + 3.0 * problem.ipc)
     compile = compute.worth_compiling(problem.compile, network, problem.shape, passes)
     embed = compute.compiled(network.embed, compile, problem.device)
+    at_once = compute.images_at_once(network, problem.shape, problem.device)
     by_class = problem.dataset.indices_by_class()
     per_pass = max(1, _MOST_REAL // batch_real)
 
@@ -73,10 +74,12 @@ def condense(
             with torch.no_grad(), compute.lower_precision(problem.precision, problem.device):
                 real = problem.real(torch.cat(chosen)).split([len(part) for part in chosen])
                 real = torch.cat(list(map(augment.apply, real, drawn)))
-                targets = _class_means(embed(real), [len(part) for part in chosen])
+                targets = _class_means(
+                    compute.in_parts(embed, real, at_once), [len(part) for part in chosen]
+                )
             ours = leaf[group.start * problem.ipc : group.stop * problem.ipc]
             ours = torch.cat(list(map(augment.apply, ours.split(problem.ipc), drawn)))
-            means = _class_means(embed(ours), [problem.ipc] * len(group))
+            means = _class_means(compute.in_parts(embed, ours, at_once), [problem.ipc] * len(group))
             (targets - means).square().sum().backward()
         velocity.mul_(momentum).add_(leaf.grad)
         images.sub_(velocity, alpha=lr)

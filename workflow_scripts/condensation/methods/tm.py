@@ -56,7 +56,7 @@ def condense(
     lr, lr_step, momentum : of SGD on the images and on the step size.
     step_size : the first one.
     gradient : ``exact``, ``unroll`` or ``tesla``.
-    chunk : most images in one pass; None for all.
+    chunk : most images in one pass; None for as many as are fastest.
     augmentation, architecture : entries of the config.
 
     Raises InputError if the experts have too few epochs, and FloatingPointError
@@ -84,6 +84,7 @@ def condense(
     structure = networks.build(architecture, problem.shape, problem.classes, problem.seed, "tm")
     network = Flat(
         structure,
+        problem.shape,
         problem.device,
         gradient != "unroll"
         and compute.worth_compiling(

@@ -12,22 +12,18 @@ of training on the set between them, whatever the IPC.
 
 import argparse
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from beside import CONVNET, announce, peak, policies, ratio
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
-
-from condensation import augmentation, compute, config, datasets, networks, trajectories
+from condensation import augmentation, compute, datasets, networks, trajectories
 from condensation.contract import Problem
 from condensation.loop import Recorder
 from condensation.methods import dc, dm
 
 OUTER, INNER, BATCH = 2, 1, 256
-CONVNET = {"network": "convnet", "width": 128, "depth": None}
 EXPERT_BATCHES = 4
 
 
@@ -215,17 +211,6 @@ def operations(method, ipc, classes, forward):
     return forward * (OUTER * (3 * classes * BATCH + 9 * ours) + (OUTER - 1) * INNER * 3 * ours)
 
 
-def peak(dtype):
-    """Operations a second of a large matrix multiplication."""
-    a, b = torch.randn(2, 2048, 2048).to(dtype)
-    times = []
-    for _ in range(6):
-        began = time.perf_counter()
-        a @ b
-        times.append(time.perf_counter() - began)
-    return 2 * 2048**3 / min(times)
-
-
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -245,22 +230,12 @@ def main():
         name: peak({"float32": torch.float32, "bf16": torch.bfloat16}[name])
         for name in given.precision
     }
-    print(
-        compute.description(torch.device("cpu")),
-        {k: f"{v / 1e9:.0f} G/s" for k, v in peaks.items()},
-    )
+    announce(peaks)
     print("| method | IPC | precision | plain s | ours s | ratio (quartiles) | of matmul peak |")
     print("|---|---|---|---|---|---|---|", flush=True)
-    policies = config.parse(
-        {
-            "datasets": {"d": {"source": "digits"}},
-            "methods": {"random": {"algorithm": "random"}},
-            "experiments": {"e": {"datasets": ["d"], "methods": ["random"], "ipc": [1]}},
-        }
-    ).augmentations
     for name in given.methods:
         plain, ours, policy, turns = METHODS[name]
-        policy = policies[policy].model_dump()
+        policy = policies()[policy]
         for ipc in given.ipc if name != "expert" else [0]:
             for precision in given.precision:
                 recorder = turns(plain(dataset, ipc, policy))
@@ -269,14 +244,12 @@ def main():
                     **{"recorder": recorder, "compile": True, "precision": precision},
                 )
                 ours(problem, given.turns, policy)
-                ratios = [a / b for a, b in zip(recorder.theirs, recorder.ours, strict=True)]
-                low, middle, high = statistics.quantiles(ratios, n=4)
                 seconds = statistics.median(recorder.ours)
                 done = operations(name, ipc, len(dataset.classes), forward) / seconds
                 print(
                     f"| {name} | {ipc or '-'} | {precision} | "
                     f"{statistics.median(recorder.theirs):.2f} | {seconds:.2f} | "
-                    f"{middle:.2f} ({low:.2f} to {high:.2f}) | {done / peaks[precision]:.0%} |",
+                    f"{ratio(recorder.theirs, recorder.ours)} | {done / peaks[precision]:.0%} |",
                     flush=True,
                 )
 

@@ -92,7 +92,7 @@ def test_every_key_is_documented():
         ),
         ("methods.dm.features", "embeding", "methods.dm.features: unknown features.*'embedding'"),
         ("methods.features", {"algorithm": "random"}, "methods.features: this name is taken in"),
-        ("methods.m", {"algorithm": "no.py:f"}, "methods.m: no.py: cannot read the method's file"),
+        ("methods.m", {"algorithm": "no.py:f"}, "methods.m: no.py: cannot read the file"),
         ("datasets.d", {"source": "cifar-10"}, "datasets.d.source: .*did you mean 'cifar10'"),
         ("datasets.a/b", {"source": "digits"}, "datasets.a/b: 'a/b' is no name"),
         ("datasets.tables", {"source": "digits"}, "datasets.tables: this name is taken"),

@@ -1,6 +1,8 @@
 """The grid: unions, holes, shared cells, seeds and paths."""
 
 import csv
+import subprocess
+import sys
 
 import pytest
 from conftest import ROOT, SHARED
@@ -130,3 +132,17 @@ def test_the_paper_config_holds_the_papers_cells():
     # figures 4 and 6: three methods from three starts at three IPC
     assert len(along) == 3 * 3 * (10 + 2 + 2)
     assert set(found.values()) == {5}
+
+
+def test_what_snakemake_reads_is_free_of_heavy_imports():
+    """It is read again by every job."""
+    heavy = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "scipy", "sklearn")
+    program = (
+        "import sys; sys.path.insert(0, 'workflow_scripts')\n"
+        "from condensation import config, digest, grid, jobs\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"

@@ -31,6 +31,7 @@ from condensation.options import (
     Dataset,
     Evaluation,
     Features,
+    OtherNetwork,
     Strict,
     Trajectories,
     wrong,
@@ -61,34 +62,46 @@ def _name(text: str) -> str:
 Name = Annotated[str, AfterValidator(_name)]
 
 
-def _entry(kind: str, key: str, models: dict[str, type[BaseModel]], plugin: bool = False) -> Any:
-    """The type of one named entry, told apart by ``key``; the error names what is allowed."""
+def _entry(
+    kind: str,
+    key: str,
+    models: dict[str, type[BaseModel]],
+    other: type[BaseModel] | None = None,
+    hint: str = "",
+) -> Any:
+    """The type of one named entry, told apart by ``key``; the error names what is allowed.
+
+    A value with a colon, ``file.py:function`` say, is an ``other``, which ``hint`` describes.
+    """
 
     def check(value: Any) -> Any:
         if isinstance(value, BaseModel):
             return value
         if not isinstance(value, dict) or key not in value:
             raise wrong(f"expected a mapping with `{key}`, got {value!r}")
-        if str(value[key]) not in models and not (plugin and ".py:" in str(value[key])):
-            hint = ", or your own as file.py:function" if plugin else ""
+        if str(value[key]) not in models and not (other and ":" in str(value[key])):
             raise wrong(unknown(kind, value[key], models) + hint)
         return value
 
     def tag(value: Any) -> str:
         chosen = value[key] if isinstance(value, dict) else getattr(value, key)
-        return chosen if chosen in models else "your own"
+        return chosen if chosen in models else "other"
 
     members = [Annotated[model, Tag(name)] for name, model in models.items()]
-    if plugin:
-        members.append(Annotated[Plugin, Tag("your own")])
+    if other:
+        members.append(Annotated[other, Tag("other")])
     union = members[0]
     for member in members[1:]:
         union = union | member
     return Annotated[union, Discriminator(tag), BeforeValidator(check)]
 
 
-Method = _entry("algorithm", "algorithm", METHODS, plugin=True)
-Architecture = _entry("network", "network", ARCHITECTURES)
+_OWN = ", or your own as file.py:function"
+Method = _entry("algorithm", "algorithm", METHODS, Plugin, _OWN)
+Architecture = _entry(
+    *("network", "network", ARCHITECTURES, OtherNetwork),
+    f", or timm:NAME, torchvision:NAME{_OWN}",
+)
 Augmentation = _entry("policy", "policy", AUGMENTATIONS)
 Optimizer = _entry("algorithm", "algorithm", OPTIMIZERS)
 
@@ -401,7 +414,7 @@ def parse(data: Any, origin: str = "config") -> Config:
 
 def _line(problem: dict[str, Any]) -> str:
     # Union members appear in the location as their tag: leave them out, no user wrote them.
-    tags = {"your own", *METHODS, *ARCHITECTURES, *AUGMENTATIONS, *OPTIMIZERS}
+    tags = {"other", *METHODS, *ARCHITECTURES, *AUGMENTATIONS, *OPTIMIZERS}
     keys = list(problem["loc"])
     if len(keys) > 2 and keys[0] in _BUILT_IN | {"methods": {}} and keys[2] in tags:
         del keys[2]

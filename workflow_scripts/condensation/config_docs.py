@@ -22,6 +22,7 @@ from condensation.options import (
     Dataset,
     Evaluation,
     Features,
+    OtherNetwork,
     Trajectories,
 )
 
@@ -65,7 +66,7 @@ def page() -> str:
     parts.append(_section("datasets.<name>", Dataset.__doc__, Dataset))
     named = [
         ("methods.<name>", "algorithm", METHODS, Plugin),
-        ("architectures.<name>", "network", ARCHITECTURES, None),
+        ("architectures.<name>", "network", ARCHITECTURES, OtherNetwork),
         ("augmentations.<name>", "policy", AUGMENTATIONS, None),
         ("optimizers.<name>", "algorithm", OPTIMIZERS, None),
     ]
@@ -74,7 +75,8 @@ def page() -> str:
             names = ", ".join(name for name, other in models.items() if other is model)
             parts.append(_section(f"{title} with `{key}: {names}`", model.__doc__, model))
         if plugin:
-            heading = f"{title} with `{key}: <file.py:function>`"
+            known = "timm:NAME, torchvision:NAME, " if plugin is OtherNetwork else ""
+            heading = f"{title} with `{key}: {known}file.py:function`"
             parts.append(_section(heading, plugin.__doc__, plugin))
     parts.append(_section("features.<name>", Features.__doc__, Features))
     parts.append(_section("trajectories.<name>", Trajectories.__doc__, Trajectories))

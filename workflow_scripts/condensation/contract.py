@@ -7,17 +7,13 @@ result goes through, built-in and user-written alike.
 """
 
 import importlib
-import importlib.util
-import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from condensation import randomness
+from condensation import plugins, randomness
 from condensation.datasets import Dataset
 from condensation.errors import InputError
 from condensation.loop import Recorder
@@ -104,24 +100,9 @@ def resolve(module: str) -> Callable[..., Any]:
 
     Raises InputError if a user's file fails on import or lacks the function.
     """
-    file, separator, name = module.rpartition(":")
-    if not separator:
-        return importlib.import_module(module).condense
-    path = Path(file).resolve()
-    specification = importlib.util.spec_from_file_location(f"user_method_{path.stem}", path)
-    loaded = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = loaded  # dataclasses look their module up there
-    sys.path.append(str(path.parent))  # for what it imports from files beside it
-    try:
-        specification.loader.exec_module(loaded)
-    except Exception as error:
-        line = traceback.extract_tb(error.__traceback__)[-1]
-        raise InputError(
-            f"{file}: the file fails on import: {error!r} ({line.filename}, line {line.lineno})"
-        ) from error
-    if not callable(getattr(loaded, name, None)):
-        raise InputError(f"{file}: has no function {name!r}")
-    return getattr(loaded, name)
+    if ".py:" in module:
+        return plugins.load(module)
+    return importlib.import_module(module).condense
 
 
 def finish(result: Any, problem: Problem, method: str) -> Condensed:

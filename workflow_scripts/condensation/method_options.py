@@ -5,15 +5,12 @@ What is None there and depends on dataset and IPC is filled in from ``rows``.
 Free of torch.
 """
 
-import ast
-import re
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from condensation.errors import unknown
-from condensation.options import Preprocessing, Strict, wrong
+from condensation import plugins
+from condensation.options import Preprocessing, Strict, check_function, wrong
 
 Init = Literal["random", "kcenter", "noise"]
 
@@ -266,24 +263,11 @@ class Plugin(Strict):
     @classmethod
     def _numbers(cls, data: Any) -> Any:
         """YAML reads 1e-3 as text; a number was meant."""
-        if not isinstance(data, dict):
-            return data
-        number = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
-        return {
-            key: float(value) if isinstance(value, str) and number.fullmatch(value) else value
-            for key, value in data.items()
-        }
+        return plugins.with_numbers(data) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _matches_the_function(self) -> "Plugin":
-        arguments, free = plugin_arguments(self.algorithm)
-        given = self.model_extra or {}
-        for key in given:
-            if key not in arguments and not free:
-                raise wrong(unknown(f"option of {self.algorithm}", key, arguments))
-        missing = [key for key, needed in arguments.items() if needed and key not in given]
-        if missing:
-            raise wrong(f"{self.algorithm} needs {', '.join(missing)}: it has no default there")
+        check_function(self.algorithm, self.model_extra or {}, ("the problem",))
         return self
 
 
@@ -298,33 +282,3 @@ METHODS = {
     "whole": Whole,
     "imported": Imported,
 }
-
-
-def plugin_arguments(algorithm: str) -> tuple[dict[str, bool], bool]:
-    """Return a user function's keyword arguments and whether it takes any others.
-
-    The dict maps each name to whether it must be given. The file is parsed and
-    not run. Raises a pydantic error if the file or the function is not there.
-    """
-    file, _, name = algorithm.rpartition(":")
-    try:
-        tree = ast.parse(Path(file).read_text(encoding="utf-8"), filename=file)
-    except OSError as error:
-        raise wrong(f"{file}: cannot read the method's file ({error.strerror})") from error
-    except (SyntaxError, ValueError) as error:
-        raise wrong(f"{file}: not valid Python ({error})") from error
-    functions = {node.name: node.args for node in tree.body if isinstance(node, ast.FunctionDef)}
-    if name not in functions:
-        raise wrong(f"{file}: {unknown('function', name, functions)}")
-    arguments = functions[name]
-    positional = [*arguments.posonlyargs, *arguments.args]
-    if len(positional) != 1:
-        raise wrong(
-            f"{algorithm} must take one positional argument, the problem, and its options after "
-            f"a `*`; it takes {len(positional)} (docs/adding-a-method.md)"
-        )
-    needed = {
-        argument.arg: default is None
-        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    }
-    return needed, arguments.kwarg is not None

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from condensation.errors import unknown
+from condensation import plugins
+from condensation.errors import InputError, unknown
 
 Preprocessing = Literal["standardize", "zca", "zca_kip"]
 
@@ -19,6 +20,14 @@ Preprocessing = Literal["standardize", "zca", "zca_kip"]
 def wrong(message: str) -> PydanticCustomError:
     """Return an error whose message reaches the user as it is."""
     return PydanticCustomError("input", "{text}", {"text": message})
+
+
+def check_function(function: str, given: dict[str, Any], positional: tuple[str, ...]) -> None:
+    """Check a user's function as ``plugins.check``, with an error for pydantic."""
+    try:
+        plugins.check(function, given, positional, "docs/adding-a-method.md")
+    except InputError as error:
+        raise wrong(str(error)) from error
 
 
 class Strict(BaseModel):
@@ -194,6 +203,29 @@ class ViT(Strict):
     depth: int = Field(6, ge=1, description="Transformer blocks.")
     heads: int = Field(8, ge=1, description="Attention heads, of 64 values each.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout; none on attention weights.")
+
+
+class OtherNetwork(Strict):
+    """A network of timm or torchvision, untrained, or your own function in a Python file."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    network: str = Field(
+        pattern=r"^(timm:|torchvision:)[A-Za-z0-9_.-]+$|\.py:[A-Za-z_]\w*$",
+        description="`timm:NAME`, `torchvision:NAME`, or `file.py:function`, called as "
+        "`function(shape, classes, *, option=...)` and giving a `torch.nn.Module`; all other keys "
+        "are its keyword arguments.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers(cls, data: Any) -> Any:
+        return plugins.with_numbers(data) if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _matches_the_function(self) -> "OtherNetwork":
+        if ".py:" in self.network:
+            check_function(self.network, self.model_extra or {}, ("shape", "classes"))
+        return self
 
 
 ARCHITECTURES = {"convnet": ConvNet, "mlp": MLP, "resnet": ResNet, "vit": ViT}

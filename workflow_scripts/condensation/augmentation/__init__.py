@@ -7,9 +7,10 @@ function of standardised images.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from condensation.datasets import Dataset
+if TYPE_CHECKING:  # Snakemake reads this module, without torch
+    from condensation.datasets import Dataset
 
 
 def module_of(augmentation: dict[str, Any]) -> str:
@@ -18,7 +19,7 @@ def module_of(augmentation: dict[str, Any]) -> str:
     return f"condensation.augmentation.{modules[augmentation['policy']]}"
 
 
-def build(augmentation: dict[str, Any], dataset: Dataset) -> Any:
+def build(augmentation: dict[str, Any], dataset: "Dataset") -> Any:
     """Return the augmentation for standardised images of ``dataset``.
 
     Raises InputError if it cannot handle images of this size.

@@ -1,17 +1,22 @@
 """Networks: one module each, with ``build(shape, classes, **options)``.
 
 Modules are imported by name, so that a digest of one does not cover the others.
+Besides those here, ``library`` holds those of timm and torchvision, and a
+user's own are functions in files.
 """
 
 import importlib
 from typing import Any
 
-from condensation import randomness
+from condensation import plugins
 
 
 def module_of(architecture: dict[str, Any]) -> str:
-    """Return the dotted module name behind an architecture entry."""
-    return f"condensation.networks.{architecture['network']}"
+    """Return what is behind an architecture entry: a dotted module name, or a user's file."""
+    name = architecture["network"]
+    if ".py:" in name:
+        return name.rpartition(":")[0]
+    return f"condensation.networks.{'library' if ':' in name else name}"
 
 
 def build(
@@ -25,7 +30,22 @@ def build(
 
     Raises InputError if the network cannot take images of this shape.
     """
+    from condensation import randomness  # here: Snakemake reads this module, without torch
+
+    name = architecture["network"]
     options = {key: value for key, value in architecture.items() if key != "network"}
-    module = importlib.import_module(module_of(architecture))
     with randomness.seeded(seed, *purpose):
+        if ".py:" in name:
+            return _users_own(name, shape, classes, options)
+        module = importlib.import_module(module_of(architecture))
+        if ":" in name:
+            options["source"] = name
         return module.build(shape, classes, **options)
+
+
+def _users_own(
+    function: str, shape: tuple[int, int, int], classes: int, options: dict[str, Any]
+) -> Any:
+    trial = importlib.import_module("condensation.networks.trial")  # by name: it needs torch
+    network = plugins.load(function)(shape, classes, **options)
+    return trial.try_out(network, function, shape, classes)

@@ -1,0 +1,214 @@
+"""How fast networks are trained on a condensed set and tested, beside a plain loop.
+
+    python benchmarks/evaluation.py results/cifar10/dataset.safetensors --threads 1
+
+Ours and the plain loop take turns in one process, so that both see the same
+machine; a ratio is that of two neighbours in time, its median and quartiles are
+over the turns. The plain loop is a DataLoader over a TensorDataset, eager, one
+network after the other, and asks for the loss after each step; its test pass
+goes through a DataLoader too and builds graphs. ConvNet, SGD, DSA, real images.
+
+    python benchmarks/evaluation.py DATASET --stacking     five networks as one, or in turn
+    python benchmarks/evaluation.py DATASET --start-up     from starting python to the first step
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from beside import CONVNET, announce, peak, policies, ratio
+from torch.utils.data import DataLoader, TensorDataset
+
+from condensation import (
+    augmentation,
+    compute,
+    datasets,
+    metrics,
+    networks,
+    randomness,
+    stacking,
+    training,
+)
+from condensation.contract import Problem
+
+SGD = {"algorithm": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "decay": True}
+EPOCHS = {1: 40, 10: 4, 50: 1}  # of a turn, by IPC
+CPU = torch.device("cpu")
+SMALL = {
+    "mlp": {"network": "mlp", "width": 128},
+    "convnet": {"network": "convnet", "width": 32, "depth": None},
+    "resnet18": {"network": "resnet", "depth": 18, "width": 8, "stem": None},
+    "convnet, full width": CONVNET,
+}
+
+
+def chosen(dataset, ipc):
+    """Random images of every class, standardised, and their labels."""
+    problem = Problem(dataset, ipc, 0)
+    images = problem.real(problem.draw_real(ipc, problem.generator("random")).flatten())
+    return images, problem.labels
+
+
+def plain_epochs(network, images, labels, augment, epochs):
+    """Train as the field writes it."""
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    generator = torch.Generator().manual_seed(0)
+    total = 0.0
+    for _ in range(epochs):
+        for shown, wanted in DataLoader(TensorDataset(images, labels), 256, shuffle=True):
+            shown = augment.apply(shown, augment.draw(generator, len(shown)))
+            loss = F.cross_entropy(network(shown), wanted)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+
+
+def plain_test(network, images, labels):
+    """Test as the field writes it."""
+    correct = 0
+    for shown, wanted in DataLoader(TensorDataset(images, labels), 256):
+        correct += (network(shown).argmax(1) == wanted).sum().item()
+
+
+def fit(forward, parameters, images, labels, augment, epochs, seeds, at_once):
+    """Train as we do."""
+    training.fit(
+        *(forward, parameters, lambda positions: images[positions], labels),
+        epochs=epochs,
+        batch_size=256,
+        optimizer=SGD,
+        decay_after=None,
+        augment=augment,
+        generators=[randomness.generator(seed, "benchmark") for seed in range(seeds)],
+        at_once=at_once,
+    )
+
+
+def timed(function, *given):
+    """Seconds of one call."""
+    began = time.perf_counter()
+    function(*given)
+    return time.perf_counter() - began
+
+
+def take_turns(turns, theirs, ours):
+    """Seconds of either, turn by turn, after one that compiles and does not count."""
+    both = [(timed(*theirs), timed(*ours)) for _ in range(turns + 1)][1:]
+    return tuple(zip(*both, strict=True))
+
+
+def beside_the_plain_loop(dataset, turns):
+    """Print a row per IPC, and one for the test pass."""
+    augment = augmentation.build(policies()["dsa"], dataset)
+    network = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0)
+    forward = compute.compiled(network, True, CPU)
+    at_once = compute.images_at_once(network, dataset.shape, CPU)
+    operations = compute.operations(network, dataset.shape)
+    top = peak(torch.float32)
+    announce({"float32": top})
+    print("| job | plain ms an image | ours ms an image | ratio (quartiles) | of matmul peak |")
+    print("|---|---|---|---|---|", flush=True)
+
+    def row(name, images, theirs, ours, per_image):
+        middle = statistics.median(ours)
+        share = per_image * operations * images / middle / top
+        print(
+            f"| {name} | {1e3 * statistics.median(theirs) / images:.2f} | "
+            f"{1e3 * middle / images:.2f} | {ratio(theirs, ours)} | {share:.0%} |",
+            flush=True,
+        )
+
+    for ipc, epochs in EPOCHS.items():
+        images, labels = chosen(dataset, ipc)
+        given = (images, labels, augment, epochs)
+        times = take_turns(
+            turns,
+            (plain_epochs, network, *given),
+            (fit, stacking.alone(forward), list(network.parameters()), *given, 1, at_once),
+        )
+        row(f"training, IPC {ipc}", epochs * len(labels), *times, 3)
+    images, labels = dataset.standardize(dataset.test_images), dataset.test_labels
+    times = take_turns(
+        turns,
+        (plain_test, network, images, labels),
+        (metrics.judge, stacking.alone(forward), 1, dataset, CPU, at_once),
+    )
+    row(f"test on {len(labels)} images", len(labels), *times, 1)
+
+
+def stacked(dataset, turns, seeds=5):
+    """Print, per network and IPC, how much faster five networks are as one; all eager."""
+    augment = augmentation.build(policies()["dsa"], dataset)
+    print("| network | IPC | in turn ms a step | as one ms a step | ratio (quartiles) | auto |")
+    print("|---|---|---|---|---|---|", flush=True)
+    for name, entry in SMALL.items():
+        for ipc in (1, 10):
+            images, labels = chosen(dataset, ipc)
+            members = [
+                networks.build(entry, dataset.shape, len(dataset.classes), s) for s in range(seeds)
+            ]
+            together = stacking.Stack(members, False, CPU)
+            at_once = compute.images_at_once(members[0], dataset.shape, CPU)
+            epochs = 2
+
+            def in_turn(members=members, given=(images, labels, augment, epochs, 1, at_once)):
+                for one in members:
+                    fit(stacking.alone(one), list(one.parameters()), *given)
+
+            given = (images, labels, augment, epochs, seeds, max(1, at_once // seeds))
+            times = take_turns(turns, (in_turn,), (fit, together, together.parameters, *given))
+            steps = epochs * -(-len(labels) // 256)
+            pays = stacking.pays(members[0], dataset.shape, min(len(labels), 256), CPU)
+            theirs, ours = (1e3 * statistics.median(one) / steps for one in times)
+            print(
+                f"| {name} | {ipc} | {theirs:.1f} | {ours:.1f} | {ratio(*times)} | "
+                f"{'as one' if pays else 'in turn'} |",
+                flush=True,
+            )
+
+
+def first_step(dataset):
+    """Take one step, eager: what a job does before it trains in earnest."""
+    images, labels = chosen(dataset, 1)
+    augment = augmentation.build(policies()["dsa"], dataset)
+    network = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0)
+    given = (images, labels, augment, 1, 1, None)
+    fit(stacking.alone(network), list(network.parameters()), *given)
+
+
+def start_up(path, turns):
+    """Print the seconds of a process that imports what a job does and takes one step."""
+    command = [sys.executable, __file__, path, "--first-step"]
+    times = [timed(lambda: subprocess.run(command, check=True)) for _ in range(turns + 1)][1:]
+    low, middle, high = statistics.quantiles(times, n=4)
+    print(f"from starting python to the first step taken: {middle:.2f} s ({low:.2f} to {high:.2f})")
+
+
+def main():
+    """Print what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", help="a prepared dataset.safetensors")
+    parser.add_argument("--stacking", action="store_true", help="five networks as one, or in turn")
+    parser.add_argument("--start-up", action="store_true", help="seconds before the first step")
+    parser.add_argument("--first-step", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--turns", type=int, default=6)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    if given.first_step:
+        first_step(datasets.load(given.dataset))
+    elif given.start_up:
+        start_up(given.dataset, given.turns)
+    elif given.stacking:
+        stacked(datasets.load(given.dataset), given.turns)
+    else:
+        beside_the_plain_loop(datasets.load(given.dataset), given.turns)
+
+
+if __name__ == "__main__":
+    main()

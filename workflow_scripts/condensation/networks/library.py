@@ -1,0 +1,86 @@
+"""Networks of timm and torchvision, by name, for images of any size and number of channels."""
+
+import inspect
+from typing import Any
+
+from torch import nn
+
+from condensation.errors import InputError, nearest
+from condensation.networks.trial import try_out
+
+
+def build(shape: tuple[int, int, int], classes: int, *, source: str, **options: Any) -> nn.Module:
+    """Return an untrained network for images of ``shape`` (C, H, W).
+
+    Parameters
+    ----------
+    source : ``timm:NAME`` or ``torchvision:NAME``.
+    options : further arguments of the library. Channels, classes and image size are filled in
+        where it takes them.
+
+    Raises InputError for a name that the library does not have, for arguments
+    that it does not take, and for images that the network does not.
+    """
+    library, _, name = source.partition(":")
+    make = _timm if library == "timm" else _torchvision
+    try:
+        network = make(name, shape, classes, options)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"architecture {source}({options}): {error}") from error
+    return try_out(network, source, shape, classes)
+
+
+def _timm(
+    name: str, shape: tuple[int, int, int], classes: int, options: dict[str, Any]
+) -> nn.Module:
+    import timm
+
+    if not timm.is_model(name):
+        raise InputError(f"timm has no network {name!r}{nearest(name, timm.list_models())}")
+    given = {"in_chans": shape[0], "num_classes": classes} | options
+    try:  # transformers must know the image size; most others do not take it
+        return timm.create_model(name, img_size=shape[1:], **given)
+    except TypeError as error:
+        if "img_size" not in str(error):
+            raise
+        return timm.create_model(name, **given)
+
+
+def _torchvision(
+    name: str, shape: tuple[int, int, int], classes: int, options: dict[str, Any]
+) -> nn.Module:
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise InputError(f"torchvision has no network {name!r}{nearest(name, known)}")
+    given = {"num_classes": classes} | options
+    if "image_size" in inspect.signature(_class_of(models, name)).parameters:
+        given.setdefault("image_size", shape[1])
+    network = models.get_model(name, weights=None, **given)
+    if shape[0] != 3:
+        _take_channels(network, shape[0])
+    return network
+
+
+def _class_of(models: Any, name: str) -> type:
+    """The class behind a torchvision builder, whose own signature is ``**kwargs``."""
+    returned = inspect.signature(models.get_model_builder(name)).return_annotation
+    return returned if inspect.isclass(returned) else nn.Module
+
+
+def _take_channels(network: nn.Module, channels: int) -> None:
+    """Put a convolution for ``channels`` in place of the first."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            fresh = nn.Conv2d(
+                *(channels, module.out_channels, module.kernel_size),
+                stride=module.stride,
+                padding=module.padding,
+                bias=module.bias is not None,
+            )
+            parent, _, attribute = name.rpartition(".")
+            setattr(network.get_submodule(parent), attribute, fresh)
+            return

@@ -9,7 +9,7 @@ from conftest import small_dataset
 from torchvision import transforms as v1
 from torchvision.transforms import v2
 
-from condensation import augmentation, randomness
+from condensation import augmentation, randomness, whitening
 from condensation.config import parse
 from condensation.errors import InputError
 from condensation.randomness import generator
@@ -131,6 +131,38 @@ def test_autoaug_takes_the_policy_of_the_image_size(side, policy):
     (autoaug,) = build("autoaug", dataset).transform.transforms
     assert autoaug.policy.value == policy
     assert len(autoaug._policies) == 25
+
+
+@pytest.mark.parametrize("kind", ["zca", "zca_kip"])
+def test_whitened_images_are_changed_as_pictures(kind, caplog):
+    dataset = small_dataset(classes=4, per_class=200, shape=(3, 8, 8))
+    white = replace(
+        dataset, whitening=whitening.fit(dataset.train_images, kind, dataset.mean, dataset.std)
+    )
+    x = white.preprocess(dataset.train_images[:8])
+    mirror = {"transforms": [{"RandomHorizontalFlip": {"p": 1.0}}]}
+    wanted = white.preprocess(dataset.train_images[:8].flip(3))
+    found = build("randaug", white, **mirror, whitened="inverted").apply(x, 0)
+    assert not caplog.text
+    off = (found - wanted).norm() / wanted.norm()
+    assert off < (1e-4 if kind == "zca" else 0.05)  # a picture of zca_kip is rounded anew
+    # the released trip clips: it is far from that, and says so
+    clipped = build("randaug", white, **mirror).apply(x, 0)
+    assert (clipped - wanted).norm() / wanted.norm() > 0.1
+    assert "`whitened: inverted` does not" in caplog.text
+
+
+def test_a_learned_image_keeps_its_contrast():
+    dataset = small_dataset(classes=4, per_class=200, shape=(3, 8, 8))
+    white = replace(
+        dataset, whitening=whitening.fit(dataset.train_images, "zca_kip", dataset.mean, dataset.std)
+    )
+    own = white.whitening
+    rows = (white.preprocess(dataset.train_images[:4]).flatten(1) @ own.inverse + own.mean) * 3
+    learned = ((rows - own.mean) @ own.matrix).view(-1, 3, 8, 8)
+    same = {"transforms": [{"RandomHorizontalFlip": {"p": 0.0}}]}
+    found = build("randaug", white, **same, whitened="inverted").apply(learned, 0)
+    assert (found - learned).norm() / learned.norm() < 0.05
 
 
 def test_digits_are_not_mirrored(cifar):

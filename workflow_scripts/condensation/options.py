@@ -277,6 +277,12 @@ class Torchvision(Strict):
         description="One draw for all images of a batch, as the released evaluator does, or one "
         "for each image, as its names suggest.",
     )
+    whitened: Literal["as_standardized", "inverted"] = Field(
+        "as_standardized",
+        description="How whitened images (KIP, TM's rows with ZCA) become pixels: as if they were "
+        "standardised, which clips them, as the released evaluator does; or with the whitening "
+        "inverted, and whitened again afterwards.",
+    )
 
 
 AUGMENTATIONS = {"none": NoAugmentation, "dsa": DSA, "torchvision": Torchvision}

@@ -10,6 +10,7 @@ U diag(s)^-1/2 U^T, where U and s belong to X^T X / n + 0.1 (tr / d) I.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,22 @@ class Whitening:
         rows = _rows(images.float() / 255, self.kind, self.channel_mean, self.channel_std)
         own = self.to(images.device)
         return ((rows - own.mean) @ own.matrix).view(-1, *self.shape)
+
+    def through_pixels(
+        self, images: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """Return whitened images whose uint8 pixels were changed by ``change``.
+
+        ``zca_kip`` makes all images of one contrast; here each keeps its own.
+        """
+        own = self.to(images.device)
+        pixels = self.invert(images).mul(255).round().clamp(0, 255).to(torch.uint8)
+        changed = self.apply(change(pixels))
+        if self.kind != "zca_kip":
+            return changed
+        before, after = (one.flatten(1) @ own.inverse + own.mean for one in (images, changed))
+        after = after * before.norm(dim=1, keepdim=True)
+        return ((after - own.mean) @ own.matrix).view(-1, *self.shape)
 
     def invert(self, images: torch.Tensor) -> torch.Tensor:
         """Return whitened images on the scale of [0, 1], not clipped, for pictures.

@@ -3,10 +3,12 @@
 Standardised images are brought back to [0, 1], clipped, multiplied by 255 and
 truncated to uint8; transformed; divided by 255 and standardised again. The
 evaluator passes the whole batch as one tensor, so that all random choices are
-made once per batch; ``per_image`` makes them for each image.
+made once per batch; ``per_image`` makes them for each image. It also takes
+whitened images for standardised ones, which clips them; ``inverted`` does not.
 """
 
 import inspect
+import logging
 from typing import Any
 
 import torch
@@ -16,13 +18,18 @@ from condensation import randomness
 from condensation.datasets import Dataset
 from condensation.errors import InputError, unknown
 
+log = logging.getLogger("condensation")
+
 
 class Pipeline:
     """A sequence of transforms; a draw is a seed for the random choices inside them."""
 
-    def __init__(self, transforms: list[torch.nn.Module], per_image: bool, dataset: Dataset):
+    def __init__(
+        self, transforms: list[torch.nn.Module], per_image: bool, inverted: bool, dataset: Dataset
+    ):
         self.transform = v2.Compose(transforms)
         self.per_image = per_image
+        self.whitening = dataset.whitening if inverted else None
         self.dataset = dataset
 
     def draw(self, generator: torch.Generator, count: int) -> int:
@@ -30,17 +37,25 @@ class Pipeline:
         return int(torch.randint(2**62, (1,), generator=generator))
 
     def apply(self, images: torch.Tensor, drawn: int) -> torch.Tensor:
-        """Return the transformed images (N x C x H x W, standardised)."""
+        """Return the transformed images (N x C x H x W, standardised or whitened)."""
+        if self.whitening is not None:
+            return self.whitening.through_pixels(images, lambda pixels: self._of(pixels, drawn))
         pixels = (self.dataset.unstandardize(images).clamp(0, 1) * 255).to(torch.uint8)
+        return self.dataset.standardize(self._of(pixels, drawn))
+
+    def _of(self, pixels: torch.Tensor, drawn: int) -> torch.Tensor:
         with randomness.seeded(drawn):
             if self.per_image:
-                pixels = torch.stack([self.transform(one) for one in pixels])
-            else:
-                pixels = self.transform(pixels)
-        return self.dataset.standardize(pixels)
+                return torch.stack([self.transform(one) for one in pixels])
+            return self.transform(pixels)
 
 
-def build(dataset: Dataset, transforms: list[dict[str, dict[str, Any]]], draw: str) -> Pipeline:
+def build(
+    dataset: Dataset,
+    transforms: list[dict[str, dict[str, Any]]],
+    draw: str,
+    whitened: str = "as_standardized",
+) -> Pipeline:
     """Return the pipeline for images of ``dataset``.
 
     Raises InputError for a transform that torchvision does not have, for
@@ -53,8 +68,13 @@ def build(dataset: Dataset, transforms: list[dict[str, dict[str, Any]]], draw: s
         for name, arguments in entry.items()
         if (step := _step(name, dict(arguments), dataset)) is not None
     ]
-    pipeline = Pipeline(steps, draw == "per_image", dataset)
-    sample = dataset.standardize(dataset.train_images[:2])
+    pipeline = Pipeline(steps, draw == "per_image", whitened == "inverted", dataset)
+    if dataset.whitening is not None and whitened == "as_standardized":
+        log.warning(
+            "whitened images are clipped on their way to pixels, as in the released evaluator; "
+            "`whitened: inverted` does not"
+        )
+    sample = dataset.preprocess(dataset.train_images[:2])
     try:
         got = pipeline.apply(sample, 0)
     except Exception as error:

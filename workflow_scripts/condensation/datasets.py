@@ -1,5 +1,6 @@
 """A prepared dataset: uint8 images and labels in one memory-mapped file."""
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,14 +59,12 @@ class Dataset:
 
     def standardize(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 ``(x / 255 - mean) / std`` per channel of uint8 N x C x H x W images."""
-        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
+        mean, std = (_constant(values, images.device) for values in (self.mean, self.std))
         return images.to(torch.float32).div_(255).sub_(mean).div_(std)
 
     def unstandardize(self, images: torch.Tensor) -> torch.Tensor:
         """Return standardised images on the scale of [0, 1], not clipped."""
-        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
+        mean, std = (_constant(values, images.device) for values in (self.mean, self.std))
         return images * std + mean
 
     def to_pixels(self, images: torch.Tensor) -> torch.Tensor:
@@ -79,6 +78,13 @@ class Dataset:
         order = torch.argsort(self.train_labels, stable=True)
         counts = torch.bincount(self.train_labels, minlength=len(self.classes))
         return list(order.split(counts.tolist()))
+
+
+@functools.cache
+def _constant(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """A value per channel, brought to the device once and not at every step."""
+    with torch.inference_mode(False):  # what is made inside of it cannot be differentiated
+        return torch.tensor(values, device=device, dtype=torch.float32).view(-1, 1, 1)
 
 
 def write(dataset: Dataset, path: str | Path) -> None:

@@ -166,7 +166,12 @@ def test_vit_is_a_plain_loop_over_patches_heads_and_tokens():
 @pytest.mark.parametrize(
     ("entry", "shape", "expected"),
     [
-        ({"network": "resnet", "stem": "cifar"}, (3, 64, 64), "fits 25 to 32 pixels, not 64x64"),
+        (
+            {"network": "resnet", "stem": "cifar"},
+            (3, 64, 64),
+            "64x64 pixels are 8x8 after 4 stages; set stem",
+        ),
+        ({"network": "resnet"}, (1, 8, 8), "single pixels after 4 stages.*fewer stages"),
         ({"network": "vit", "patch": 5}, (3, 32, 32), "patches of 5 pixels do not tile 32x32"),
     ],
 )
@@ -175,12 +180,20 @@ def test_a_network_that_does_not_fit_the_images_says_what_would(entry, shape, ex
         networks.build(entry, shape, 10, 0)
 
 
-def test_a_single_image_passes_where_the_last_map_is_one_pixel():
-    net = networks.build(
-        {"network": "resnet", "depth": 18, "width": 4, "stem": None}, (1, 8, 8), 10, 0
-    )
-    x = torch.randn(2, 1, 8, 8)
-    torch.testing.assert_close(net(x[:1]), net(x)[:1])
+@pytest.mark.parametrize("side, stages, sides", [(8, 2, [8, 4]), (28, 4, [28, 14, 7, 4])])
+def test_a_resnet_of_few_stages_takes_small_images(side, stages, sides):
+    entry = {"network": "resnet", "depth": 18, "width": 4, "stem": None, "stages": stages}
+    net = networks.build(entry, (1, side, side), 10, 0)
+    seen = []
+    for block in net.features:
+        if hasattr(block, "residual"):
+            block.register_forward_hook(lambda _, given, output: seen.append(output.shape[2]))
+    logits = net(torch.randn(3, 1, side, side))
+    assert sorted(set(seen), reverse=True) == sides
+    assert logits.std(0).min() > 1e-4  # the images tell in them
+
+
+def test_a_norm_takes_a_single_pixel():
     norm = InstanceNorm(3)
     with torch.no_grad():
         norm.bias.copy_(torch.tensor([1.0, 2.0, 3.0]))

@@ -324,7 +324,7 @@ def test_small_steps_are_stacked_on_the_cpu_and_large_ones_are_not():
         return stacking.pays(network, shape, batch, torch.device("cpu"))
 
     assert pays(MLP(network="mlp"), (1, 8, 8), 10)
-    assert pays(ResNet(network="resnet", width=8), (1, 8, 8), 10)
+    assert pays(ResNet(network="resnet", width=8, stages=2), (1, 8, 8), 10)
     assert not pays(ConvNet(network="convnet"), (3, 32, 32), 10)
     assert not pays(ConvNet(network="convnet", width=64), (1, 8, 8), 100)
 

@@ -189,8 +189,11 @@ class ResNet(Strict):
     width: int = Field(64, ge=1, description="Channels of the first stage.")
     stem: Literal["cifar", "imagenet"] | None = Field(
         None,
-        description="3x3 without pooling, or 7x7 with; null: cifar for 28 and 32 pixels, else "
-        "imagenet.",
+        description="3x3 without pooling, or 7x7 with; null: cifar where it ends in a 4x4 map, as "
+        "28 and 32 pixels do, else imagenet.",
+    )
+    stages: int = Field(
+        4, ge=1, le=4, description="The first of its four stages; fewer for small images."
     )
 
 

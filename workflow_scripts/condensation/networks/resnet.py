@@ -45,10 +45,16 @@ class _Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Stem, four stages of residual blocks, average pooling, linear."""
+    """Stem, stages of residual blocks, average pooling, linear."""
 
     def __init__(
-        self, shape: tuple[int, int, int], classes: int, depth: int, width: int, imagenet: bool
+        self,
+        shape: tuple[int, int, int],
+        classes: int,
+        depth: int,
+        width: int,
+        stages: int,
+        imagenet: bool,
     ):
         super().__init__()
         bottleneck = depth > 34
@@ -60,7 +66,7 @@ class ResNet(nn.Module):
             pool = nn.AdaptiveAvgPool2d(1)
         channels = width
         blocks: list[nn.Module] = []
-        for stage, count in enumerate(_STAGES[depth]):
+        for stage, count in enumerate(_STAGES[depth][:stages]):
             planes = width * 2**stage
             for block in range(count):
                 stride = 2 if stage and not block else 1
@@ -84,16 +90,30 @@ def build(
     depth: int = 18,
     width: int = 64,
     stem: str | None = None,
+    stages: int = 4,
 ) -> ResNet:
     """Return a ResNet; ``stem`` is ``cifar``, ``imagenet`` or None: by image size.
 
     Raises InputError if the form does not fit the images.
     """
-    small = shape[1:] in ((32, 32), (28, 28))
-    form = stem or ("cifar" if small else "imagenet")
-    if form == "cifar" and not 25 <= min(shape[1:]) <= max(shape[1:]) <= 32:
+    sides = shape[1:]
+    small = [_halved(side, stages - 1) for side in sides]
+    form = stem or ("cifar" if small == [4, 4] else "imagenet")
+    if form == "cifar" and small != [4, 4]:
         raise InputError(
-            f"resnet: the form for small images ends in a 4x4 pooling and fits 25 to 32 pixels, "
-            f"not {shape[1]}x{shape[2]}; set stem: imagenet"
+            f"resnet: the form for small images ends in a 4x4 pooling; {sides[0]}x{sides[1]} "
+            f"pixels are {small[0]}x{small[1]} after {stages} stages; set stem: imagenet, or stages"
         )
-    return ResNet(shape, classes, depth, width, form == "imagenet")
+    if form == "imagenet" and min(_halved(side, stages + 1) for side in sides) < 2:
+        raise InputError(
+            f"resnet: images of {sides[0]}x{sides[1]} pixels are single pixels after {stages} "
+            "stages, whose norm erases them; set fewer stages"
+        )
+    return ResNet(shape, classes, depth, width, stages, form == "imagenet")
+
+
+def _halved(side: int, times: int) -> int:
+    """The side of a map after so many strides of two."""
+    for _ in range(times):
+        side = (side + 1) // 2
+    return side

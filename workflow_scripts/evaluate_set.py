@@ -84,6 +84,7 @@ def main(given: list[str]) -> None:
                     *(condensed, dataset, list(range(options.seeds))),
                     **job["options"],
                     device=device,
+                    compile=wanted.compute.compile,
                     label=f"{architecture} {augmentation} {optimizer}",
                 )
                 values = [row["accuracy"] for row in rows if row["status"] == "ok"]

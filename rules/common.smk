@@ -43,6 +43,7 @@ FIGURES += [
     for dataset in GRID.datasets
     if grid.pictured_ipc(GRID, dataset)
 ]
+LEADERBOARD = f"{RESULTS}/leaderboard/index.html"
 # What changes no result (device, mirror) is no param: scripts read it from here, complete.
 config.update(CONFIG.model_dump())
 GPU = 0 if CONFIG.compute.device == "cpu" else 1
@@ -152,20 +153,25 @@ def pictured_sets(wildcards):
 
 
 def whitenings_of(wildcards):
-    kinds = {
-        CONFIG.preprocessing_of(one.method)
+    return whitening_files([wildcards.dataset])
+
+
+def all_whitenings(wildcards):
+    return whitening_files(GRID.datasets)
+
+
+def whitening_files(names):
+    found = [
+        whitening_file(one.dataset, CONFIG.preprocessing_of(one.method))
         for one in GRID.sets
-        if one.dataset == wildcards.dataset
-    }
-    kinds -= {"standardize"}
-    files = [
-        whitening_file(wildcards.dataset, kind)["whitening"] for kind in sorted(kinds)
+        if one.dataset in names
     ]
+    files = sorted({one["whitening"] for one in found if one})
     return {"whitenings": files} if files else {}
 
 
 def say_where_things_are():
-    made = [Path(path) for path in [*TABLES, *FIGURES]]
+    made = [Path(path) for path in [*TABLES, *FIGURES, LEADERBOARD]]
     made = [
         str(path) for path in made if path.is_file() and path.stat().st_mtime >= STARTED
     ]

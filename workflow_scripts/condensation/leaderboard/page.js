@@ -23,11 +23,11 @@ const table = new DataTable("#board", {
 const selects = [...filters.querySelectorAll("select")];
 table.search.fixed("selects", (text, data, index) =>
   selects.every((one) => !one.value || behind.rows[index][one.dataset.filter] === one.value));
-filters.addEventListener("input", () => {
-  table.search(filters.querySelector("input").value).draw();
-});
+const filter = () => table.search(filters.querySelector("input").value).draw();
+filters.addEventListener("input", filter);
+filters.addEventListener("change", filter);
 filters.addEventListener("submit", (event) => event.preventDefault());
-filters.addEventListener("reset", () => setTimeout(() => table.search("").draw()));
+filters.addEventListener("reset", () => setTimeout(filter)); // once the fields are empty
 
 document.querySelector("#board tbody").addEventListener("click", (event) => {
   const row = event.target.closest("tr[data-row]");

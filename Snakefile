@@ -42,6 +42,7 @@ rule all:
         TABLES,
         FIGURES,
         LEADERBOARD,
+        PROVENANCE,
 
 
 rule prepared_datasets:

@@ -44,6 +44,7 @@ FIGURES += [
     if grid.pictured_ipc(GRID, dataset)
 ]
 LEADERBOARD = f"{RESULTS}/leaderboard/index.html"
+PROVENANCE = f"{RESULTS}/provenance.json"
 # What changes no result (device, mirror) is no param: scripts read it from here, complete.
 config.update(CONFIG.model_dump())
 GPU = 0 if CONFIG.compute.device == "cpu" else 1

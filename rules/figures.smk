@@ -6,7 +6,12 @@ rule plot_accuracy:
     input:
         table=f"{RESULTS}/tables/accuracy.csv",
     output:
-        figure=f"{PICTURES}/accuracy_{{dataset}}.png",
+        figure=report(
+            f"{PICTURES}/accuracy_{{dataset}}.png",
+            caption="captions/accuracy_figure.rst",
+            category="Figures",
+            labels={"figure": "accuracy", "dataset": "{dataset}"},
+        ),
     log:
         f"{RESULTS}/logs/plot_accuracy/{{dataset}}.log",
     conda:
@@ -29,7 +34,12 @@ rule draw_condensed:
         condensed=pictured_sets,
         dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
     output:
-        figure=f"{PICTURES}/condensed_{{dataset}}.png",
+        figure=report(
+            f"{PICTURES}/condensed_{{dataset}}.png",
+            caption="captions/condensed.rst",
+            category="Figures",
+            labels={"figure": "condensed images", "dataset": "{dataset}"},
+        ),
     log:
         f"{RESULTS}/logs/draw_condensed/{{dataset}}.log",
     conda:

@@ -12,7 +12,9 @@ rule make_leaderboard:
         costs=[f"{RESULTS}/{one.folder}/cost.json" for one in GRID.sets],
         datasets=[f"{RESULTS}/{name}/dataset.safetensors" for name in GRID.datasets],
     output:
-        page=f"{RESULTS}/leaderboard/index.html",
+        page=report(
+            LEADERBOARD, caption="captions/leaderboard.rst", category="Leaderboard"
+        ),
     log:
         f"{RESULTS}/logs/make_leaderboard.log",
     benchmark:
@@ -28,3 +30,30 @@ rule make_leaderboard:
         "Making the leaderboard"
     script:
         "../workflow_scripts/make_leaderboard.py"
+
+
+rule write_provenance:
+    input:
+        TABLES,
+        FIGURES,
+        LEADERBOARD,
+        config=f"{RESULTS}/config.yaml",
+        costs=[f"{RESULTS}/{one.folder}/cost.json" for one in GRID.sets],
+    output:
+        provenance=report(
+            PROVENANCE, caption="captions/provenance.rst", category="Provenance"
+        ),
+    log:
+        f"{RESULTS}/logs/write_provenance.log",
+    localrule: True
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        source=digest.source_digest(digest.ROOT / "write_provenance.py"),
+    message:
+        "Writing the provenance"
+    script:
+        "../workflow_scripts/write_provenance.py"

@@ -5,7 +5,6 @@ import io
 import json
 import math
 import shutil
-import time
 
 import boards
 import pandas as pd
@@ -14,6 +13,7 @@ import pytest
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -101,6 +101,11 @@ def header(page, title):
     return next(one for one in heads if one.text.strip().startswith(title))
 
 
+def sorted_by(page, head, way):
+    """Wait until the table says that it is sorted so: it may let the browser breathe first."""
+    WebDriverWait(page, 10).until(lambda _: head.get_attribute("aria-sort") == way)
+
+
 def dialog(page):
     return page.find_element(By.ID, "detail")
 
@@ -122,23 +127,24 @@ def test_sorting_by_click_and_by_keyboard(page, made):
     board = made[1].board
     head = header(page, "Accuracy")
     head.click()
-    assert head.get_attribute("aria-sort") == "ascending"
+    sorted_by(page, head, "ascending")
     shown = [board["mean"][row] for row in keys_of(page)]
     failed = [value for value in shown if value != value]
     assert len(failed) == 12 and all(value != value for value in shown[:12])
     assert shown[12:] == sorted(shown[12:])
     head.click()
-    assert head.get_attribute("aria-sort") == "descending"
+    sorted_by(page, head, "descending")
     shown = [board["mean"][row] for row in keys_of(page)][:-12]
     assert shown == sorted(shown, reverse=True) and len(shown) == 38
 
     head = header(page, "IPC")
     head.find_element(By.CSS_SELECTOR, "[tabindex='0']").send_keys(Keys.ENTER)
-    assert head.get_attribute("aria-sort") == "ascending"
+    sorted_by(page, head, "ascending")
     shown = [board["ipc"][row] for row in keys_of(page)]
     assert shown == ["1"] * 25 + ["10"] * 24 + ["all"]
     head = header(page, "Time")
     head.click()
+    sorted_by(page, head, "ascending")
     shown = [board["seconds"][row] for row in keys_of(page)]
     assert shown == sorted(shown)
 
@@ -156,8 +162,7 @@ def test_filtering(page, made):
     page.find_element(By.ID, "search").send_keys("x")
     assert "No row fits these filters." in page.find_element(By.ID, "board").text
     page.find_element(By.CSS_SELECTOR, "button[type=reset]").click()
-    time.sleep(0.1)
-    assert len(keys_of(page)) == 50
+    WebDriverWait(page, 10).until(lambda _: len(keys_of(page)) == 50)
     choose(page, "dataset", "other")
     assert column(page, 2) == ["random"]
 
@@ -269,10 +274,7 @@ def test_the_download_is_the_table(page, made, tmp_path):
     )
     link.click()
     saved = tmp_path / "leaderboard.csv"
-    for _ in range(100):
-        if saved.is_file():
-            break
-        time.sleep(0.1)
+    WebDriverWait(page, 20).until(lambda _: saved.is_file())
     assert saved.read_bytes().decode() == content
     table = pd.read_csv(io.StringIO(content), dtype=str, keep_default_na=False)
     assert list(table["method"]) == column(page, 2)

@@ -69,8 +69,9 @@ def gather(
         judged.setdefault(key, evaluations.index(evaluation))
         members = networks.setdefault(key, [])
         members += [{**row, "set": cell["condensation_seed"]} for row in record["rows"]]
+    classes = {set_id.dataset: one.about["classes"] for set_id, one in sets.items()}
     rows = []
-    for about in board[[*_ROW, "networks"]].to_dict("records"):
+    for about in board[_ROW].to_dict("records"):
         key = tuple(about[name] for name in _ROW)
         members = sorted(networks[key], key=lambda row: (row["set"], row["seed"]))
         rows.append(
@@ -80,7 +81,7 @@ def gather(
                 "evaluation": judged[key],
                 "networks": [_network(row) for row in members],
                 "epochs": max((_epochs(row) for row in members), key=len, default=[]),
-                "per_class": _per_class(members),
+                "per_class": _per_class(members, classes[about["dataset"]]),
             }
         )
     shown: dict[str, list[dict[str, Any]]] = {}
@@ -104,13 +105,15 @@ def _epochs(row: Mapping[str, Any]) -> list[int]:
     return [epoch for epoch, _ in row.get("curve") or []]
 
 
-def _per_class(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Accuracy by class, the mean over networks that have one."""
+def _per_class(
+    rows: Sequence[Mapping[str, Any]], classes: Sequence[str]
+) -> list[tuple[str, float | None]]:
+    """Accuracy by class, in the order of the dataset: the mean over networks that have one."""
     found = [row["per_class"] for row in rows if row.get("per_class")]
-    means = {}
-    for name in found[0] if found else ():
+    means = []
+    for name in classes if found else ():
         values = [one[name] for one in found if one.get(name) is not None]
-        means[name] = round(fmean(values), 2) if values else None
+        means.append((name, round(fmean(values), 2) if values else None))
     return means
 
 
@@ -124,5 +127,8 @@ def _set(set_id: SetId, one: MadeSet) -> dict[str, Any]:
             facts[name] = about[name]
     facts |= {"options": about.get("options"), "preprocessing": about.get("preprocessing")}
     facts["inputs"] = about.get("inputs")
-    facts["cost"] = {name: value for name, value in cost.items() if name != "checksum"}
+    facts["cost"] = {
+        name: float(f"{value:.4g}") if isinstance(value, float) else value
+        for name, value in cost.items()
+    }
     return {"facts": facts, "picture": one.picture, "shown": one.shown}

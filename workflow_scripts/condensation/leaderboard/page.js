@@ -143,9 +143,8 @@ function short(number) {
 }
 
 function classes(accuracies) {
-  const entries = Object.entries(accuracies);
-  if (!entries.length) return make("p", { class: "quiet" }, "Not recorded.");
-  return make("div", { class: "classes" }, ...entries.map(([name, share]) =>
+  if (!accuracies.length) return make("p", { class: "quiet" }, "Not recorded.");
+  return make("div", { class: "classes" }, ...accuracies.map(([name, share]) =>
     make("div", {},
       make("span", {}, name),
       make("span", { class: "track" }, make("i", { style: `width:${share ?? 0}%` })),

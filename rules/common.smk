@@ -43,11 +43,11 @@ FIGURES += [
     for dataset in GRID.datasets
     if grid.pictured_ipc(GRID, dataset)
 ]
-LEADERBOARD = f"{RESULTS}/leaderboard/index.html"
-PROVENANCE = f"{RESULTS}/provenance.json"
 # What changes no result (device, mirror) is no param: scripts read it from here, complete.
 config.update(CONFIG.model_dump())
 GPU = 0 if CONFIG.compute.device == "cpu" else 1
+LEADERBOARD = f"{RESULTS}/leaderboard/index.html"
+PROVENANCE = f"{RESULTS}/provenance.json"
 
 
 wildcard_constraints:
@@ -105,6 +105,14 @@ def whitening_of_experts(wildcards):
     return whitening_file(wildcards.dataset, preprocessing)
 
 
+def all_whitenings(wildcards):
+    used = dict.fromkeys(
+        (one.dataset, CONFIG.preprocessing_of(one.method)) for one in GRID.sets
+    )
+    files = [path for pair in used for path in whitening_file(*pair).values()]
+    return {"whitenings": files} if files else {}
+
+
 def expert_job(wildcards):
     return jobs.train_expert(CONFIG, GRID, wildcards.dataset, wildcards.trajectories)
 
@@ -154,20 +162,15 @@ def pictured_sets(wildcards):
 
 
 def whitenings_of(wildcards):
-    return whitening_files([wildcards.dataset])
-
-
-def all_whitenings(wildcards):
-    return whitening_files(GRID.datasets)
-
-
-def whitening_files(names):
-    found = [
-        whitening_file(one.dataset, CONFIG.preprocessing_of(one.method))
+    kinds = {
+        CONFIG.preprocessing_of(one.method)
         for one in GRID.sets
-        if one.dataset in names
+        if one.dataset == wildcards.dataset
+    }
+    kinds -= {"standardize"}
+    files = [
+        whitening_file(wildcards.dataset, kind)["whitening"] for kind in sorted(kinds)
     ]
-    files = sorted({one["whitening"] for one in found if one})
     return {"whitenings": files} if files else {}
 
 

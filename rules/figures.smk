@@ -6,12 +6,7 @@ rule plot_accuracy:
     input:
         table=f"{RESULTS}/tables/accuracy.csv",
     output:
-        figure=report(
-            f"{PICTURES}/accuracy_{{dataset}}.png",
-            caption="captions/accuracy_figure.rst",
-            category="Figures",
-            labels={"figure": "accuracy", "dataset": "{dataset}"},
-        ),
+        figure=f"{PICTURES}/accuracy_{{dataset}}.png",
     log:
         f"{RESULTS}/logs/plot_accuracy/{{dataset}}.log",
     conda:
@@ -34,12 +29,7 @@ rule draw_condensed:
         condensed=pictured_sets,
         dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
     output:
-        figure=report(
-            f"{PICTURES}/condensed_{{dataset}}.png",
-            caption="captions/condensed.rst",
-            category="Figures",
-            labels={"figure": "condensed images", "dataset": "{dataset}"},
-        ),
+        figure=f"{PICTURES}/condensed_{{dataset}}.png",
     log:
         f"{RESULTS}/logs/draw_condensed/{{dataset}}.log",
     conda:

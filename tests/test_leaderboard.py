@@ -30,13 +30,13 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_hand(made):
-    """Per row: every accuracy, None where there is none."""
-    found = defaultdict(list)
+    """Per row: every accuracy, None where there is none, by condensed set."""
+    found = defaultdict(dict)
     for cell, seeds in made.wanted.cells.items():
         if cell.set.iteration is None:
             key = (cell.set.dataset, cell.set.ipc, cell.augmentation, cell.architecture)
             values = [boards.value(cell, seed) for seed in range(seeds)]
-            found[(*key, cell.optimizer, cell.set.method)] += values
+            found[(*key, cell.optimizer, cell.set.method)][cell.set.condensation_seed] = values
     return found
 
 
@@ -44,31 +44,34 @@ def test_a_row_per_method_and_cell_with_mean_and_interval(made, by_hand):
     assert {tuple(key) for key in made.board[KEY].values} == set(by_hand)
     assert len(made.board) == len(by_hand) == 6 * 2 * 2 * 2 + 1 + 1
     for _, row in made.board.iterrows():
-        values = by_hand[tuple(row[KEY])]
-        assert row["networks"] == len(values)
-        good = [value for value in values if value is not None]
+        of_sets = by_hand[tuple(row[KEY])].values()
+        good = [value for values in of_sets for value in values if value is not None]
+        count = sum(map(len, of_sets))
+        assert (row["sets"], row["networks"]) == (len(of_sets), count)
         if not good:
             assert row["state"] == ("oom" if row["method"] == "tm" else "diverged")
             assert np.isnan(row["mean"]) and np.isnan(row["rank"])
             continue
-        assert row["state"] == "ok" and row["diverged"] == len(values) - len(good)
+        assert row["state"] == "ok" and row["diverged"] == count - len(good)
         assert row["mean"] == pytest.approx(statistics.fmean(good))
-        if len(good) == 1:
+        spread = good
+        if len(of_sets) > 1:
+            spread = [statistics.fmean(v for v in one if v is not None) for one in of_sets]
+        if len(spread) == 1:
             assert np.isnan(row["low"]) and np.isnan(row["high"])
-        else:
-            interval = stats.t.interval(
-                *(0.95, len(good) - 1, statistics.fmean(good)),
-                statistics.stdev(good) / len(good) ** 0.5,
-            )
-            assert (row["low"], row["high"]) == pytest.approx(interval)
+            continue
+        half = statistics.stdev(spread) / len(spread) ** 0.5
+        half *= stats.t.isf(0.025, len(spread) - 1)
+        centre = statistics.fmean(spread)
+        assert (row["low"], row["high"]) == pytest.approx((centre - half, centre + half))
 
 
 def test_ranks_are_within_a_cell_ties_share_and_failures_have_none(made, by_hand):
     for _, row in made.board.iterrows():
         key = tuple(row[KEY])
         rivals = {}
-        for other, values in by_hand.items():
-            good = [value for value in values if value is not None]
+        for other, of_sets in by_hand.items():
+            good = [v for values in of_sets.values() for v in values if v is not None]
             if other[:-1] == key[:-1] and good:
                 rivals[other[-1]] = statistics.fmean(good)
         assert row["ranked"] == len(rivals)

@@ -28,7 +28,8 @@ def rows(table: pd.DataFrame, runs: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     ``rank`` is 1 for the highest mean, equal means share the better rank, and
     ``ranked`` says among how many. A method whose ``state`` is not ``ok`` (``oom``,
     or ``diverged`` with every network) has no rank. ``low`` and ``high`` are the
-    95 % interval of the mean. The order is that of the grid's cells, then rank.
+    95 % interval of the mean, of the table where it has them. The order is that
+    of the grid's cells, then rank.
 
     Parameters
     ----------
@@ -61,10 +62,16 @@ def _places(name: str, grid: Grid) -> dict[str, int]:
 
 
 def _with_interval(board: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Student's t interval over all networks of a cell; none for a single network."""
-    runs = runs[runs["iteration"] == FINAL].dropna(subset="accuracy")
+    """Student's t interval over the sets' means, or over networks where there is one set."""
+
+    def bounds(members: pd.DataFrame) -> pd.Series:
+        of_sets = members.groupby("condensation_seed")["accuracy"].mean()
+        values = (of_sets if len(of_sets) > 1 else members["accuracy"]).dropna()
+        if len(values) < 2:
+            return pd.Series({"low": float("nan"), "high": float("nan")})
+        half = stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
+        return pd.Series({"low": values.mean() - half, "high": values.mean() + half})
+
     key = [*CELL, "method"]
-    found = runs.groupby(key)["accuracy"].agg(["count", "mean", "sem"]).query("count > 1")
-    half = found["sem"] * stats.t.ppf(0.975, found["count"] - 1)
-    found = pd.DataFrame({"low": found["mean"] - half, "high": found["mean"] + half})
-    return board.join(found, on=key)
+    runs = runs[runs["iteration"] == FINAL].astype({"accuracy": float})
+    return board.join(runs.groupby(key)[["condensation_seed", "accuracy"]].apply(bounds), on=key)

@@ -4,23 +4,22 @@ import base64
 import io
 import json
 import math
-import shutil
 
 import boards
 import pandas as pd
 import pytest
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
+pytest.importorskip("selenium", reason="selenium is not installed")
+import browsing
+from browsing import prefer, set_size
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no chromium with chromedriver on this machine"
+    not (browsing.CHROMIUM and browsing.DRIVER),
+    reason="no chromium with chromedriver on this machine",
 )
-SWITCHES = ("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run")
-SWITCHES += ("disable-background-networking", "disable-component-update", "disable-sync")
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +30,9 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for switch in (*SWITCHES, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(f"--{switch}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver = browsing.start(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
-
-
-def set_size(browser, width, height, phone=False):
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
-
-def prefer(browser, scheme):
-    features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
 
 
 @pytest.fixture

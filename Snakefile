@@ -4,7 +4,7 @@
     snakemake --cores all --configfile config/paper.yaml   the whole paper
     snakemake --profile slurm --configfile ...             the same on a cluster
 
-Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures.
+Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures, leaderboard.
 """
 
 from snakemake.utils import min_version
@@ -30,6 +30,7 @@ localrules:
     evaluations,
     tables,
     figures,
+    leaderboard,
 
 
 include: "rules/common.smk"
@@ -40,6 +41,8 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        LEADERBOARD,
+        PROVENANCE,
 
 
 rule prepared_datasets:
@@ -67,11 +70,17 @@ rule figures:
         FIGURES,
 
 
+rule leaderboard:
+    input:
+        LEADERBOARD,
+
+
 include: "rules/datasets.smk"
 include: "rules/condensation.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/leaderboard.smk"
 
 
 onsuccess:

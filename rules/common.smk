@@ -46,6 +46,8 @@ FIGURES += [
 # What changes no result (device, mirror) is no param: scripts read it from here, complete.
 config.update(CONFIG.model_dump())
 GPU = 0 if CONFIG.compute.device == "cpu" else 1
+LEADERBOARD = f"{RESULTS}/leaderboard/index.html"
+PROVENANCE = f"{RESULTS}/provenance.json"
 
 
 wildcard_constraints:
@@ -101,6 +103,14 @@ def whitening_of(wildcards):
 def whitening_of_experts(wildcards):
     preprocessing = CONFIG.trajectories[wildcards.trajectories].preprocessing
     return whitening_file(wildcards.dataset, preprocessing)
+
+
+def all_whitenings(wildcards):
+    used = dict.fromkeys(
+        (one.dataset, CONFIG.preprocessing_of(one.method)) for one in GRID.sets
+    )
+    files = [path for pair in used for path in whitening_file(*pair).values()]
+    return {"whitenings": files} if files else {}
 
 
 def expert_job(wildcards):
@@ -165,7 +175,7 @@ def whitenings_of(wildcards):
 
 
 def say_where_things_are():
-    made = [Path(path) for path in [*TABLES, *FIGURES]]
+    made = [Path(path) for path in [*TABLES, *FIGURES, LEADERBOARD]]
     made = [
         str(path) for path in made if path.is_file() and path.stat().st_mtime >= STARTED
     ]

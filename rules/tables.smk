@@ -24,7 +24,12 @@ rule make_tables:
         config=f"{RESULTS}/config.yaml",
     output:
         runs=f"{RESULTS}/tables/runs.csv",
-        csv=f"{RESULTS}/tables/accuracy.csv",
+        csv=report(
+            f"{RESULTS}/tables/accuracy.csv",
+            caption="captions/accuracy.rst",
+            category="Tables",
+            labels={"table": "accuracy"},
+        ),
         markdown=f"{RESULTS}/tables/accuracy.md",
     log:
         f"{RESULTS}/logs/make_tables.log",

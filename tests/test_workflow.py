@@ -145,6 +145,7 @@ def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
         *(f"{RESULTS}/tables/{name}" for name in ("accuracy.csv", "accuracy.md", "runs.csv")),
         *(f"figures/test/{name}_digits.png" for name in ("accuracy", "condensed")),
         *(f"figures/test/{name}_2024.png" for name in ("accuracy", "condensed")),
+        f"{RESULTS}/leaderboard/index.html",
     ):
         assert (finished / path).stat().st_size > 100
         assert path in said
@@ -197,6 +198,18 @@ def test_every_record_says_what_made_it(finished):
     assert chosen["seconds"] > 0
 
 
+def test_the_provenance_counts_the_jobs_and_their_time(finished):
+    rules = storage.read_json(finished / RESULTS / "provenance.json")["rules"]
+    assert all(one["timed"] == one["jobs"] for one in rules.values())
+    assert rules["condense"]["jobs"] == len(MADE) + 3 + 1
+    assert rules["evaluate"]["jobs"] == len(MADE) + 3 + 1 + 2
+    assert rules["train_expert"]["jobs"] == 2
+    assert rules["make_leaderboard"]["jobs"] == 1
+    path = finished / RESULTS / "benchmarks/prepare_dataset"
+    seconds = sum(float(one.read_text().split()[-10]) for one in path.glob("*.tsv"))
+    assert rules["prepare_dataset"]["seconds"] == pytest.approx(seconds, abs=0.02)
+
+
 def test_the_config_as_used_is_a_config(finished, monkeypatch):
     monkeypatch.chdir(finished)
     used = config.load(finished / RESULTS / "config.yaml")
@@ -210,8 +223,9 @@ def contents(folder: Path) -> dict[str, bytes]:
         for top in ("results", "figures")
         for path in sorted((folder / top).rglob("*"))
         if path.is_file()
-        and not {"logs", "benchmarks"} & set(path.parts)
+        and not {"logs", "benchmarks", "leaderboard"} & set(path.parts)
         and not path.name.endswith("cost.json")
+        and path.name != "provenance.json"
     }
 
 
@@ -350,7 +364,7 @@ def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(set
     assert added(planned(settled)) == both("kip")
     rewrite(models, "0.05, gt=0", "0.04, gt=0")
     rewrite(settled / LIBRARY / "figures.py", "dpi=150", "dpi=100")
-    assert set(kinds(planned(settled))) == {"Plotting", "Drawing"}
+    assert set(kinds(planned(settled))) == {"Plotting", "Drawing", "Writing"}
 
 
 def test_one_more_method_runs_alone(settled):

@@ -39,7 +39,7 @@ from condensation.options import (
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED_DATASETS = {
-    *("benchmarks", "config.yaml", "downloads", "leaderboard", "logs", "provenance", "tables")
+    *("benchmarks", "config.yaml", "downloads", "leaderboard", "logs", "provenance.json", "tables")
 }
 RESERVED_METHODS = {"dataset.safetensors", "features", "trajectories", "whitening"}
 

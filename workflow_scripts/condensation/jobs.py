@@ -3,6 +3,7 @@
 Both are Snakemake params, so a change of either reruns the job. Free of torch.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -162,4 +163,16 @@ def evaluate(
         "source": source_digest(
             ROOT / "evaluate.py", networks.module_of(network), augmentation.module_of(policy)
         ),
+    }
+
+
+def make_leaderboard() -> dict[str, Any]:
+    """Return the source digest of the leaderboard, and that of the page's own files."""
+    folder = ROOT / "condensation" / "leaderboard"
+    page = hashlib.sha256()
+    for path in sorted(folder.glob("page.*")):
+        page.update(path.read_bytes())
+    return {
+        "source": source_digest(ROOT / "make_leaderboard.py"),
+        "page": page.hexdigest()[:16],
     }

@@ -1,0 +1,144 @@
+"""A made-up leaderboard: records, sets and costs written by the library, nothing trained."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from conftest import small_dataset
+
+from condensation import config, datasets, grid, leaderboard, sets, storage, tables
+from condensation.leaderboard import details, pictures, ranks
+
+HOSTILE = "</script><script>document.title='pwned'</script>"
+CAUSE = 'no room for <b>"x"</b> & more' + HOSTILE
+CLASSES = ("plain", HOSTILE, "a & <b>b</b>")
+CONFIG = {
+    "datasets": {"small": {"source": "digits"}, "other": {"source": "digits"}},
+    "methods": {
+        "random": {"algorithm": "random"},
+        "dm": {"algorithm": "dm", "snapshots": [0]},
+        "tm": {"algorithm": "dm"},
+        "kip": {"algorithm": "dm"},
+        "dc": {"algorithm": "dm"},
+        "10": {"algorithm": "random"},
+        "whole": {"algorithm": "whole"},
+    },
+    "experiments": {
+        "few": {"datasets": ["small"], "methods": ["dm"], "ipc": [1], "evaluation_seeds": 1},
+        "main": [
+            {
+                **{"datasets": ["small"], "methods": ["random", "dm", "tm", "kip", "dc", "10"]},
+                **{"ipc": [10, 1], "augmentations": ["none", "dsa"], "condensation_seeds": 2},
+                **{"architectures": ["convnet", "mlp"], "evaluation_seeds": 3},
+                "snapshots": True,
+            },
+            {"datasets": ["small"], "methods": ["whole"], "ipc": [1], "evaluation_seeds": 1},
+            {"datasets": ["other"], "methods": ["random"], "ipc": [1], "evaluation_seeds": 2},
+        ],
+    },
+}
+# tm runs out of memory at IPC 10, every network of dc diverges, one of each of kip's cells
+LEVEL = {"random": 40.0, "10": 40.0, "dm": 60.0, "tm": 50.0, "kip": 55.0, "dc": 0.0, "whole": 90.0}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made: paths, and all that the page is made from."""
+
+    wanted: grid.Grid
+    records: list[Path]
+    sets: dict[grid.SetId, details.MadeSet]
+    board: pd.DataFrame
+    html: str
+
+
+def value(cell: grid.Cell, seed: int) -> float | None:
+    """The accuracy of one network; None where it gave none."""
+    one = cell.set
+    if one.method == "dc" or (one.method == "tm" and one.ipc == "10"):
+        return None
+    if one.method == "kip" and (one.condensation_seed, seed) == (0, 0):
+        return None
+    shift = 10 * (one.ipc == "10") + 5 * (cell.augmentation == "dsa") - 3 * (seed == 1)
+    shift += one.condensation_seed if one.method == "dm" else 0
+    if cell.architecture == "mlp":
+        shift -= 25 if one.method == "dm" else 2
+    return LEVEL[one.method] + shift
+
+
+def record(path: Path, cell: grid.Cell, seeds: int) -> Path:
+    """Write the record of one cell."""
+    one, rows = cell.set, []
+    failed = "oom" if (one.method, one.ipc) == ("tm", "10") else "diverged"
+    for seed in range(seeds):
+        accuracy = value(cell, seed)
+        ok = accuracy is not None
+        by_class = (
+            {name: accuracy - 10 * place for place, name in enumerate(CLASSES)} if ok else None
+        )
+        rows.append(
+            {
+                **{"seed": seed, "status": "ok" if ok else failed, "accuracy": accuracy},
+                **{"loss": 1.5 if ok else None, "per_class": by_class},
+                "curve": [[1, 2.0], [10, 1.0 + seed], [20, 0.123456789]] if ok else [],
+            }
+        )
+    about = {
+        **{"dataset": one.dataset, "method": one.method, "ipc": one.ipc},
+        **{"condensation_seed": one.condensation_seed, "iteration": one.iteration},
+        **{"architecture": cell.architecture, "augmentation": cell.augmentation},
+        "optimizer": cell.optimizer,
+    }
+    options = {"architecture": {"network": cell.architecture}, "protocol": {"epochs": 20}}
+    content = {"cell": about, "status": "ok", "rows": rows, "options": options, "source": "ab" * 8}
+    storage.write_json(path, content | {"compile": False, "stack": False})
+    return path
+
+
+def made_set(path: Path, one: grid.SetId, dataset: datasets.Dataset) -> details.MadeSet:
+    """Write a set as the rule `condense` does, and read it as `make_leaderboard` does."""
+    whole = one.ipc == grid.WHOLE
+    ipc = None if whole else int(one.ipc)
+    facts = {"method": one.method, "algorithm": "condensation.methods.dm", "ipc": ipc}
+    facts |= {"options": {"lr": 1.0, "note": HOSTILE}, "seed": one.condensation_seed}
+    facts |= {"source": "cd" * 8, "inputs": {"dataset": "ef" * 32}, "precision": "float32"}
+    if value(grid.Cell(one, "convnet", "none", "sgd"), 1) is None:
+        status = "oom" if one.method == "tm" else "diverged"
+        sets.write_failure(dataset, path, status, CAUSE, 7, **facts)
+    else:
+        count = len(dataset.classes) * (ipc or 1)
+        shape = (count, *dataset.shape)
+        images = torch.randn(shape, generator=torch.Generator().manual_seed(count))
+        labels = torch.arange(len(dataset.classes)).repeat_interleave(ipc or 1)
+        condensed = sets.Condensed(images, labels)
+        if whole:
+            condensed = sets.Condensed(None, labels, indices=labels.clone())
+        sets.write(condensed, dataset, path, iterations=20, **facts)
+    cost = {"seconds": 100.0 * (1 + one.condensation_seed), "peak_rss_mb": 700.0 + len(one.method)}
+    cost |= {"device": "cpu", "torch": "2", "seconds_per_iteration": None}
+    condensed, about = sets.load(path, dataset)
+    picture = ()
+    if condensed is not None and condensed.images is not None:
+        picture = pictures.of_set(condensed, dataset, ipc)
+    return details.MadeSet(about, cost, *picture)
+
+
+def make(folder: Path) -> Made:
+    """Write everything below ``folder``; the page is ``folder/index.html``."""
+    wanted = grid.expand(config.parse(CONFIG))
+    records = []
+    for cell, seeds in wanted.cells.items():
+        records.append(record(folder / cell.folder / f"seeds0-{seeds - 1}.json", cell, seeds))
+    made = {}
+    for one in wanted.sets:
+        dataset = replace(small_dataset(), name=one.dataset, classes=CLASSES)
+        made[one] = made_set(folder / one.folder / "condensed.safetensors", one, dataset)
+    runs = tables.runs(records)
+    table = folder / "accuracy.csv"
+    tables.accuracy(runs, wanted).to_csv(table, index=False)
+    board = ranks.rows(ranks.read_table(table), runs, wanted)
+    board = board.join(details.costs(board, made))
+    html = leaderboard.page(board, details.gather(board, records, made))
+    storage.write_text(folder / "index.html", html)
+    return Made(wanted, records, made, board, html)

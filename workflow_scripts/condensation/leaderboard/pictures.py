@@ -1,0 +1,59 @@
+"""Small pictures of condensed sets, as data URIs."""
+
+import base64
+import io
+
+import torch
+from PIL import Image
+from torchvision.transforms.functional import resize
+from torchvision.utils import make_grid
+
+from condensation.datasets import Dataset
+from condensation.sets import Condensed
+
+CLASSES, IMAGES = 10, 10  # the most that a picture shows
+_SIDE = 32  # pixels of a thumbnail
+_LOSSLESS = 24_000  # bytes up to which a picture is PNG; beyond, WebP with loss
+
+
+def of_set(condensed: Condensed, dataset: Dataset, ipc: int) -> tuple[str, str]:
+    """Return the picture of a set, a column per class, and what it shows in words.
+
+    ``dataset`` is prepared as the set is (``Dataset.to_pixels``).
+    """
+    classes = len(dataset.classes)
+    images = condensed.images.view(classes, ipc, *dataset.shape)[:CLASSES, :IMAGES]
+    columns, rows = images.shape[:2]
+    pixels = _sized(dataset.to_pixels(images.transpose(0, 1).flatten(0, 1)))
+    tiled = make_grid(pixels, nrow=columns, padding=1, pad_value=128)
+    if dataset.shape[0] == 1:  # make_grid repeats it
+        tiled = tiled[:1]
+    shown = f"{columns} of {classes} classes" if columns < classes else f"{classes} classes"
+    shown += f", {rows} of {ipc} images each" if rows < ipc else f", {ipc} per class"
+    return _uri(tiled), shown
+
+
+def _sized(pixels: torch.Tensor) -> torch.Tensor:
+    """Images larger than a thumbnail made smaller, much smaller ones with larger pixels."""
+    height, width = pixels.shape[2:]
+    longest = max(height, width)
+    if longest <= _SIDE:
+        times = _SIDE // longest
+        return pixels.repeat_interleave(times, 2).repeat_interleave(times, 3)
+    size = [max(1, round(side * _SIDE / longest)) for side in (height, width)]
+    return resize(pixels, size, antialias=True)
+
+
+def _uri(pixels: torch.Tensor) -> str:
+    array = pixels.permute(1, 2, 0).numpy()
+    image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
+    content, kind = _encoded(image, "PNG", optimize=True), "png"
+    if len(content) > _LOSSLESS:
+        content, kind = _encoded(image, "WEBP", quality=80, method=6), "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _encoded(image: Image.Image, form: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()

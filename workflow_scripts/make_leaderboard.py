@@ -1,0 +1,47 @@
+"""Rule make_leaderboard: all cells, and what stands behind them, as one web page."""
+
+from dataclasses import replace
+
+from condensation import config, datasets, grid, leaderboard, sets, storage, tables, whitening
+from condensation.leaderboard import details, pictures, ranks
+from job import job
+
+
+def made_sets(snakemake, wanted):
+    """Return every condensed set of the grid, with its picture."""
+    prepared = {}
+    for path in snakemake.input.datasets:
+        dataset = datasets.load(path)
+        prepared[dataset.name] = {"standardize": dataset}
+    for path in getattr(snakemake.input, "whitenings", []):
+        fitted = whitening.load(path)
+        name = storage.read_metadata(path)["dataset"]
+        ways = prepared[name]
+        ways[fitted.kind] = replace(ways["standardize"], whitening=fitted)
+    found = {}
+    for set_id, path, cost in zip(
+        wanted.sets, snakemake.input.condensed, snakemake.input.costs, strict=True
+    ):
+        kind = storage.read_metadata(path).get("preprocessing", {}).get("kind", "standardize")
+        dataset = prepared[set_id.dataset][kind]
+        condensed, about = sets.load(path, dataset)
+        picture = ()
+        if condensed is not None and condensed.images is not None:
+            picture = pictures.of_set(condensed, dataset, about["ipc"])
+        found[set_id] = details.MadeSet(about, storage.read_json(cost), *picture)
+    return found
+
+
+def main(snakemake):
+    """Write the page."""
+    wanted = grid.expand(config.load(snakemake.input.config))
+    made = made_sets(snakemake, wanted)
+    table = ranks.read_table(snakemake.input.table)
+    board = ranks.rows(table, tables.runs(snakemake.input.records), wanted)
+    board = board.join(details.costs(board, made))
+    behind = details.gather(board, snakemake.input.records, made)
+    storage.write_text(snakemake.output.page, leaderboard.page(board, behind))
+
+
+with job(snakemake):
+    main(snakemake)

@@ -1,0 +1,22 @@
+"""Rule write_provenance: what made the results, and how long it took."""
+
+from pathlib import Path
+
+from condensation import config, digest, grid, provenance, storage
+from job import job
+
+with job(snakemake, torch_threads=False):
+    used = config.load(snakemake.input.config)
+    benchmarks = Path(snakemake.input.config).parent / "benchmarks"
+    wanted = provenance.benchmark_files(used, grid.expand(used))
+    storage.write_json(
+        snakemake.output.provenance,
+        {
+            "versions": provenance.versions(),
+            "machine": provenance.machine(),
+            "sets_made_on": provenance.devices(snakemake.input.costs),
+            "git": provenance.commit(digest.ROOT.parent),
+            "config": provenance.file_digest(snakemake.input.config),
+            "rules": provenance.rule_times(benchmarks, wanted),
+        },
+    )

@@ -36,7 +36,16 @@ PICTURES = CONFIG.figures_dir
 DOWNLOADS = f"{RESULTS}/downloads"
 RECORDS = [f"{RESULTS}/{path}" for path in GRID.records()]
 TABLES = [f"{RESULTS}/tables/accuracy.csv", f"{RESULTS}/tables/accuracy.md"]
-TABLES += [f"{RESULTS}/tables/runs.csv", f"{RESULTS}/config.yaml"]
+TABLES += [f"{RESULTS}/tables/{name}.csv" for name in ("runs", "per_class")]
+TABLES += [
+    f"{RESULTS}/tables/table{number}.{form}"
+    for number in range(1, 10)
+    for form in ("csv", "md", "tex")
+]
+TABLES += [f"{RESULTS}/tables/printed_slips.md", f"{RESULTS}/tables/statistics.md"]
+TABLES += [f"{RESULTS}/tables/ranking.json", f"{RESULTS}/config.yaml"]
+# the paper's numbers, beside which ours are put
+PRINTED = sorted(map(str, Path(workflow.basedir, "config", "paper").glob("*.csv")))
 FIGURES = [f"{PICTURES}/accuracy_{dataset}.png" for dataset in GRID.datasets]
 FIGURES += [
     f"{PICTURES}/condensed_{dataset}.png"
@@ -162,6 +171,12 @@ def whitenings_of(wildcards):
         whitening_file(wildcards.dataset, kind)["whitening"] for kind in sorted(kinds)
     ]
     return {"whitenings": files} if files else {}
+
+
+def architecture_ranking(wildcards):
+    """The table of the architecture ranking, where the config has one."""
+    path = f"{RESULTS}/tables/nas.csv"
+    return {"nas": path} if path in TABLES else {}
 
 
 def say_where_things_are():

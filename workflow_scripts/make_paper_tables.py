@@ -1,0 +1,27 @@
+"""Rule make_paper_tables: Tables 1 to 9 from networks and costs, beside the printed ones."""
+
+import pandas as pd
+
+from condensation import config, grid, paper_form, paper_tables, printed, storage, tables
+from condensation.paper_cells import Cells
+from job import job
+
+with job(snakemake, torch_threads=False):
+    wanted = config.load(snakemake.input.config)
+    runs = tables.load_runs(snakemake.input.runs)
+    as_printed = printed.load(snakemake.input.printed)
+    numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
+    costs = tables.costs(grid.expand(wanted).sets, snakemake.input.costs, runs)
+    nas = getattr(snakemake.input, "nas", None)
+    made = paper_tables.every(
+        Cells(wanted, runs, numbers, slips),
+        costs,
+        pd.read_csv(nas, dtype={"ipc": str}) if nas else None,
+    )
+    for table, csv, markdown, latex in zip(
+        made, snakemake.output.csv, snakemake.output.markdown, snakemake.output.latex, strict=True
+    ):
+        text = table.entries.to_csv(index=False, lineterminator="\n", float_format="%.4f")
+        storage.write_text(csv, text)
+        storage.write_text(markdown, paper_form.markdown(table))
+        storage.write_text(latex, paper_form.latex(table))

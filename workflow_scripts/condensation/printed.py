@@ -77,8 +77,8 @@ def _number(table: int, row: dict[str, str]) -> tuple[Key, Number]:
         column = "ConvNet"
     if row["method"] == WHOLE:
         column = "DSA"
-    text = row["mean"]
-    value = None if text in ("-", "OOM", "") else Decimal(text)
+    text = row["mean"] or "-"
+    value = None if text in ("-", "OOM") else Decimal(text)
     std = Decimal(row["std"]) if row.get("std") else None
     return (table, row["dataset"], row["method"], ipc, column), Number(text, value, std)
 

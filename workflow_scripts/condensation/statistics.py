@@ -8,6 +8,7 @@ is said of another set.
 All functions take the frame of ``tables.runs``: a row per network.
 """
 
+import gc
 import warnings
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -155,15 +156,24 @@ def paired(runs: pd.DataFrame, alpha: float) -> pd.DataFrame:
             tested = len(gaps) > 1 and np.ptp(gaps) > 1e-9
             values["p"] = stats.ttest_rel(pairs[first], pairs[second]).pvalue if tested else None
             of_block.append(block | values)
-        p = pd.Series([row["p"] for row in of_block], dtype=float)
-        known = p.notna().to_numpy()
-        corrected = np.full(len(p), np.nan)
-        if known.any():
-            corrected[known] = multipletests(p[known], alpha=alpha, method="holm")[1]
+        corrected = _holm([row["p"] for row in of_block])
         for row, value in zip(of_block, corrected, strict=True):
             rows.append(row | {"p_holm": value, "significant": bool(value < alpha)})
     columns = ["first", "second", "paired_on", "n", "difference", "low", "high", "p", "p_holm"]
     return pd.DataFrame(rows, columns=[*BLOCK, *columns, "significant"])
+
+
+def _holm(p: Sequence[float | None]) -> np.ndarray:
+    """Return p corrected by Holm over those that are known."""
+    p = np.array(p, dtype=float)
+    known = ~np.isnan(p)
+    gc.freeze()  # it collects garbage at each call: of all that is loaded, that takes a second
+    try:
+        if known.any():
+            p[known] = multipletests(p[known], method="holm")[1]
+    finally:
+        gc.unfreeze()
+    return p
 
 
 def equivalence(
@@ -198,11 +208,7 @@ def equivalence(
     columns = ["method", "reference", "paired_on", "n", "margin", "difference"]
     frame = pd.DataFrame(rows, columns=[*BLOCK, *columns, "p_no_worse", "p_no_better", "p"])
     for name in ("p_no_better", "p"):
-        known = frame[name].notna()
-        frame[f"{name}_holm"] = np.nan
-        if known.any():
-            values = frame.loc[known, name].astype(float)
-            frame.loc[known, f"{name}_holm"] = multipletests(values, method="holm")[1]
+        frame[f"{name}_holm"] = _holm(frame[name])
     frame["finding"] = [
         _finding(*row, alpha)
         for row in zip(frame["p_holm"], frame["p_no_better_holm"], strict=True)

@@ -54,11 +54,7 @@ def load_runs(path: str | Path) -> pd.DataFrame:
     text = dict.fromkeys([*_SET, *_WAY, "status", *_ABOUT], str)
     text |= {"condensation_seed": int, "other_code": bool}
     return pd.read_csv(
-        path,
-        dtype=text,
-        keep_default_na=False,
-        na_values={n: [""] for n in _VALUES},
-        float_precision="round_trip",
+        path, dtype=text, keep_default_na=False, na_values={n: [""] for n in _VALUES}
     )
 
 

@@ -12,12 +12,12 @@ with job(snakemake, torch_threads=False):
     as_printed = printed.load(snakemake.input.printed)
     numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
     costs = tables.costs(grid.expand(wanted).sets, snakemake.input.costs, runs)
-    nas = getattr(snakemake.input, "nas", None)
-    made = paper_tables.every(
-        Cells(wanted, runs, numbers, slips),
-        costs,
-        pd.read_csv(nas, dtype={"ipc": str}) if nas else None,
-    )
+    nas = None
+    if path := getattr(snakemake.input, "nas", None):
+        words = ["reference", "method", "ipc"]
+        nas = pd.read_csv(path, dtype=dict.fromkeys(words, str))
+        nas[words] = nas[words].fillna("")
+    made = paper_tables.every(Cells(wanted, runs, numbers, slips), costs, nas)
     for table, csv, markdown, latex in zip(
         made, snakemake.output.csv, snakemake.output.markdown, snakemake.output.latex, strict=True
     ):

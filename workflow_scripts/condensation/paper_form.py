@@ -78,7 +78,7 @@ def number(entry: dict[str, Any], plus_minus: str = "±") -> str:
 
 
 def _digits(value: float) -> int:
-    return 0 if abs(value) >= 1000 else 2 if abs(value) >= 1 else 4
+    return 0 if abs(value) >= 500 else 2 if abs(value) >= 1 else 4
 
 
 def beside(entry: dict[str, Any]) -> str:

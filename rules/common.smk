@@ -1,6 +1,7 @@
 # Takes the config; leaves CONFIG (validated), GRID (every cell), the paths of the results, and
 # the functions that tell each rule its inputs and params.
 
+import os
 import re
 import sys
 import time
@@ -45,7 +46,8 @@ TABLES += [
 TABLES += [f"{RESULTS}/tables/printed_slips.md", f"{RESULTS}/tables/statistics.md"]
 TABLES += [f"{RESULTS}/tables/ranking.json", f"{RESULTS}/config.yaml"]
 # the paper's numbers, beside which ours are put
-PRINTED = sorted(map(str, Path(workflow.basedir, "config", "paper").glob("*.csv")))
+PRINTED = sorted(Path(workflow.basedir, "config", "paper").glob("*.csv"))
+PRINTED = [os.path.relpath(path) for path in PRINTED]
 FIGURES = [f"{PICTURES}/accuracy_{dataset}.png" for dataset in GRID.datasets]
 FIGURES += [
     f"{PICTURES}/condensed_{dataset}.png"

@@ -13,7 +13,7 @@ from conftest import ROOT
 from condensation import comparison, paper_form, paper_names, paper_tables, printed
 from condensation.config import load, parse
 from condensation.grid import expand
-from condensation.paper_cells import Cells
+from condensation.paper_cells import collect
 
 PRINTED = printed.load(sorted((ROOT / "config" / "paper").glob("*.csv")))
 NUMBERS, SLIPS = printed.reread(PRINTED), printed.implied(PRINTED)
@@ -65,7 +65,7 @@ def runs():
 
 @pytest.fixture(scope="module")
 def made(config, runs):
-    cells = Cells(config, runs, NUMBERS, SLIPS)
+    cells = collect(config, runs, NUMBERS, SLIPS)
     return {table.number: table for table in paper_tables.every(cells, costs(), None)}
 
 
@@ -192,7 +192,7 @@ def small(changes=None, **methods):
 
 
 def cells_of(config, rows):
-    return Cells(config, pd.DataFrame(rows), NUMBERS, SLIPS)
+    return collect(config, pd.DataFrame(rows), NUMBERS, SLIPS)
 
 
 ONE = {"dataset": "mine", "method": "random", "ipc": "1"}
@@ -309,8 +309,7 @@ def test_table_3_is_the_ranking_beside_the_printed_one():
         }
     )
     config = small().model_copy(update={"nas": nas})
-    cells = replace(cells_of(small(), networks(15.0, 0.1, **ONE)))
-    object.__setattr__(cells, "config", config)
+    cells = replace(cells_of(small(), networks(15.0, 0.1, **ONE)), config=config)
     table = paper_tables.table3(cells, numbers)
     row = entry(table, method="random", statistic="spearman")
     assert (row["printed"], row["low"]) == ("-0.06", 0.4)

@@ -2,8 +2,16 @@
 
 import pandas as pd
 
-from condensation import config, grid, paper_form, paper_tables, printed, storage, tables
-from condensation.paper_cells import Cells
+from condensation import (
+    config,
+    grid,
+    paper_cells,
+    paper_form,
+    paper_tables,
+    printed,
+    storage,
+    tables,
+)
 from job import job
 
 with job(snakemake, torch_threads=False):
@@ -17,7 +25,8 @@ with job(snakemake, torch_threads=False):
         words = ["reference", "method", "ipc"]
         nas = pd.read_csv(path, dtype=dict.fromkeys(words, str))
         nas[words] = nas[words].fillna("")
-    made = paper_tables.every(Cells(wanted, runs, numbers, slips), costs, nas)
+    cells = paper_cells.collect(wanted, runs, numbers, slips)
+    made = paper_tables.every(cells, costs, nas)
     for table, csv, markdown, latex in zip(
         made, snakemake.output.csv, snakemake.output.markdown, snakemake.output.latex, strict=True
     ):

@@ -23,7 +23,7 @@ RAW = " (raw input)"
 
 @dataclass(frozen=True)
 class Cell:
-    """The networks of one set of options; ``differs`` as in ``paper_names``."""
+    """Sets of one dataset, method and IPC judged in one way; ``networks`` are rows of ``runs``."""
 
     dataset: str
     method: str
@@ -45,39 +45,17 @@ class Cells:
 
     Attributes
     ----------
-    runs : the frame of ``tables.runs``.
+    cells : by dataset, method, IPC, architecture, augmentation and optimizer.
+    reference : the name on each axis of judging that a table fixes it at.
     numbers : the printed ones, KIP's columns reread.
     slips : of those that other printed tables contradict, what these imply.
     """
 
     config: Config
-    runs: pd.DataFrame
+    cells: dict[tuple[str, ...], Cell]
+    reference: dict[str, str]
     numbers: dict[Key, Number]
     slips: dict[Key, Decimal]
-
-    def __post_init__(self) -> None:
-        keys = ["dataset", "method", "ipc", *WAY]
-        final = self.runs[self.runs["iteration"] == tables.FINAL]
-        index = ["condensation_seed", "evaluation_seed"]
-        cells = {
-            key: Cell(*key, part.set_index(index).sort_index())
-            for key, part in final.groupby(keys, sort=False)
-        }
-        object.__setattr__(self, "cells", cells)
-        reference = (
-            self._most("architecture", lambda entry: getattr(entry, "network", "") == "convnet"),
-            self._most("augmentation", lambda entry: getattr(entry, "policy", "") == "dsa"),
-            self._most("optimizer", lambda entry: getattr(entry, "algorithm", "") == "sgd"),
-        )
-        object.__setattr__(self, "reference", dict(zip(WAY, reference, strict=True)))
-
-    def _most(self, axis: str, preferred: Callable[[Any], bool]) -> str:
-        """Return the name that most cells have, of the preferred ones where there are any."""
-        names = pd.Series([getattr(cell, axis) for cell in self.cells.values()], dtype=object)
-        counts = names.value_counts(sort=False)
-        section = getattr(self.config, axis + "s")
-        liked = [name for name in counts.index if preferred(section[name])]
-        return max(liked or counts.index, key=lambda name: counts[name], default="")
 
     def used(self, axis: str, **fixed: str) -> list[str]:
         """Return the names on an axis among cells with these values, in the config's order."""
@@ -187,6 +165,36 @@ class Cells:
         """Return the paper's name of an architecture, augmentation or optimizer."""
         found = getattr(paper_names, axis)(self.config, value)
         return found.name if found else None
+
+
+def collect(
+    config: Config, runs: pd.DataFrame, numbers: dict[Key, Number], slips: dict[Key, Decimal]
+) -> Cells:
+    """Return the cells of ``runs`` (``tables.runs``) whose sets are finished.
+
+    The reference is the config's ConvNet, DSA augmentation and SGD; of several,
+    or where there is none, the one of most cells.
+    """
+    final = runs[runs["iteration"] == tables.FINAL]
+    index = ["condensation_seed", "evaluation_seed"]
+    cells = {
+        key: Cell(*key, part.set_index(index).sort_index())
+        for key, part in final.groupby(["dataset", "method", "ipc", *WAY], sort=False)
+    }
+
+    def most(axis: str, preferred: Callable[[Any], bool]) -> str:
+        names = pd.Series([getattr(cell, axis) for cell in cells.values()], dtype=object)
+        counts = names.value_counts(sort=False)
+        entries = getattr(config, axis + "s")
+        liked = [name for name in counts.index if preferred(entries[name])]
+        return max(liked or counts.index, key=lambda name: counts[name], default="")
+
+    reference = {
+        "architecture": most("architecture", lambda entry: entry.network == "convnet"),
+        "augmentation": most("augmentation", lambda entry: entry.policy == "dsa"),
+        "optimizer": most("optimizer", lambda entry: entry.algorithm == "sgd"),
+    }
+    return Cells(config, cells, reference, numbers, slips)
 
 
 def nothing(text: str) -> dict[str, Any]:

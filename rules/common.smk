@@ -183,7 +183,7 @@ def architecture_ranking(wildcards):
 
 def say_where_things_are():
     # of the paper's tables the readable form alone
-    said = [path for path in TABLES if not re.search(r"/table\d\.(csv|tex)$", path)]
+    said = [path for path in TABLES if not re.search(r"table\d\.(csv|tex)$", path)]
     made = [Path(path) for path in [*said, *FIGURES]]
     made = [
         str(path) for path in made if path.is_file() and path.stat().st_mtime >= STARTED

@@ -70,12 +70,17 @@ class _Told:
                 )
         way = (cell["architecture"], cell["augmentation"], cell["optimizer"])
         now = self._once(way, lambda: jobs.evaluate(self.config, *way))
-        _same(record.get("options"), now["options"], f"{path}: was judged with")
+        _same(record.get("options"), now["options"], f"{path}: was judged with", "evaluate")
         of_set = (cell["dataset"], cell["method"], cell["ipc"], int(cell["condensation_seed"]))
         then = self._once(of_set, lambda: jobs.condense(self.config, SetId(*of_set)))
-        _same(made.get("algorithm"), then["function"], f"{path}: judges a set of the algorithm")
+        _same(
+            made.get("algorithm"),
+            then["function"],
+            f"{path}: judges a set of the algorithm",
+            "condense",
+        )
         if "options" in made:
-            _same(made["options"], then["options"], f"{path}: judges a set made with")
+            _same(made["options"], then["options"], f"{path}: judges a set made with", "condense")
         return (record.get("source"), made.get("source")) != (now["source"], then["source"])
 
     def _once(self, key: Any, make: Any) -> dict[str, Any]:
@@ -84,13 +89,13 @@ class _Told:
         return self.known[key]
 
 
-def _same(recorded: Any, wanted: Any, where: str) -> None:
+def _same(recorded: Any, wanted: Any, where: str, rule: str) -> None:
     found = _difference(recorded, wanted)
     if found:
         key, old, new = found
         raise InputError(
             f"{where} {key}{old!r}, but the config now says {new!r}: an old result, which is not "
-            f"averaged with new ones. {_AGAIN}"
+            f"averaged with new ones. {_AGAIN}, as `snakemake --forcerun {rule}` does with all"
         )
 
 

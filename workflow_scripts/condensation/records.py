@@ -79,7 +79,7 @@ class _Told:
             f"{path}: judges a set of the algorithm",
             "condense",
         )
-        if "options" in made:
+        if made.get("options") is not None:
             _same(made["options"], then["options"], f"{path}: judges a set made with", "condense")
         return (record.get("source"), made.get("source")) != (now["source"], then["source"])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from condensation import statistics, tables
+from condensation import ranks, statistics, tables
 from condensation.config import Config
 
 
@@ -40,7 +40,7 @@ def compare(runs: pd.DataFrame, config: Config) -> Comparison:
             *(wanted.equivalence_margin, wanted.alpha),
         ),
     }
-    ranking = statistics.ranking(final, methods, wanted.alpha, wanted.bootstrap)
+    ranking = ranks.ranking(final, methods, wanted.alpha, wanted.bootstrap)
     return Comparison(frames, ranking)
 
 

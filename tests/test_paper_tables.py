@@ -227,6 +227,16 @@ def test_other_epochs_are_another_protocol():
     assert row["difference"] == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    "way", [{"architecture": "mlp"}, {"optimizer": "adam"}, {"optimizer": "adamw"}]
+)
+def test_what_the_paper_fixes_must_be_as_the_paper_has_it(way):
+    rows = networks(15.40, 0.28, **ONE, **way)
+    for table in (paper_tables.table4, paper_tables.table6):
+        (row,) = table(cells_of(small(), rows)).entries.to_dict("records")
+        assert row["printed"] == "" and row["mean"] == pytest.approx(15.40)
+
+
 def test_failed_networks_and_missing_cells_are_shown():
     rows = networks(15.0, 0.3, **ONE, augmentation="none")
     rows[0] |= {"status": "diverged", "accuracy": np.nan}

@@ -19,6 +19,9 @@ from condensation.printed import Key, Number
 
 WAY = ("architecture", "augmentation", "optimizer")
 RAW = " (raw input)"
+# in the paper's tables; and the one that each lets vary
+_FIXED = {"architecture": "ConvNet", "augmentation": "DSA", "optimizer": "SGD"}
+_FREE = {1: "augmentation", 2: "architecture", 4: "augmentation", 5: "architecture", 7: "optimizer"}
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,8 @@ class Cells:
             reasons += paper_names.protocol(self.config, cell.augmentation)
             for axis in WAY:
                 name = getattr(paper_names, axis)(self.config, getattr(cell, axis))
+                if axis != _FREE.get(number) and (name is None or name.name != _FIXED[axis]):
+                    return unprinted()
                 reasons += name.differs if name else [f"{axis} {getattr(cell, axis)}"]
         about = compare(accuracy, found, list(dict.fromkeys([*reasons, *differs])))
         return about | {"implied": str(self.slips.get(key, ""))}

@@ -1,6 +1,7 @@
 # Takes the config; leaves CONFIG (validated), GRID (every cell), the paths of the results, and
 # the functions that tell each rule its inputs and params.
 
+import os
 import re
 import sys
 import time
@@ -36,7 +37,17 @@ PICTURES = CONFIG.figures_dir
 DOWNLOADS = f"{RESULTS}/downloads"
 RECORDS = [f"{RESULTS}/{path}" for path in GRID.records()]
 TABLES = [f"{RESULTS}/tables/accuracy.csv", f"{RESULTS}/tables/accuracy.md"]
-TABLES += [f"{RESULTS}/tables/runs.csv", f"{RESULTS}/config.yaml"]
+TABLES += [f"{RESULTS}/tables/{name}.csv" for name in ("runs", "per_class")]
+TABLES += [
+    f"{RESULTS}/tables/table{number}.{form}"
+    for number in range(1, 10)
+    for form in ("csv", "md", "tex")
+]
+TABLES += [f"{RESULTS}/tables/printed_slips.md", f"{RESULTS}/tables/statistics.md"]
+TABLES += [f"{RESULTS}/tables/ranking.json", f"{RESULTS}/config.yaml"]
+# the paper's numbers, beside which ours are put
+PRINTED = sorted(Path(workflow.basedir, "config", "paper").glob("*.csv"))
+PRINTED = [os.path.relpath(path) for path in PRINTED]
 FIGURES = [f"{PICTURES}/accuracy_{dataset}.png" for dataset in GRID.datasets]
 FIGURES += [
     f"{PICTURES}/condensed_{dataset}.png"
@@ -174,8 +185,16 @@ def whitenings_of(wildcards):
     return {"whitenings": files} if files else {}
 
 
+def architecture_ranking(wildcards):
+    """The table of the architecture ranking, where the config has one."""
+    wanted = getattr(CONFIG, "nas", None)
+    return {"nas": f"{RESULTS}/tables/nas.csv"} if wanted else {}
+
+
 def say_where_things_are():
-    made = [Path(path) for path in [*TABLES, *FIGURES, LEADERBOARD]]
+    # of the paper's tables the readable form alone
+    said = [path for path in TABLES if not re.search(r"table\d\.(csv|tex)$", path)]
+    made = [Path(path) for path in [*said, *FIGURES, LEADERBOARD]]
     made = [
         str(path) for path in made if path.is_file() and path.stat().st_mtime >= STARTED
     ]

@@ -1,5 +1,7 @@
-# Takes the records of all cells; leaves <results>/tables: runs.csv (a row per network),
-# accuracy.csv and accuracy.md (a row per cell); and <results>/config.yaml, the config as used.
+# Takes the records of all cells and the costs of all sets; leaves <results>/tables: runs.csv (a
+# row per network), per_class.csv, accuracy.csv and .md (a row per cell); the paper's table1 to
+# table9 as .csv, .md and .tex; the comparisons of methods; the paper's slips; and
+# <results>/config.yaml, the config as used.
 
 
 rule write_config:
@@ -24,6 +26,7 @@ rule make_tables:
         config=f"{RESULTS}/config.yaml",
     output:
         runs=f"{RESULTS}/tables/runs.csv",
+        per_class=f"{RESULTS}/tables/per_class.csv",
         csv=report(
             f"{RESULTS}/tables/accuracy.csv",
             caption="captions/accuracy.rst",
@@ -44,3 +47,75 @@ rule make_tables:
         "Making tables"
     script:
         "../workflow_scripts/make_tables.py"
+
+
+rule make_paper_tables:
+    input:
+        unpack(architecture_ranking),
+        runs=f"{RESULTS}/tables/runs.csv",
+        costs=[f"{RESULTS}/{one.folder}/cost.json" for one in GRID.sets],
+        printed=PRINTED,
+        config=f"{RESULTS}/config.yaml",
+    output:
+        csv=[f"{RESULTS}/tables/table{number}.csv" for number in range(1, 10)],
+        markdown=[f"{RESULTS}/tables/table{number}.md" for number in range(1, 10)],
+        latex=[f"{RESULTS}/tables/table{number}.tex" for number in range(1, 10)],
+    log:
+        f"{RESULTS}/logs/make_paper_tables.log",
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        source=digest.source_digest(digest.ROOT / "make_paper_tables.py"),
+    message:
+        "Making the paper's tables"
+    script:
+        "../workflow_scripts/make_paper_tables.py"
+
+
+rule compare_methods:
+    input:
+        runs=f"{RESULTS}/tables/runs.csv",
+        config=f"{RESULTS}/config.yaml",
+    output:
+        ranking=f"{RESULTS}/tables/ranking.json",
+        comparisons=f"{RESULTS}/tables/comparisons.csv",
+        variance=f"{RESULTS}/tables/variance.csv",
+        equivalence=f"{RESULTS}/tables/equivalence.csv",
+        markdown=f"{RESULTS}/tables/statistics.md",
+    log:
+        f"{RESULTS}/logs/compare_methods.log",
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        source=digest.source_digest(digest.ROOT / "compare_methods.py"),
+    message:
+        "Comparing methods"
+    script:
+        "../workflow_scripts/compare_methods.py"
+
+
+rule list_slips:
+    input:
+        printed=PRINTED,
+    output:
+        csv=f"{RESULTS}/tables/printed_slips.csv",
+        markdown=f"{RESULTS}/tables/printed_slips.md",
+    log:
+        f"{RESULTS}/logs/list_slips.log",
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        source=digest.source_digest(digest.ROOT / "list_slips.py"),
+    message:
+        "Listing the slips in the paper's tables"
+    script:
+        "../workflow_scripts/list_slips.py"

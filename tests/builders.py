@@ -1,4 +1,4 @@
-"""Small archives and pictures, made on the spot."""
+"""Small archives, pictures and results, made on the spot."""
 
 import io
 import tarfile
@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 
@@ -45,3 +46,21 @@ def add(archive: tarfile.TarFile, name: str, content: bytes = b"", **header) -> 
     for field, value in header.items():
         setattr(member, field, value)
     archive.addfile(member, io.BytesIO(content))
+
+
+def networks(cells, **about):
+    """A frame like that of ``tables.runs``: {(method, ipc): one list per condensed set}."""
+    rows = []
+    for (method, ipc), sets in cells.items():
+        for number, values in enumerate(sets):
+            for seed, value in enumerate(values):
+                rows.append(
+                    {
+                        **{"dataset": "d", "method": method, "ipc": ipc, "iteration": "end"},
+                        **{"architecture": "convnet", "augmentation": "dsa", "optimizer": "sgd"},
+                        **{"condensation_seed": number, "evaluation_seed": seed},
+                        **{"status": "ok" if value is not None else "diverged", "accuracy": value},
+                        **about,
+                    }
+                )
+    return pd.DataFrame(rows).astype({"accuracy": float})

@@ -76,3 +76,21 @@ def test_a_class_without_test_images_has_no_accuracy():
     object.__setattr__(dataset, "test_labels", dataset.test_labels[keep])
     (row,) = metrics.judge(lambda x: torch.zeros(1, 10, 3), 1, dataset, CPU)
     assert row["per_class"]["class 2"] is None and row["accuracy"] == 50
+
+
+def test_halves_split_every_class_in_two(networks):
+    dataset = small_dataset(test_per_class=5)  # labels 0 1 2 0 1 2 ...: 9 odd images, 6 even
+    (row, _) = metrics.judge(stacking.Stack(networks, False, CPU), 2, dataset, CPU)
+    with torch.no_grad():
+        found = networks[0](dataset.standardize(dataset.test_images)).argmax(1)
+    seen, right, images = {}, [0, 0], [0, 0]
+    for label, guess in zip(dataset.test_labels.tolist(), found.tolist(), strict=True):
+        half = seen.get(label, 0) % 2
+        seen[label] = seen.get(label, 0) + 1
+        images[half] += 1
+        right[half] += guess == label
+    assert images == [9, 6] and right[0] / 9 != right[1] / 6
+    assert row["accuracy_of_halves"] == [100 * r / n for r, n in zip(right, images, strict=True)]
+    alone = small_dataset(test_per_class=1)
+    (row,) = metrics.judge(lambda x: torch.zeros(1, 3, 3), 1, alone, CPU)
+    assert row["accuracy_of_halves"][1] is None

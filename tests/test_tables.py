@@ -63,12 +63,17 @@ def test_means_and_spreads(records, wanted):
     assert (one["sets"], one["networks"], one["mean"]) == (2, 4, 25.0)
     assert one["std"] == pytest.approx(np.sqrt(125))  # 10 20 30 40, population
     assert one["std_of_sets"] == pytest.approx(10.0)  # 15 and 35
+    half = 12.706 * 10 * np.sqrt(2) / np.sqrt(2)  # Student's t for two sets; their sample std
+    assert (one["low"], one["high"]) == pytest.approx((25 - half, 25 + half), rel=1e-3)
     ten = table.loc["more", "random", "10"]
     assert ten["std"] == pytest.approx(5.0) and ten["std_of_sets"] == pytest.approx(5.0)
     whole = table.loc["more", "all", "all"]
     assert whole["mean"] == 90.5 and np.isnan(whole["std_of_sets"])
+    half = 12.706 * 0.5
+    assert (whole["low"], whole["high"]) == pytest.approx((90.5 - half, 90.5 + half), rel=1e-3)
     less = table.loc["less", "random", "1"]
     assert (less["sets"], less["networks"], less["mean"], less["std"]) == (1, 1, 10.0, 0.0)
+    assert np.isnan(less["low"])
 
 
 def test_diverged_networks_are_counted_and_not_averaged(records, wanted):

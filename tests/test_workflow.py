@@ -143,6 +143,8 @@ def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
     said = (finished / "output.txt").read_text().partition("Tables and figures:")[2]
     for path in (
         *(f"{RESULTS}/tables/{name}" for name in ("accuracy.csv", "accuracy.md", "runs.csv")),
+        *(f"{RESULTS}/tables/{name}" for name in ("per_class.csv", "table1.md", "table9.md")),
+        *(f"{RESULTS}/tables/{name}.md" for name in ("printed_slips", "statistics")),
         *(f"figures/test/{name}_digits.png" for name in ("accuracy", "condensed")),
         *(f"figures/test/{name}_2024.png" for name in ("accuracy", "condensed")),
         f"{RESULTS}/leaderboard/index.html",

@@ -8,7 +8,8 @@ from condensation import compute, datasets, sets, storage, training, whitening
 from job import job
 
 log = logging.getLogger("condensation")
-ABOUT = ("status", "cause", "algorithm", "content", "iterations", "iteration", "source")
+ABOUT = ("status", "cause", "algorithm", "options")
+ABOUT += ("content", "iterations", "iteration", "source")
 
 with job(snakemake):
     wildcards, told = snakemake.wildcards, snakemake.params.job

@@ -32,6 +32,7 @@ from condensation.options import (
     Evaluation,
     Features,
     OtherNetwork,
+    Statistics,
     Strict,
     Trajectories,
     wrong,
@@ -105,7 +106,7 @@ Architecture = _entry(
 Augmentation = _entry("policy", "policy", AUGMENTATIONS)
 Optimizer = _entry("algorithm", "algorithm", OPTIMIZERS)
 
-_BUILT_IN = {
+BUILT_IN = {
     "architectures": {
         "convnet": {"network": "convnet"},
         "mlp": {"network": "mlp"},
@@ -262,6 +263,7 @@ class Config(Strict):
         validate_default=True, default={}, description="Named optimizers."
     )
     evaluation: Evaluation = Field(Evaluation(), description="How a condensed set is judged.")
+    statistics: Statistics = Field(Statistics(), description="How methods are compared.")
     compute: Compute = Field(Compute(), description="What the jobs run on.")
     experiments: dict[Name, Experiment] = Field(
         min_length=1, description="Named grids: one block of axes, or a list of blocks."
@@ -273,7 +275,7 @@ class Config(Strict):
         if not isinstance(data, dict):
             return data
         data = dict(data)
-        for section, entries in _BUILT_IN.items():
+        for section, entries in BUILT_IN.items():
             given = data.get(section)
             if given is None or isinstance(given, dict):
                 data[section] = entries | (given or {})
@@ -416,7 +418,7 @@ def _line(problem: dict[str, Any]) -> str:
     # Union members appear in the location as their tag: leave them out, no user wrote them.
     tags = {"other", *METHODS, *ARCHITECTURES, *AUGMENTATIONS, *OPTIMIZERS}
     keys = list(problem["loc"])
-    if len(keys) > 2 and keys[0] in _BUILT_IN | {"methods": {}} and keys[2] in tags:
+    if len(keys) > 2 and keys[0] in BUILT_IN | {"methods": {}} and keys[2] in tags:
         del keys[2]
     where = ".".join(str(key) for key in keys if key != "[key]")
     text = problem["msg"]

@@ -23,6 +23,7 @@ from condensation.options import (
     Evaluation,
     Features,
     OtherNetwork,
+    Statistics,
     Trajectories,
 )
 
@@ -81,6 +82,7 @@ def page() -> str:
     parts.append(_section("features.<name>", Features.__doc__, Features))
     parts.append(_section("trajectories.<name>", Trajectories.__doc__, Trajectories))
     parts.append(_section("evaluation", Evaluation.__doc__, Evaluation))
+    parts.append(_section("statistics", Statistics.__doc__, Statistics))
     parts.append(_section("compute", Compute.__doc__, Compute))
     parts.append(_section("experiments.<name>", Axes.__doc__ + " Or a list of blocks.", Axes))
     return "\n".join(parts)

@@ -348,3 +348,20 @@ class Evaluation(Strict):
     seeds_per_job: int = Field(
         5, ge=1, description="Evaluation seeds that share one job; 1 gives one job per seed."
     )
+
+
+class Statistics(Strict):
+    """How methods are compared in `results/tables`."""
+
+    alpha: float = Field(0.05, gt=0, lt=1, description="Level of the tests.")
+    equivalence_margin: float = Field(
+        1.0,
+        gt=0,
+        description="Percentage points within which a method is held to be as good as random.",
+    )
+    equivalence_from_ipc: int = Field(
+        200, ge=1, description="Smallest IPC at which methods are tested against random."
+    )
+    bootstrap: int = Field(
+        2000, ge=1, description="Samples of the blocks behind the stability of ranks."
+    )

@@ -2,39 +2,108 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from condensation import storage
+from condensation import records, statistics, storage
+from condensation.config import Config
 from condensation.errors import InputError
 from condensation.grid import WHOLE, Cell, Grid, SetId
 
 _SET = ["dataset", "method", "ipc", "condensation_seed", "iteration"]
 _WAY = ["architecture", "augmentation", "optimizer"]
 CELL = ["dataset", "method", "ipc", "iteration", *_WAY]
+_VALUES = ["accuracy", "first_half", "second_half", "loss", "calibration_error"]
+_ABOUT = ["set_status", "other_code", "record"]
+_NUMBERS = ["sets", "networks", "oom", "diverged", "mean", "std", "std_of_sets", "low", "high"]
 FINAL = "end"  # the iteration of a finished set
 
 
-def runs(records: Iterable[str | Path]) -> pd.DataFrame:
+def runs(paths: Iterable[str | Path], config: Config | None = None) -> pd.DataFrame:
     """Return one row per trained network: the cell, both seeds, accuracy (percent) and loss.
 
-    Raises InputError for a damaged record, and for two records of one network.
+    ``first_half`` and ``second_half`` are accuracies on half of the test
+    images each; ``set_status`` is that of the condensed set; ``other_code``
+    says that code of another digest than today's made the record or its set.
+
+    Raises InputError for a damaged record, for one that does not agree with
+    ``config``, where it is given (``condensation.records``), and for two
+    records of one network.
     """
     rows = []
-    for path in records:
-        record = storage.read_json(path)
+    for record in records.read(paths, config):
         for row in record["rows"]:
-            about = {"evaluation_seed": row["seed"], **record["cell"], "status": row["status"]}
-            about["iteration"] = _iteration(about.get("iteration"))
-            values = {"accuracy": row["accuracy"], "loss": row["loss"]}
-            rows.append(about | values | {"record": str(path)})
-    columns = [*_SET, *_WAY, "evaluation_seed", "status", "accuracy", "loss", "record"]
-    frame = pd.DataFrame(rows, columns=columns)
+            halves = row.get("accuracy_of_halves") or [None, None]
+            values = {name: row.get(name) for name in ("accuracy", "loss", "calibration_error")}
+            values |= dict(zip(("first_half", "second_half"), halves, strict=True))
+            values["set_status"] = (record.get("set") or {}).get("status") or "ok"
+            values |= {"other_code": record["other_code"], "record": record["path"]}
+            rows.append(_network(record, row) | {"status": row["status"]} | values)
+    columns = [*_SET, *_WAY, "evaluation_seed", "status", *_VALUES, *_ABOUT]
+    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(_VALUES, float))
     twice = frame[frame.duplicated([*_SET, *_WAY, "evaluation_seed"], keep=False)]
     if len(twice):
         files = " and ".join(sorted(set(twice["record"]))[:2])
         raise InputError(f"two records of the same network: {files}")
     return frame
+
+
+def load_runs(path: str | Path) -> pd.DataFrame:
+    """Return the frame of ``runs`` that was written to a CSV file."""
+    text = dict.fromkeys([*_SET, *_WAY, "status", *_ABOUT], str)
+    text |= {"condensation_seed": int, "other_code": bool}
+    return pd.read_csv(
+        path, dtype=text, keep_default_na=False, na_values={n: [""] for n in _VALUES}
+    )
+
+
+def costs(sets: Iterable[SetId], paths: Iterable[str | Path], runs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per condensed set with what it cost.
+
+    ``seconds_per_iteration`` (median) and its quartiles are NaN for a method
+    without iterations; ``memory_mb`` is the peak of the device on CUDA, else of
+    the process; ``failed`` is the status of a set that failed, else empty.
+    """
+    statuses = runs.set_index(["dataset", "method", "ipc", "condensation_seed"])["set_status"]
+    statuses = statuses[~statuses.index.duplicated()]
+    rows = []
+    for one, path in zip(sets, paths, strict=True):
+        cost = storage.read_json(path)
+        key = (one.dataset, one.method, one.ipc, one.condensation_seed)
+        status = statuses.get(key, "ok")
+        quartiles = cost.get("seconds_per_iteration_quartiles") or [None, None]
+        rows.append(
+            {
+                **dict(zip(_SET, key, strict=False)),
+                "seconds_per_iteration": cost.get("seconds_per_iteration"),
+                "first_quartile": quartiles[0],
+                "third_quartile": quartiles[1],
+                "seconds": cost["seconds"],
+                "memory_mb": cost.get("peak_cuda_mb", cost["peak_rss_mb"]),
+                "device": cost["device_name"],
+                "failed": "" if status == "ok" else status,
+            }
+        )
+    numbers = ["seconds_per_iteration", "first_quartile", "third_quartile", "seconds", "memory_mb"]
+    frame = pd.DataFrame(rows, columns=[*_SET[:-1], *numbers, "device", "failed"])
+    return frame.astype(dict.fromkeys(numbers, float))
+
+
+def per_class(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Return one row per network and class: the cell, both seeds, ``class`` and accuracy."""
+    rows = [
+        _network(record, row) | {"class": name, "accuracy": value}
+        for record in records.read(paths)
+        for row in record["rows"]
+        for name, value in (row.get("per_class") or {}).items()
+    ]
+    return pd.DataFrame(rows, columns=[*_SET, *_WAY, "evaluation_seed", "class", "accuracy"])
+
+
+def _network(record: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    about = {"evaluation_seed": row["seed"], **record["cell"]}
+    return about | {"iteration": _iteration(about.get("iteration"))}
 
 
 def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
@@ -43,8 +112,13 @@ def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     ``mean`` and ``std`` (population, as in the paper) are over all networks of
     the cell, but for those that ``diverged`` or ran out of memory (``oom``),
     which are counted; ``std_of_sets`` is that of the sets' means, where a cell
-    has several condensed sets.
+    has several condensed sets; ``low`` and ``high`` are the 95 % interval of
+    ``statistics.summary``.
+
+    Raises InputError where a network of the grid has no record, and for a
+    record that the grid does not ask for.
     """
+    _require_all(frame, grid)
     keyed = frame.set_index([*_SET, *_WAY, "evaluation_seed"])[["accuracy", "status"]]
     keyed = dict(zip(keyed.index, keyed.itertuples(index=False, name=None), strict=True))
     rows = []
@@ -58,21 +132,29 @@ def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
                 ],
                 columns=["set", "accuracy", "status"],
             ).astype({"accuracy": float})
-            of_sets = values.groupby("set")["accuracy"].mean()
             rows.append(
                 {
                     "experiment": experiment,
                     **dict(zip(CELL, key, strict=True)),
-                    "sets": len(of_sets),
+                    "sets": values["set"].nunique(),
                     "networks": len(values),
                     "oom": int((values["status"] == "oom").sum()),
                     "diverged": int((values["status"] == "diverged").sum()),
-                    "mean": values["accuracy"].mean(),
-                    "std": values["accuracy"].std(ddof=0),
-                    "std_of_sets": of_sets.std(ddof=0) if len(of_sets) > 1 else None,
+                    **statistics.summary(values["accuracy"], values["set"]),
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["experiment", *CELL, *_NUMBERS])
+
+
+def _require_all(frame: pd.DataFrame, grid: Grid) -> None:
+    names = [*_SET, *_WAY, "evaluation_seed"]
+    files = dict(zip(frame[names].itertuples(index=False, name=None), frame["record"], strict=True))
+    wanted = {_key(cell, seed) for cell, seeds in grid.cells.items() for seed in range(seeds)}
+    for key in sorted(wanted - set(files)):
+        about = ", ".join(f"{n} {v}" for n, v in zip(names, key, strict=True))
+        raise InputError(f"no record of this network: {about}; `snakemake evaluations` makes it")
+    for key in sorted(set(files) - wanted):
+        raise InputError(f"{files[key]}: holds a network that no experiment asks for; move it away")
 
 
 def _by_cell(cells: Iterable[Cell]) -> dict[tuple, list[Cell]]:
@@ -101,13 +183,24 @@ def ipc_order(values: Iterable[str]) -> list[str]:
     return sorted(set(values), key=lambda ipc: float("inf") if ipc == WHOLE else int(ipc))
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """Return the accuracy table for reading: an experiment a section, an IPC a column."""
+def markdown(table: pd.DataFrame, runs: pd.DataFrame | None = None) -> str:
+    """Return the accuracy table for reading: an experiment a section, an IPC a column.
+
+    ``runs`` adds what is to be said of single records.
+    """
     parts = [
         "# Accuracy\n\nTest accuracy in percent, mean ± population standard deviation over all "
         "networks of a cell. `sets` is the number of condensed sets, `networks` the number of "
         "networks trained on them, each on one.\n"
     ]
+    old = [] if runs is None else sorted(set(runs["record"][runs["other_code"]]))
+    if old:
+        parts.append(
+            f"{len(old)} records or their sets were made by other code than the present, with the "
+            f"same options (`snakemake --touch` accepts that), the first of them {old[0]}\n"
+        )
+    if table.empty:
+        parts.append("No experiment holds a cell.\n")
     for (experiment, dataset), part in table.groupby(["experiment", "dataset"], sort=False):
         part = part.assign(
             cell=list(map(_text, part["mean"], part["std"], part["diverged"], part["oom"])),
@@ -121,6 +214,8 @@ def markdown(table: pd.DataFrame) -> str:
         )
         wide.columns = [f"IPC {ipc}" if ipc != WHOLE else "whole set" for ipc in wide.columns]
         text = wide.fillna("").reset_index().to_markdown(index=False, disable_numparse=True)
+        if part["mean"].isna().all():
+            text = f"No network of this experiment gave a result.\n\n{text}"
         parts.append(f"## {experiment}: {dataset}\n\n{text}\n")
     return "\n".join(parts)
 
@@ -128,5 +223,7 @@ def markdown(table: pd.DataFrame) -> str:
 def _text(mean: float, std: float, diverged: int, oom: int) -> str:
     if oom:
         return "OOM"
+    if mean != mean and diverged:
+        return "diverged"
     text = f"{mean:.2f} ± {std:.2f}" if mean == mean else "-"
     return f"{text} ({diverged} diverged)" if diverged else text

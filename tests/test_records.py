@@ -1,0 +1,190 @@
+"""Records that do not fit the config: each is refused, or said, and never averaged."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from condensation import jobs, records, storage, tables
+from condensation.config import parse
+from condensation.errors import InputError
+from condensation.grid import SetId, expand
+
+CONFIG = {
+    "datasets": {"digits": {"source": "digits"}},
+    "methods": {"dm": {"algorithm": "dm", "iterations": 5, "architecture": "small"}},
+    "architectures": {"small": {"network": "convnet", "width": 8, "depth": 2}},
+    "evaluation": {"epochs": 3},
+    "experiments": {
+        "main": {
+            **{"datasets": ["digits"], "methods": ["dm"], "ipc": [1]},
+            **{"architectures": ["small"], "evaluation_seeds": 2},
+        }
+    },
+}
+
+
+@pytest.fixture
+def config():
+    return parse(CONFIG)
+
+
+def content(config, **changes):
+    """What the rule `evaluate` writes."""
+    job = jobs.evaluate(config, "small", "dsa", "sgd")
+    made = jobs.condense(config, SetId("digits", "dm", "1", 0))
+    row = {"status": "ok", "accuracy": 50.0, "accuracy_of_halves": [40.0, 60.0], "loss": 1.0}
+    row |= {"calibration_error": 3.0, "per_class": {"zero": 100.0, "one": 0.0}}
+    record = {
+        "cell": {
+            **{"dataset": "digits", "method": "dm", "ipc": "1", "condensation_seed": 0},
+            **{"iteration": None, "architecture": "small", "augmentation": "dsa"},
+            "optimizer": "sgd",
+        },
+        "rows": [{"seed": 0, **row}, {"seed": 1, **row, "accuracy": 60.0}],
+        "options": job["options"],
+        "source": job["source"],
+        "set": {
+            **{"status": "ok", "algorithm": made["function"], "options": made["options"]},
+            "source": made["source"],
+        },
+    }
+    return json.loads(json.dumps(record)) | changes
+
+
+@pytest.fixture
+def write(tmp_path, config):
+    def write(name="seeds0-1.json", **changes):
+        storage.write_json(tmp_path / name, content(config, **changes))
+        return tmp_path / name
+
+    return write
+
+
+def test_a_record_of_this_config_is_taken(write, config):
+    runs = tables.runs([write()], config)
+    assert list(runs["accuracy"]) == [50, 60] and not runs["other_code"].any()
+    assert list(runs["first_half"]) == [40, 40] and list(runs["calibration_error"]) == [3, 3]
+    assert set(runs["set_status"]) == {"ok"}
+    table = tables.accuracy(runs, expand(config))
+    assert list(table["mean"]) == [55]
+
+
+def test_the_frame_survives_its_csv(write, config, tmp_path):
+    rows = content(config)["rows"]
+    rows[0] |= {"accuracy": 100 / 3, "loss": 0.1 + 0.2}  # no short decimals
+    rows[1] |= dict.fromkeys(("accuracy", "accuracy_of_halves", "loss"), None)
+    runs = tables.runs([write(rows=[rows[0], rows[1] | {"status": "oom"}])], config)
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    again = tables.load_runs(tmp_path / "runs.csv")
+    pd.testing.assert_frame_equal(again, runs, check_exact=True)
+    assert tables.accuracy(again, expand(config))["mean"].tolist() == [100 / 3]
+
+
+def test_other_options_of_the_judging_are_refused(write, config):
+    options = content(config)["options"]
+    options["protocol"]["epochs"] = 100
+    with pytest.raises(InputError, match=r"0-1\.json: was judged with `protocol\.epochs` 100, "):
+        tables.runs([write(options=options)], config)
+    with pytest.raises(InputError, match=r"now says 3: an old result.*--forcerun evaluate`"):
+        tables.runs([write(options=options)], config)
+
+
+def test_other_options_of_the_set_are_refused(write, config):
+    made = content(config)["set"]
+    made["options"]["iterations"] = 4
+    with pytest.raises(
+        InputError, match=r"made with `iterations` 4, .* now says 5.*--forcerun cond"
+    ):
+        tables.runs([write(set=made)], config)
+
+
+def test_another_algorithm_of_the_same_name_is_refused(write, config):
+    made = content(config)["set"] | {"algorithm": "mine.py:condense"}
+    with pytest.raises(InputError, match=r"the algorithm 'mine\.py:condense', .*methods\.dm'"):
+        tables.runs([write(set=made)], config)
+
+
+def test_a_name_that_the_config_lost_is_refused(write, config):
+    cell = content(config)["cell"] | {"method": "tm"}
+    with pytest.raises(InputError, match=r"a record of method 'tm', which the config does not"):
+        tables.runs([write(cell=cell)], config)
+
+
+def test_records_of_other_code_are_said(write, config):
+    path = write(source="0" * 16)
+    runs = tables.runs([path], config)
+    assert runs["other_code"].all()
+    text = tables.markdown(tables.accuracy(runs, expand(config)), runs)
+    assert "1 records or their sets were made by other code" in text and str(path) in text
+    made = content(config)["set"] | {"source": "0" * 16}
+    assert tables.runs([write(set=made)], config)["other_code"].all()
+    fresh = tables.runs([write()], config)
+    assert "other code" not in tables.markdown(tables.accuracy(fresh, expand(config)), fresh)
+
+
+def test_a_status_that_is_none_is_refused(write):
+    rows = [{"seed": 7, "status": "failed", "accuracy": None}]
+    with pytest.raises(InputError, match=r"evaluation seed 7: status 'failed'; expected one of ok"):
+        list(records.read([write(rows=rows)]))
+
+
+@pytest.mark.parametrize("accuracy", [None, 101.0, -1.0])
+def test_a_result_that_is_none_is_refused(write, accuracy):
+    rows = [{"seed": 0, "status": "ok", "accuracy": accuracy}]
+    with pytest.raises(InputError, match=rf"seed 0: status ok, but accuracy {accuracy}"):
+        list(records.read([write(rows=rows)]))
+
+
+def test_failures_are_counted_not_averaged(write, config):
+    rows = content(config)["rows"]
+    nothing = dict.fromkeys(("accuracy", "accuracy_of_halves", "loss", "per_class"))
+    for status in ("oom", "diverged"):
+        runs = tables.runs([write(rows=[rows[0], rows[1] | nothing | {"status": status}])], config)
+        (row,) = tables.accuracy(runs, expand(config)).to_dict("records")
+        assert (row["mean"], row["networks"], row[status]) == (50, 2, 1)
+
+
+def test_an_experiment_without_a_result_says_so(write, config):
+    nothing = {"status": "diverged", **dict.fromkeys(("accuracy", "loss"))}
+    runs = tables.runs([write(rows=[{"seed": s, **nothing} for s in (0, 1)])], config)
+    text = tables.markdown(tables.accuracy(runs, expand(config)))
+    assert "No network of this experiment gave a result." in text and "diverged" in text
+
+
+def test_an_empty_experiment_is_refused_by_the_config():
+    with pytest.raises(InputError, match=r"experiments\.main"):
+        parse(CONFIG | {"experiments": {"main": []}})
+    with pytest.raises(InputError, match=r"experiments\.main.*methods"):
+        parse(CONFIG | {"experiments": {"main": CONFIG["experiments"]["main"] | {"methods": []}}})
+
+
+def test_no_cells_at_all_are_no_crash():
+    table = tables.accuracy(tables.runs([]), expand(parse(CONFIG)).__class__({}, {}, 1))
+    assert table.empty and "No experiment holds a cell." in tables.markdown(table)
+
+
+def test_a_missing_and_a_surplus_record_are_named(write, config):
+    rows = content(config)["rows"]
+    with pytest.raises(InputError, match=r"no record of this network: .*evaluation_seed 1; `snake"):
+        tables.accuracy(tables.runs([write(rows=rows[:1])], config), expand(config))
+    surplus = [*rows, rows[0] | {"seed": 2}]
+    with pytest.raises(InputError, match=r"seeds0-1\.json: holds a network that no experiment"):
+        tables.accuracy(tables.runs([write(rows=surplus)], config), expand(config))
+
+
+def test_two_records_of_one_seed_are_refused(write, config):
+    with pytest.raises(InputError, match=r"two records of the same network: .*a\.json and .*b\.js"):
+        tables.runs([write("a.json"), write("b.json")], config)
+
+
+def test_a_file_that_is_no_record_is_named(tmp_path):
+    storage.write_json(tmp_path / "cost.json", {"seconds": 1.0})
+    with pytest.raises(InputError, match=r"cost\.json: not a record of an evaluation"):
+        tables.runs([tmp_path / "cost.json"])
+
+
+def test_per_class_is_a_row_per_class(write):
+    found = tables.per_class([write()])
+    assert len(found) == 4 and set(found["class"]) == {"zero", "one"}
+    assert found.groupby("class")["accuracy"].mean().to_dict() == {"zero": 100, "one": 0}

@@ -1,0 +1,210 @@
+"""What may be said of methods from a few networks on a few condensed sets.
+
+Networks trained on one set differ by the evaluation seed; sets of one method
+by the condensation seed. Where a cell has several sets they are the unit, for
+the networks of a set share it; where it has one, the networks are, and nothing
+is said of another set.
+
+All functions take the frame of ``tables.runs``: a row per network.
+"""
+
+import gc
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
+
+CONFIDENCE = 0.95
+PRINTED_NETWORKS = 5  # behind the paper's means and spreads
+ROUNDING = 0.005
+BLOCK = ["dataset", "ipc", "architecture", "augmentation", "optimizer"]
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % t interval of the mean; NaN where there are fewer than two values."""
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * stats.sem(values)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def summary(accuracy: pd.Series, sets: pd.Series) -> dict[str, float | int | None]:
+    """Return mean, spreads and interval of the networks of a cell.
+
+    ``std`` is over networks and ``std_of_sets`` over the sets' means (None for
+    one set), both of the population, as in the paper; ``low`` and ``high`` are
+    the 95 % t interval over the sets' means, or over networks where there is
+    one set. Networks without a result (NaN) are left out.
+    """
+    of_sets = accuracy.groupby(sets).mean()
+    low, high = interval((of_sets if len(of_sets) > 1 else accuracy).dropna())
+    return {
+        "mean": accuracy.mean(),
+        "std": accuracy.std(ddof=0),
+        "std_of_sets": of_sets.std(ddof=0) if len(of_sets) > 1 else None,
+        "low": low,
+        "high": high,
+    }
+
+
+def half_width(accuracy: pd.Series, sets: pd.Series, printed_std: float | None) -> float:
+    """Return the half width of the 95 % interval of our mean minus a printed one.
+
+    Welch's t interval: ours from the networks of one set, the printed one from
+    the population spread of ``PRINTED_NETWORKS`` networks; without a printed
+    spread ours alone. With several sets of ours the spread between them counts
+    too, and once more for the paper's one set. The rounding of two printed
+    decimals is added. NaN where ours is a single network.
+    """
+    of_sets = accuracy.groupby(sets).mean()
+    values = of_sets if len(of_sets) > 1 else accuracy
+    count = len(values)
+    if count < 2:
+        return float("nan")
+    spread = values.var(ddof=1)
+    once_more = 1 if len(of_sets) > 1 else 0
+    parts = [(spread * (1 / count + once_more), count - 1)]
+    if printed_std is not None:
+        parts.append((printed_std**2 / (PRINTED_NETWORKS - 1), PRINTED_NETWORKS - 1))
+    total = sum(part for part, _ in parts)
+    if not total:
+        return ROUNDING
+    freedom = total**2 / sum(part**2 / degrees for part, degrees in parts)
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(total)) + ROUNDING
+
+
+def variance(runs: pd.DataFrame, cell: Sequence[str]) -> pd.DataFrame:
+    """Return the variance between and within sets, of the cells with several sets.
+
+    One-way random effects, estimated from the analysis of variance (method of
+    moments): ``inner`` is the mean square within sets, ``outer`` what the mean
+    square between sets exceeds it by, over the networks per set, and 0 where it
+    does not. ``share_outer`` is the part of a single network's variance that is
+    the set's; ``p`` is that of the F test of no difference between sets.
+    """
+    rows = []
+    for key, part in runs.dropna(subset="accuracy").groupby(list(cell), sort=False):
+        groups = [g.to_numpy(float) for _, g in part.groupby("condensation_seed")["accuracy"]]
+        sizes = np.array([len(group) for group in groups])
+        if len(groups) < 2 or sizes.sum() == len(groups):
+            continue
+        means = np.array([group.mean() for group in groups])
+        within = sum(((g - g.mean()) ** 2).sum() for g in groups) / (sizes.sum() - len(groups))
+        grand = np.average(means, weights=sizes)
+        between = (sizes * (means - grand) ** 2).sum() / (len(groups) - 1)
+        per_set = (sizes.sum() - (sizes**2).sum() / sizes.sum()) / (len(groups) - 1)
+        outer = max(0.0, (between - within) / per_set)
+        low, high = interval(means)
+        values = {"sets": len(groups), "networks": int(sizes.sum()), "mean": means.mean()}
+        values |= {"low": low, "high": high, "outer": outer, "inner": within}
+        values["share_outer"] = outer / (outer + within) if outer + within else None
+        values["p"] = stats.f_oneway(*groups).pvalue if within else None
+        rows.append(dict(zip(cell, key, strict=True)) | values)
+    columns = ["sets", "networks", "mean", "low", "high", "outer", "inner", "share_outer", "p"]
+    return pd.DataFrame(rows, columns=[*cell, *columns])
+
+
+def _blocks(runs: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
+    """Yield each block with its networks: both seeds as rows, methods as columns."""
+    for key, part in runs.groupby(BLOCK, sort=False):
+        wide = part.pivot(
+            index=["condensation_seed", "evaluation_seed"], columns="method", values="accuracy"
+        )
+        yield dict(zip(BLOCK, key, strict=True)), wide[list(dict.fromkeys(part["method"]))]
+
+
+def _pairs(wide: pd.DataFrame, first: str, second: str) -> tuple[pd.DataFrame, str]:
+    """Return what is paired: sets of a condensation seed where there are several, else networks."""
+    both = wide[[first, second]].astype(float).dropna()
+    of_sets = both.groupby(level="condensation_seed").mean()
+    return (of_sets, "sets") if len(of_sets) > 1 else (both, "networks")
+
+
+def paired(runs: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """Compare every two methods in every block, by paired t tests on shared seeds.
+
+    ``difference`` is first - second, with its 95 % interval; ``p_holm`` is
+    corrected by Holm over the pairs of the block. A pair whose differences do
+    not vary has no p.
+    """
+    rows = []
+    for block, wide in _blocks(runs):
+        of_block = []
+        for first, second in combinations(wide.columns, 2):
+            pairs, unit = _pairs(wide, first, second)
+            gaps = (pairs[first] - pairs[second]).to_numpy()
+            values = {"first": first, "second": second, "paired_on": unit, "n": len(gaps)}
+            values["difference"] = gaps.mean() if len(gaps) else None
+            values["low"], values["high"] = interval(gaps)
+            tested = len(gaps) > 1 and np.ptp(gaps) > 1e-9
+            values["p"] = stats.ttest_rel(pairs[first], pairs[second]).pvalue if tested else None
+            of_block.append(block | values)
+        corrected = _holm([row["p"] for row in of_block])
+        for row, value in zip(of_block, corrected, strict=True):
+            rows.append(row | {"p_holm": value, "significant": bool(value < alpha)})
+    columns = ["first", "second", "paired_on", "n", "difference", "low", "high", "p", "p_holm"]
+    return pd.DataFrame(rows, columns=[*BLOCK, *columns, "significant"])
+
+
+def _holm(p: Sequence[float | None]) -> np.ndarray:
+    """Return p corrected by Holm over those that are known."""
+    p = np.array(p, dtype=float)
+    known = ~np.isnan(p)
+    gc.freeze()  # it collects garbage at each call: of all that is loaded, that takes a second
+    try:
+        if known.any():
+            p[known] = multipletests(p[known], method="holm")[1]
+    finally:
+        gc.unfreeze()
+    return p
+
+
+def equivalence(
+    runs: pd.DataFrame, references: Sequence[str], from_ipc: int, margin: float, alpha: float
+) -> pd.DataFrame:
+    """Test whether methods are no better than random selection at large IPC (TOST).
+
+    Each method against each of ``references`` in every block of an IPC of at
+    least ``from_ipc``, paired as in ``paired``. ``p_no_better`` is against a
+    lead of ``margin`` points or more, ``p_no_worse`` against such a deficit,
+    ``p`` the larger of the two. Holm's correction is over all rows.
+    """
+    rows = []
+    for block, wide in _blocks(runs):
+        if not block["ipc"].isdigit() or int(block["ipc"]) < from_ipc:
+            continue
+        for reference in [name for name in references if name in wide]:
+            for method in [name for name in wide.columns if name not in references]:
+                pairs, unit = _pairs(wide, method, reference)
+                gaps = (pairs[method] - pairs[reference]).to_numpy()
+                values = {"method": method, "reference": reference, "paired_on": unit}
+                values |= {"n": len(gaps), "margin": margin}
+                values["difference"] = gaps.mean() if len(gaps) else None
+                values |= dict.fromkeys(("p_no_worse", "p_no_better", "p"))
+                if len(gaps) > 1 and np.ptp(gaps) > 1e-9:
+                    p, worse, better = ttost_paired(
+                        pairs[method].to_numpy(), pairs[reference].to_numpy(), -margin, margin
+                    )
+                    values |= {"p_no_worse": float(worse[1]), "p_no_better": float(better[1])}
+                    values["p"] = float(p)
+                rows.append(block | values)
+    columns = ["method", "reference", "paired_on", "n", "margin", "difference"]
+    frame = pd.DataFrame(rows, columns=[*BLOCK, *columns, "p_no_worse", "p_no_better", "p"])
+    for name in ("p_no_better", "p"):
+        frame[f"{name}_holm"] = _holm(frame[name])
+    frame["finding"] = [
+        _finding(*row, alpha)
+        for row in zip(frame["p_holm"], frame["p_no_better_holm"], strict=True)
+    ]
+    return frame
+
+
+def _finding(p: float, p_no_better: float, alpha: float) -> str:
+    if p < alpha:
+        return "equivalent"
+    return "no better" if p_no_better < alpha else "not shown"

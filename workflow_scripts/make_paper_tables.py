@@ -1,0 +1,36 @@
+"""Rule make_paper_tables: Tables 1 to 9 from networks and costs, beside the printed ones."""
+
+import pandas as pd
+
+from condensation import (
+    config,
+    grid,
+    paper_cells,
+    paper_form,
+    paper_tables,
+    printed,
+    storage,
+    tables,
+)
+from job import job
+
+with job(snakemake, torch_threads=False):
+    wanted = config.load(snakemake.input.config)
+    runs = tables.load_runs(snakemake.input.runs)
+    as_printed = printed.load(snakemake.input.printed)
+    numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
+    costs = tables.costs(grid.expand(wanted).sets, snakemake.input.costs, runs)
+    nas = None
+    if path := getattr(snakemake.input, "nas", None):
+        words = ["reference", "method", "ipc"]
+        nas = pd.read_csv(path, dtype=dict.fromkeys(words, str))
+        nas[words] = nas[words].fillna("")
+    cells = paper_cells.collect(wanted, runs, numbers, slips)
+    made = paper_tables.every(cells, costs, nas)
+    for table, csv, markdown, latex in zip(
+        made, snakemake.output.csv, snakemake.output.markdown, snakemake.output.latex, strict=True
+    ):
+        text = table.entries.to_csv(index=False, lineterminator="\n", float_format="%.4f")
+        storage.write_text(csv, text)
+        storage.write_text(markdown, paper_form.markdown(table))
+        storage.write_text(latex, paper_form.latex(table))

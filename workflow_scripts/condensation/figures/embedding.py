@@ -1,0 +1,91 @@
+"""Figure 7: real and condensed images of a class in a map of a network's features."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+
+from condensation.figures import style
+
+
+def neighbour_map(parts: Sequence[np.ndarray], seed: int = 0) -> list[np.ndarray]:
+    """Return the t-SNE map (van der Maaten & Hinton, 2008) of all rows together, split as given.
+
+    Parameters
+    ----------
+    parts : features, [n_i, d] each; the map is made of all of them, so that they share it.
+    seed : of scikit-learn's t-SNE, which starts from the principal components.
+
+    Returns
+    -------
+    float32 [n_i, 2] each. The perplexity is 30, or a third of the points where they are few; a
+    map of fewer than four points is all zeros.
+    """
+    rows = np.concatenate(parts).astype(np.float64)
+    if len(rows) < 4:
+        return [np.zeros((len(part), 2), np.float32) for part in parts]
+    perplexity = min(30.0, (len(rows) - 1) / 3)
+    method = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
+    with threadpool_limits(1):  # the order of sums, and with it the map, would follow the threads
+        places = method.fit_transform(rows)
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    return np.split(places.astype(np.float32), ends)
+
+
+@dataclass(frozen=True)
+class Map:
+    """Points of one dataset: of each method its own, and the real ones that they share a map with.
+
+    Attributes
+    ----------
+    title : the dataset, the class and the IPC.
+    real, condensed : per method, float [n, 2].
+    """
+
+    title: str
+    real: Mapping[str, np.ndarray]
+    condensed: Mapping[str, np.ndarray]
+
+
+def maps(
+    found: Sequence[Map],
+    styles: Mapping[str, Mapping[str, Any]],
+    architecture: str,
+    accuracy: Sequence[float],
+) -> Figure:
+    """Draw a row of panels per dataset, a panel per method, real points grey below its own.
+
+    ``accuracy`` (percent) is that of the networks behind the maps on the test images.
+    """
+    titles = [[styles[method]["title"] for method in one.condensed] for one in found]
+    figure, axes = style.panels(titles, (2.7, 2.7), most=5)
+    handles: dict = {}
+    for number, one in enumerate(found):
+        for place, (method, points) in enumerate(one.condensed.items()):
+            ax = axes[number, place]
+            looks, real = styles[method], one.real[method]
+            handles["real images"] = ax.scatter(
+                *(*real.T, 5), color="0.65", linewidths=0, rasterized=True
+            )
+            many = len(points) > 20
+            handles[looks["title"]] = ax.scatter(
+                *(*points.T, 28 if many else 60),
+                color=looks["color"],
+                marker=looks["marker"],
+                edgecolors="black",
+                linewidths=0.6,
+            )
+            ax.set(xticks=[], yticks=[], box_aspect=1)
+            ax.margins(0.06)
+            if style.is_first_of_line(place, 5):
+                ax.set_ylabel(one.title)
+    reached = " to ".join(dict.fromkeys(f"{one:.1f}" for one in (min(accuracy), max(accuracy))))
+    note = f"features of {architecture} trained on the real images (test accuracy {reached} %); "
+    note += "panels of the same preprocessing share a map"
+    style.heading(figure, "t-SNE of the features of one class", note)
+    style.legend(figure, ["real images", *(title for row in titles for title in row)], handles)
+    return figure

@@ -1,6 +1,8 @@
 """Figures 1 to 6: accuracy by augmentation, IPC, architecture and iteration."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,8 +29,8 @@ def bars(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styl
     found = {method for part in parts for method in part["method"]}
     shown = [method for method in styles if method in found]
     groups = max(len(panel["values"]) for panel in panels)
-    width = min(max(2.8, 0.6 + 0.13 * (len(shown) + 1.5) * groups), 9.0)
-    figure, axes = _panels(panels, (width, 2.7), most=max(1, min(3, int(16 / width))))
+    width = min(max(2.8, 0.6 + 0.095 * (len(shown) + 1.5) * groups), 9.0)
+    figure, axes = panels_of(panels, (width, 2.7), most=max(1, min(3, int(16 / width))))
     handles: dict = {}
     for (ax, panel), part in zip(axes, parts, strict=True):
         cells = part.set_index([across, "method"])
@@ -46,21 +48,19 @@ def bars(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styl
             )
             handles[styles[method]["title"]] = drawn
             for x, (_, row) in zip(at, rows.iterrows(), strict=True):
-                _why_missing(ax, x, row)
-        ax.set_xticks(np.arange(len(panel["values"])), panel["values"])
+                why_missing(ax, x, row)
+        ax.set_xticks(np.arange(len(panel["values"])), _broken(panel["values"], width))
         ax.set_xlim(-0.55, len(panel["values"]) - 0.45)
         ax.grid(axis="x", visible=False)
-        if len("".join(panel["values"])) > 11 * width:
-            ax.tick_params(axis="x", rotation=20)
-    title = f"Accuracy by {across}" + _common(panels)
-    style.heading(figure, title, f"error bars: {data.spread_name(table)}")
-    style.legend(figure, [styles[method]["title"] for method in shown], handles)
+    title = f"Accuracy by {across}" + common(panels)
+    note = f"error bars: {data.spread_name(table)}"
+    style.annotate(figure, title, note, [styles[method]["title"] for method in shown], handles)
     return figure
 
 
 def lines(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styles) -> Figure:
     """Draw accuracy against IPC, a panel per dataset, with the whole dataset as a dashed line."""
-    figure, axes = _panels(panels, (5.2, 3.9), most=2)
+    figure, axes = panels_of(panels, (5.0, 3.7), most=3)
     handles: dict = {}
     for ax, panel in axes:
         part = data.select(table, panel["where"])
@@ -81,8 +81,8 @@ def lines(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Sty
         ax.set_xticks(ipcs, _spaced(ipcs))
         ax.set_xlim(ipcs[0] / 1.35, ipcs[-1] * 1.35)
     note = f"error bars: {data.spread_name(table)}"
-    style.heading(figure, f"Accuracy against images per class{_common(panels)}", note)
-    style.legend(figure, [one["title"] for one in styles.values()], handles)
+    title = f"Accuracy against images per class{common(panels)}"
+    style.annotate(figure, title, note, [one["title"] for one in styles.values()], handles)
     return figure
 
 
@@ -91,7 +91,7 @@ def curves(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: St
 
     The rows of finished sets stand at their method's number of iterations.
     """
-    figure, axes = _panels(panels, (4.0, 2.9), most=3)
+    figure, axes = panels_of(panels, (4.0, 2.9), most=3)
     handles: dict = {}
     order: list[str] = []
     for ax, panel in axes:
@@ -109,28 +109,27 @@ def curves(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: St
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     note = f"error bars: {data.spread_name(table)}"
-    style.heading(figure, f"Accuracy along the condensation{_common(panels)}", note)
-    style.legend(figure, order, handles)
+    title = f"Accuracy along the condensation{common(panels)}"
+    style.annotate(figure, title, note, order, handles)
     return figure
 
 
-def _panels(
+def panels_of(
     panels: Sequence[Panel], size: tuple[float, float], most: int
 ) -> tuple[Figure, list[tuple[Axes, Panel]]]:
-    """A row of panels per dataset (and algorithm); each with its axes."""
+    """Return a figure and each panel with its axes: a row per dataset (and algorithm).
+
+    Datasets of one panel each stand beside each other.
+    """
     rows: dict[tuple, list[Panel]] = {}
     for panel in panels:
         rows.setdefault((panel.get("algorithm"), panel["where"]["dataset"]), []).append(panel)
-    titles = [[_title(panel, panels) for panel in row] for row in rows.values()]
-    figure, axes = style.panels(titles, size, most)
-    found = []
-    for number, row in enumerate(rows.values()):
-        for place, panel in enumerate(row):
-            ax = axes[number, place]
-            if style.is_first_of_line(place, most):
-                ax.set_ylabel("test accuracy (%)")
-            found.append((ax, panel))
-    return figure, found
+    single = len(rows) == len(panels)
+    groups = [list(panels)] if single else list(rows.values())
+    titles = [[_title(panel, panels) for panel in row] for row in groups]
+    labels = ["test accuracy (%)"] * len(groups)
+    figure, axes = style.panels(titles, size, labels, most, share=not single)
+    return figure, list(zip(chain(*axes), chain(*groups), strict=True))
 
 
 def _title(panel: Panel, panels: Sequence[Panel]) -> str:
@@ -138,18 +137,18 @@ def _title(panel: Panel, panels: Sequence[Panel]) -> str:
     title = where["dataset"] + (f", IPC {where['ipc']}" if "ipc" in where else "")
     if "algorithm" in panel:
         title = f"{panel['algorithm'].upper()} on {title}"
-    return title if _common(panels) else f"{title}\n{_way(panel)}"
+    return title if common(panels) else f"{title}\n{_way(panel)}"
 
 
-def _common(panels: Sequence[Panel]) -> str:
+def common(panels: Sequence[Panel]) -> str:
     """What all panels have in common of network, augmentation and optimizer, for the title."""
     ways = {_way(panel) for panel in panels}
-    return f" ({ways.pop()})" if len(ways) == 1 else ""
+    return f": {ways.pop()}" if len(ways) == 1 else ""
 
 
 def _way(panel: Panel) -> str:
     kept = {key: value for key, value in panel["where"].items() if key not in _NOT_IN_TITLE}
-    return ", ".join(f"{key} {value}" for key, value in kept.items())
+    return ", ".join(kept.values())
 
 
 def _line(
@@ -163,16 +162,16 @@ def _line(
         label=looks["title"],
         **style.line(looks),
     )
-    handles[looks["title"]] = drawn
+    handles[looks["title"]] = drawn.lines[0]
     for x, (_, row) in zip(at, rows.iterrows(), strict=True):
-        _why_missing(ax, x, row)
+        why_missing(ax, x, row, f"{looks['title']}: ")
 
 
-def _why_missing(ax: Axes, x: float, row: pd.Series) -> None:
+def why_missing(ax: Axes, x: float, row: pd.Series, who: str = "") -> None:
     """Write at the foot of the panel why there is no number; nothing where there is one."""
     if reason := data.missing(row):
-        place = {"transform": ax.get_xaxis_transform(), "rotation": 90}
-        ax.text(x, 0.02, reason, ha="center", va="bottom", fontsize="x-small", **place)
+        looks = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": "x-small"}
+        ax.text(x, 0.02, who + reason, transform=ax.get_xaxis_transform(), **looks)
 
 
 def _reference(ax: Axes, row: pd.Series, looks: Mapping[str, Any], handles: dict) -> None:
@@ -184,11 +183,21 @@ def _reference(ax: Axes, row: pd.Series, looks: Mapping[str, Any], handles: dict
 
 
 def _spaced(ipcs: Sequence[int]) -> list[str]:
-    """Labels of a log axis, without those that would touch the one before them."""
-    span = max(np.log(ipcs[-1] / ipcs[0]), 1e-9)
-    labels, last = [], -np.inf
-    for ipc in ipcs:
-        free = np.log(ipc) - last > 0.09 * span
+    """Labels of a log axis, without those that would touch the next."""
+    apart = 0.07 * np.log(ipcs[-1] / ipcs[0])
+    labels: list[str] = []
+    last = np.inf
+    for ipc in reversed(ipcs):
+        free = last - np.log(ipc) > apart
         labels.append(str(ipc) if free else "")
         last = np.log(ipc) if free else last
-    return labels
+    return labels[::-1]
+
+
+def _broken(names: Sequence[str], width: float) -> list[str]:
+    """Names below the groups of a panel ``width`` inches wide, in two lines where they are long."""
+    letters = int(11 * width / len(names))
+    return [
+        "\n".join(textwrap.wrap(one.replace("_", "_ "), letters)).replace("_ ", "_")
+        for one in names
+    ]

@@ -8,28 +8,29 @@ import numpy as np
 import pandas as pd
 import scikit_posthocs
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
-from condensation.figures import data, style
+from condensation.figures import accuracy, data, style
 from condensation.figures.accuracy import Styles
 from condensation.figures.plan import Panel
 
 
-def pareto_front(seconds: Sequence[float], accuracy: Sequence[float]) -> list[int]:
+def pareto_front(seconds: Sequence[float], reached: Sequence[float]) -> list[int]:
     """Return the positions of the points that no other one beats, from cheap to dear.
 
     One point beats another if it is no dearer and no less accurate, and one of
     the two strictly. A point without an accuracy is on no front.
     """
     order = sorted(
-        (place for place in range(len(seconds)) if np.isfinite(accuracy[place])),
-        key=lambda place: (seconds[place], -accuracy[place]),
+        (place for place in range(len(seconds)) if np.isfinite(reached[place])),
+        key=lambda place: (seconds[place], -reached[place]),
     )
     front, best = [], -np.inf
     for place in order:
-        same = front and (seconds[place], accuracy[place]) == (seconds[front[-1]], best)
-        if accuracy[place] > best or same:
+        same = front and (seconds[place], reached[place]) == (seconds[front[-1]], best)
+        if reached[place] > best or same:
             front.append(place)
-            best = accuracy[place]
+            best = reached[place]
     return front
 
 
@@ -43,44 +44,31 @@ def cost_accuracy(
 
     ``seconds`` is by (dataset, method, IPC), of one set.
     """
-    rows: dict[str, list[Panel]] = {}
-    for panel in panels:
-        rows.setdefault(panel["where"]["dataset"], []).append(panel)
-    titles = [
-        [f"{dataset}, IPC {panel['where']['ipc']}" for panel in row]
-        for dataset, row in rows.items()
-    ]
-    figure, axes = style.panels(titles, (3.8, 3.0), most=4)
+    figure, axes = accuracy.panels_of(panels, (3.8, 3.0), most=4)
     handles: dict = {}
-    for number, row in enumerate(rows.values()):
-        for place, panel in enumerate(row):
-            ax = axes[number, place]
-            part = data.select(table, panel["where"]).set_index("method")
-            part = part.loc[[method for method in styles if method in part.index]]
-            key = panel["where"]["dataset"], panel["where"]["ipc"]
-            at = np.array([seconds[key[0], method, key[1]] for method in part.index])
-            _front(ax, at, part["mean"].to_numpy(), handles)
-            for x, (method, cell), bars in zip(
-                at, part.iterrows(), data.spread(part).T, strict=True
-            ):
-                looks = style.line(styles[method]) | {"linestyle": "none", "markersize": 8}
-                handles[styles[method]["title"]] = ax.errorbar(
-                    *(x, cell["mean"]), yerr=bars[:, None], capsize=2.5, elinewidth=0.9, **looks
-                )
-                if reason := data.missing(cell):
-                    foot = {"transform": ax.get_xaxis_transform(), "rotation": 90}
-                    text = f"{styles[method]['title']}: {reason}"
-                    ax.text(x, 0.03, text, ha="center", va="bottom", fontsize="x-small", **foot)
-            ax.set_xscale("log")
-            ax.margins(x=0.12)
-            ax.set_xlabel("seconds of condensation")
-            if style.is_first_of_line(place):
-                ax.set_ylabel("test accuracy (%)")
+    for ax, panel in axes:
+        part = data.select(table, panel["where"]).set_index("method")
+        part = part.loc[[method for method in styles if method in part.index]]
+        key = panel["where"]["dataset"], panel["where"]["ipc"]
+        at = np.array([seconds[key[0], method, key[1]] for method in part.index])
+        _front(ax, at, part["mean"].to_numpy(), handles)
+        for x, (method, cell), bars in zip(at, part.iterrows(), data.spread(part).T, strict=True):
+            looks = style.line(styles[method]) | {"linestyle": "none", "markersize": 8}
+            drawn = ax.errorbar(
+                *(x, cell["mean"]), yerr=bars[:, None], capsize=2.5, elinewidth=0.9, **looks
+            )
+            handles[styles[method]["title"]] = drawn.lines[0]
+            accuracy.why_missing(ax, x, cell, f"{styles[method]['title']}: ")
+        ax.set_xscale("log")
+        ax.set_xlim(min(seconds.values()) / 2, max(seconds.values()) * 2)
+        ax.xaxis.set_major_locator(LogLocator(numticks=6))
+        ax.minorticks_off()
+        ax.set_xlabel("seconds of condensation")
     note = "no other method is both cheaper and better than those on the front; the training of "
     note += f"experts and of feature networks is not counted; error bars: {data.spread_name(table)}"
-    style.heading(figure, "Accuracy against cost", note)
     names = [*(one["title"] for one in styles.values()), "Pareto front"]
-    style.legend(figure, names, handles)
+    title = f"Accuracy against cost{accuracy.common(panels)}"
+    style.annotate(figure, title, note, names, handles)
     return figure
 
 
@@ -96,40 +84,43 @@ def critical_difference(ranking: Mapping[str, Any], styles: Styles) -> Figure:
     """Draw average ranks; methods that do not differ significantly are joined by a bar.
 
     ``ranking`` has ``methods`` (name to average rank, 1 the best), ``blocks``,
-    ``critical_difference`` (Nemenyi; Demsar, 2006) and ``alpha``; or a
-    ``reason`` why there is none, which is shown instead.
+    ``critical_difference`` (Nemenyi; Demsar, 2006), ``alpha`` and perhaps a
+    ``note``; or a ``reason`` why there is no ranking, which is shown instead.
     """
     style.theme()
+    title = "Ranks of the methods"
     if "reason" in ranking:
-        figure = plt.figure(figsize=(7.0, 1.6), layout="constrained")
-        figure.text(0.5, 0.35, ranking["reason"], ha="center", va="center", wrap=True)
-        style.heading(figure, "Ranks of the methods")
+        figure = plt.figure(figsize=(7.0, 1.2), layout="constrained")
+        style.annotate(figure, title, f"None: {ranking['reason']}", [], {})
         return figure
-    titles = {
-        name: styles[name]["title"] if name in styles else name for name in ranking["methods"]
-    }
-    ranks = pd.Series({titles[name]: rank for name, rank in ranking["methods"].items()})
+    names = {name: styles[name]["title"] if name in styles else name for name in ranking["methods"]}
+    colors = {names[name]: styles[name]["color"] if name in styles else "black" for name in names}
+    ranks = pd.Series({names[name]: rank for name, rank in ranking["methods"].items()})
     gap = ranking["critical_difference"]
     apart = np.abs(ranks.to_numpy()[:, None] - ranks.to_numpy()[None]) > gap
     # of its matrix the diagram uses only which pairs differ
     differ = pd.DataFrame(np.where(apart, 0.0, 1.0), ranks.index, ranks.index)
-    height = 1.6 + 0.22 * len(ranks)
-    figure, ax = plt.subplots(figsize=(8.0, height), layout="constrained")
-    scikit_posthocs.critical_difference_diagram(
+    figure, ax = plt.subplots(figsize=(8.0, 2.2 + 0.25 * len(ranks)), layout="constrained")
+    drawn = scikit_posthocs.critical_difference_diagram(
         *(ranks, differ),
-        cd=gap,
         alpha=ranking["alpha"],
         ax=ax,
-        label_fmt_left="{label} ({rank:.2f})",
-        label_fmt_right="({rank:.2f}) {label}",
-        color_palette={
-            titles[name]: styles[name]["color"] if name in styles else "black"
-            for name in ranking["methods"]
-        },
-        label_props={"color": "black"},
-        text_h_margin=0.1,
+        label_fmt_left="{label}  {rank:.2f} ",
+        label_fmt_right=" {rank:.2f}  {label}",
+        color_palette=colors,
+        crossbar_props={"color": style.INK, "linewidth": 3},
+        text_h_margin=0.15,
     )
-    note = f"average rank over {ranking['blocks']} blocks, 1 the best; bars join methods less than "
-    note += f"the critical difference of {gap:.2f} apart (Nemenyi, level {ranking['alpha']})"
-    style.heading(figure, "Ranks of the methods", note)
+    for label in drawn["labels"]:
+        label.set_color("black")
+    ax.grid(False)
+    ax.spines["top"].set_color(style.INK)
+    ax.set_xlim(0.9, max(len(ranks), 1 + gap) + 0.1)
+    ax.set_xticks(range(1, len(ranks) + 1))
+    ax.plot([1, 1 + gap], [1.6, 1.6], color=style.INK, marker="|", markersize=8)
+    ax.text(1 + gap / 2, 1.75, f"critical difference {gap:.2f}", ha="center", va="bottom")
+    note = f"average rank over {ranking['blocks']} blocks, 1 the best; bars join methods that are "
+    note += f"not further apart than the critical difference (Nemenyi, level {ranking['alpha']:g})"
+    note += f"; {ranking['note']}" if "note" in ranking else ""
+    style.annotate(figure, title, note, [], {})
     return figure

@@ -67,4 +67,5 @@ def missing(row: pd.Series) -> str:
     """Return what to write where there is no accuracy: why there is none, if a reason is known."""
     if np.isfinite(row["mean"]):
         return ""
-    return "OOM" if row["oom"] else "diverged" if row["diverged"] else ""
+    # above 0, for a cell that the config does not hold has no counts
+    return "OOM" if row["oom"] > 0 else "diverged" if row["diverged"] > 0 else ""

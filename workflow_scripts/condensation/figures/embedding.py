@@ -62,14 +62,14 @@ def maps(
     ``accuracy`` (percent) is that of the networks behind the maps on the test images.
     """
     titles = [[styles[method]["title"] for method in one.condensed] for one in found]
-    figure, axes = style.panels(titles, (2.7, 2.7), most=5)
+    figure, axes = style.panels(titles, (2.7, 2.7), [one.title for one in found], most=5)
     handles: dict = {}
     for number, one in enumerate(found):
         for place, (method, points) in enumerate(one.condensed.items()):
-            ax = axes[number, place]
+            ax = axes[number][place]
             looks, real = styles[method], one.real[method]
             handles["real images"] = ax.scatter(
-                *(*real.T, 5), color="0.65", linewidths=0, rasterized=True
+                *(*real.T, 8), color="0.65", linewidths=0, rasterized=True
             )
             many = len(points) > 20
             handles[looks["title"]] = ax.scatter(
@@ -81,11 +81,9 @@ def maps(
             )
             ax.set(xticks=[], yticks=[], box_aspect=1)
             ax.margins(0.06)
-            if style.is_first_of_line(place, 5):
-                ax.set_ylabel(one.title)
     reached = " to ".join(dict.fromkeys(f"{one:.1f}" for one in (min(accuracy), max(accuracy))))
     note = f"features of {architecture} trained on the real images (test accuracy {reached} %); "
     note += "panels of the same preprocessing share a map"
-    style.heading(figure, "t-SNE of the features of one class", note)
-    style.legend(figure, ["real images", *(title for row in titles for title in row)], handles)
+    names = ["real images", *(title for row in titles for title in row)]
+    style.annotate(figure, "t-SNE of the features of one class", note, names, handles)
     return figure

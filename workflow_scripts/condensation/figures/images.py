@@ -56,7 +56,7 @@ def _layout(pictures: Pictures) -> tuple[bool, float, int]:
     per_class = next(iter(pictures.images.values())).shape[1]
     if per_class == 1:
         return True, 0.85 * len(pictures.classes), 1
-    panel = max(1.6, 0.42 * per_class)
+    panel = max(1.1, 0.42 * per_class)
     beside = max(1, int((_WIDEST - 1.2) / (panel + 0.15)))
     lines = -(-len(pictures.images) // beside)
     return False, panel, -(-len(pictures.images) // lines)
@@ -89,6 +89,7 @@ def _draw(part: SubFigure, pictures: Pictures) -> None:
         tiled, side = _tile(images[: len(classes)]), images.shape[-1] + _gap(images)
         ax.imshow(tiled, interpolation="nearest", vmin=0, vmax=255, cmap="gray")
         ax.set(xticks=[], yticks=[])
+        ax.grid(False)
         places = (np.arange(len(classes)) + 0.5) * side - 0.5
         if in_rows:
             ax.set_ylabel(method, rotation=0, ha="right", va="center")

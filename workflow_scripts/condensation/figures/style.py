@@ -20,11 +20,13 @@ from matplotlib.figure import Figure
 
 from condensation.storage import atomic
 
-# 10 colours, 11 markers, 7 hatches and 3 lines: no two of 110 methods look alike
+# seaborn's "colorblind" without its yellow and light pink, which are lost on white
+_COLORS = ["#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC", "#8C613C", "#949494", "#56B4E9"]
+# their numbers have no common factor, so that 56 methods in a row look different
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h"]
 _HATCHES = ["", "////", "....", "\\\\\\\\", "xxxx", "----", "++++"]
 _LINES = ["-", (0, (5, 1)), (0, (3, 1, 1, 1))]
-_INK = "0.15"
+INK = "0.15"
 
 THEME = {
     "axes.titlesize": "medium",
@@ -43,13 +45,16 @@ def theme() -> None:
 def method_styles(methods: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
     """Return colour, marker, line, hatch and title per method: the same in every figure.
 
-    ``methods`` (``plan.methods``) in the config's order; the place decides, so a
+    ``methods`` (``plan.methods``) in the config's order, of which the first
+    colours go to those called as their algorithm; the place decides, so a
     method looks the same whatever else is drawn. The whole dataset is black.
     """
-    palette = sns.color_palette("colorblind")
+    palette = sns.color_palette(_COLORS)
+    plain = [name for name, about in methods.items() if name == about["algorithm"] != "whole"]
+    places = [*plain, *(name for name in methods if name not in plain)]
     styles = {}
-    for place, (name, about) in enumerate(methods.items()):
-        reference = about["algorithm"] == "whole"
+    for name, about in methods.items():
+        reference, place = about["algorithm"] == "whole", places.index(name)
         styles[name] = {
             "color": (0.0, 0.0, 0.0) if reference else palette[place % len(palette)],
             "marker": _MARKERS[place % len(_MARKERS)],
@@ -63,70 +68,77 @@ def method_styles(methods: Mapping[str, Mapping[str, str]]) -> dict[str, dict[st
 def line(style: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords of a line with markers."""
     looks = {key: style[key] for key in ("color", "marker", "linestyle")}
-    return looks | {"markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.6}
+    return looks | {"markersize": 6.5, "markeredgecolor": INK, "markeredgewidth": 0.6}
 
 
 def bar(style: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords of a bar."""
     looks = {key: style[key] for key in ("color", "hatch")}
-    return looks | {"edgecolor": _INK, "linewidth": 0.6, "ecolor": "black"}
+    return looks | {"edgecolor": INK, "linewidth": 0.6, "ecolor": "black"}
 
 
 def panels(
-    rows: Sequence[Sequence[str]], size: tuple[float, float], most: int = 4
-) -> tuple[Figure, dict[tuple[int, int], Axes]]:
-    """Return a figure and its axes by (row, place) of ``rows``, each row from the left.
+    rows: Sequence[Sequence[str]],
+    size: tuple[float, float],
+    ylabels: Sequence[str],
+    most: int = 4,
+    share: bool = True,
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure and its axes, for ``rows`` of panel titles.
 
-    A row of more than ``most`` panels goes on below. The axes of a row share
-    their y axis.
+    Parameters
+    ----------
+    rows : a row of more than ``most`` panels goes on below, in lines of equal length.
+    size : of a panel, width and height in inches.
+    ylabels : per row, at the left edge of its lines.
+    share : whether a row has one y axis.
     """
     theme()
-    lines = [
-        (number, row, range(first, min(first + most, len(row))))
-        for number, row in enumerate(rows)
-        for first in range(0, len(row), most)
-    ]
-    columns = max(len(places) for _, _, places in lines)
-    width = 0.8 + size[0] * columns
-    figure = plt.figure(figsize=(max(width, 5.5), 0.9 + size[1] * len(lines)), layout="constrained")
-    grid = figure.add_gridspec(len(lines), columns)
-    axes: dict[tuple[int, int], Axes] = {}
-    for at, (number, row, places) in enumerate(lines):
-        for column, place in enumerate(places):
-            ax = figure.add_subplot(grid[at, column], sharey=axes.get((number, 0)))
-            ax.set_title(row[place])
-            axes[number, place] = ax
+    longest = max(map(len, rows))
+    columns = -(-longest // -(-longest // most))
+    lines = sum(-(-len(row) // columns) for row in rows)
+    width = max(0.6 + size[0] * columns, 5.5)
+    figure = plt.figure(figsize=(width, 1.0 + size[1] * lines), layout="constrained")
+    grid = figure.add_gridspec(lines, columns)
+    axes: list[list[Axes]] = []
+    line = 0
+    for row, ylabel in zip(rows, ylabels, strict=True):
+        own: list[Axes] = []
+        for place, title in enumerate(row):
+            at = grid[line + place // columns, place % columns]
+            ax = figure.add_subplot(at, sharey=own[0] if share and own else None)
+            ax.set_title(title)
+            if place % columns == 0:
+                ax.set_ylabel(ylabel)
+            own.append(ax)
+        axes.append(own)
+        line += -(-len(row) // columns)
     return figure, axes
 
 
-def is_first_of_line(place: int, most: int = 4) -> bool:
-    """Return whether a panel stands at the left edge."""
-    return place % most == 0
+def annotate(
+    figure: Figure, title: str, note: str, names: Iterable[str], handles: Mapping[str, Any]
+) -> None:
+    """Put a title above, and below the panels one legend with a note on how to read the figure.
 
-
-def legend(figure: Figure, names: Iterable[str], handles: Mapping[str, Any]) -> None:
-    """Put one legend below the panels, in the order of ``names``, for those drawn."""
+    The legend has those of ``names`` that were drawn, in that order.
+    """
+    wide = int(figure.get_figwidth() * 12)
+    figure.suptitle("\n".join(textwrap.wrap(title, wide)), fontsize="medium")
     shown = [name for name in dict.fromkeys(names) if name in handles]
-    if not shown:
-        return
-    letters = max(map(len, shown)) + 7
-    columns = max(1, min(len(shown), int(figure.get_figwidth() * 11 / letters)))
-    figure.legend(
+    letters = max(map(len, shown), default=0) + 8
+    most = max(1, min(len(shown), wide // letters))
+    columns = -(-len(shown) // -(-len(shown) // most)) if shown else 1  # lines of equal length
+    drawn = figure.legend(
         *([handles[name] for name in shown], shown),
         loc="outside lower center",
         ncols=columns,
         frameon=False,
         handlelength=2.6,
+        title="\n".join(textwrap.wrap(note, int(wide * 1.1))),
+        title_fontsize="small",
     )
-
-
-def heading(figure: Figure, title: str, note: str = "") -> None:
-    """Put a title, and below it in small letters what must be known to read the figure."""
-    width = int(figure.get_figwidth() * 13)
-    note = "\n".join(textwrap.wrap(note, width))
-    title = "\n".join(textwrap.wrap(title, int(figure.get_figwidth() * 10)))
-    text = f"{title}\n{note}" if note else title
-    figure.suptitle(text, fontsize="small", linespacing=1.4)
+    drawn.get_title().set_multialignment("center")
 
 
 def save(figure: Figure, *paths: str | Path) -> None:

@@ -1,5 +1,6 @@
 """Accuracy against cost with the Pareto front, and the critical-difference diagram."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -83,16 +84,40 @@ def _front(ax: plt.Axes, at: np.ndarray, mean: np.ndarray, handles: dict) -> Non
 def critical_difference(ranking: Mapping[str, Any], styles: Styles) -> Figure:
     """Draw average ranks; methods that do not differ significantly are joined by a bar.
 
-    ``ranking`` has ``methods`` (name to average rank, 1 the best), ``blocks``,
-    ``critical_difference`` (Nemenyi; Demsar, 2006), ``alpha`` and perhaps a
-    ``note``; or a ``reason`` why there is no ranking, which is shown instead.
+    Parameters
+    ----------
+    ranking : ``methods`` (name to average rank, 1 the best), ``blocks`` (their number),
+        ``critical_difference`` (Nemenyi; Demsar, 2006) and ``alpha``, or a ``reason`` why there is
+        no ranking, which is shown instead; ``block``, the names of what makes a block; and
+        ``by_set``, the same over other blocks, drawn below.
     """
     style.theme()
-    title = "Ranks of the methods"
-    if "reason" in ranking:
-        figure = plt.figure(figsize=(7.0, 1.2), layout="constrained")
-        style.annotate(figure, title, f"None: {ranking['reason']}", [], {})
-        return figure
+    parts = [ranking, *([ranking["by_set"]] if "by_set" in ranking else [])]
+    heights = [0.9 if "reason" in part else 2.0 + 0.16 * len(part["methods"]) for part in parts]
+    figure, axes = plt.subplots(
+        *(len(parts), 1),
+        figsize=(8.0, 0.9 + sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+    )
+    for ax, part in zip(axes[:, 0], parts, strict=True):
+        if "block" in part:
+            names = ", ".join(part["block"]).replace("ipc", "IPC")
+            ax.set_title(f"a block for each {names}", loc="left", fontsize="small")
+        if "reason" in part:
+            ax.set_axis_off()
+            text = "\n".join(textwrap.wrap(f"No ranks: {part['reason']}.", 90))
+            ax.text(0.0, 0.5, text, va="center", transform=ax.transAxes, fontsize="small")
+        else:
+            _ranks(ax, part, styles)
+    note = "average rank, 1 the best; bars join methods that are not further apart than the "
+    note += "critical difference (Nemenyi); blocks that share a condensed set are not independent"
+    style.annotate(figure, "Ranks of the methods", note, [], {})
+    return figure
+
+
+def _ranks(ax: plt.Axes, ranking: Mapping[str, Any], styles: Styles) -> None:
     names = {name: styles[name]["title"] if name in styles else name for name in ranking["methods"]}
     colors = {names[name]: styles[name]["color"] if name in styles else "black" for name in names}
     ranks = pd.Series({names[name]: rank for name, rank in ranking["methods"].items()})
@@ -100,7 +125,6 @@ def critical_difference(ranking: Mapping[str, Any], styles: Styles) -> Figure:
     apart = np.abs(ranks.to_numpy()[:, None] - ranks.to_numpy()[None]) > gap
     # of its matrix the diagram uses only which pairs differ
     differ = pd.DataFrame(np.where(apart, 0.0, 1.0), ranks.index, ranks.index)
-    figure, ax = plt.subplots(figsize=(8.0, 2.2 + 0.25 * len(ranks)), layout="constrained")
     drawn = scikit_posthocs.critical_difference_diagram(
         *(ranks, differ),
         alpha=ranking["alpha"],
@@ -117,10 +141,7 @@ def critical_difference(ranking: Mapping[str, Any], styles: Styles) -> Figure:
     ax.spines["top"].set_color(style.INK)
     ax.set_xlim(0.9, max(len(ranks), 1 + gap) + 0.1)
     ax.set_xticks(range(1, len(ranks) + 1))
-    ax.plot([1, 1 + gap], [1.6, 1.6], color=style.INK, marker="|", markersize=8)
-    ax.text(1 + gap / 2, 1.75, f"critical difference {gap:.2f}", ha="center", va="bottom")
-    note = f"average rank over {ranking['blocks']} blocks, 1 the best; bars join methods that are "
-    note += f"not further apart than the critical difference (Nemenyi, level {ranking['alpha']:g})"
-    note += f"; {ranking['note']}" if "note" in ranking else ""
-    style.annotate(figure, title, note, [], {})
-    return figure
+    ax.plot([1, 1 + gap], [2.0, 2.0], color=style.INK, marker="|", markersize=8)
+    ax.set_ylim(top=3.6)
+    text = f"critical difference {gap:.2f} (level {ranking['alpha']:g}, {ranking['blocks']} blocks)"
+    ax.text(1, 2.2, text, ha="left", va="bottom", fontsize="small")

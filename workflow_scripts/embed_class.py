@@ -3,7 +3,7 @@
 import torch
 
 from condensation import compute, datasets, features, storage
-from condensation.figures import embedding, sources
+from condensation.figures import sources, tsne
 from job import job
 
 with job(snakemake):
@@ -11,20 +11,15 @@ with job(snakemake):
     label = snakemake.params.job["label"]
     dataset = datasets.load(snakemake.input.dataset)
     views = sources.views(dataset, getattr(snakemake.input, "whitenings", []))
-    real = dataset.train_images[dataset.train_labels == label]
-    by_kind: dict = {}
-    for method, view, images in sources.condensed(views, snakemake.input.condensed):
-        by_kind.setdefault(view.preprocessing["kind"], {})[method] = images[label]
+    networks = {sources.kind_of(path): path for path in snakemake.input.networks}
     points, about = {}, {}
-    for path in snakemake.input.networks:
-        kind = sources.kind_of(path)
-        network, facts = features.load(path, views[kind], device)
-        condensed = by_kind.get(kind, {})
-        inputs = [views[kind].preprocess(real), *condensed.values()]
-        embedded = [features.embed(network, one).numpy() for one in inputs]
-        found = embedding.neighbour_map(embedded)
-        points[f"real/{kind}"] = torch.from_numpy(found[0])
-        for method, own in zip(condensed, found[1:], strict=True):
+    found = sources.inputs_of_class(views, label, snakemake.input.condensed)
+    for kind, (real, condensed) in found.items():
+        network, facts = features.load(networks[kind], views[kind], device)
+        parts = [features.embed(network, one).numpy() for one in (real, *condensed.values())]
+        places = dict(zip(["", *condensed], tsne.neighbour_map(parts), strict=True))
+        points[f"real/{kind}"] = torch.from_numpy(places.pop(""))
+        for method, own in places.items():
             points[f"condensed/{method}"] = torch.from_numpy(own)
             about[method] = {"preprocessing": kind, "test_accuracy": facts["test_accuracy"]}
     storage.write_tensors(

@@ -21,7 +21,7 @@ class Pictures:
     Attributes
     ----------
     images : per title of a method, uint8 [classes, per class, C, H, W].
-    classes : their names.
+    classes : names; as many classes as are named are drawn.
     title : what stands above.
     """
 
@@ -86,7 +86,9 @@ def _draw(part: SubFigure, pictures: Pictures) -> None:
     classes = pictures.classes
     for number, (method, images) in enumerate(pictures.images.items()):
         ax = axes.flat[number]
-        tiled, side = _tile(images[: len(classes)]), images.shape[-1] + _gap(images)
+        images = images[: len(classes)]
+        images = images.transpose(0, 1) if in_rows else images
+        tiled, side = _tile(images), images.shape[-1] + _gap(images)
         ax.imshow(tiled, interpolation="nearest", vmin=0, vmax=255, cmap="gray")
         ax.set(xticks=[], yticks=[])
         ax.grid(False)

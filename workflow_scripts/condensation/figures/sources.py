@@ -8,6 +8,7 @@ import torch
 
 from condensation import sets, storage, whitening
 from condensation.datasets import Dataset
+from condensation.errors import InputError
 
 
 def views(dataset: Dataset, whitenings: Iterable[str | Path]) -> dict[str, Dataset]:
@@ -45,3 +46,26 @@ def condensed(
         if one is not None:
             images = one.images.view(len(usual.classes), about["ipc"], *usual.shape)
             yield about["method"], seen, images
+
+
+def inputs_of_class(
+    own: dict[str, Dataset], label: int, paths: Iterable[str | Path]
+) -> dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+    """Return, by kind of preprocessing, network input of one class: real, and of each method.
+
+    ``own`` is what ``views`` returned, ``paths`` are condensed sets; each is
+    float32 [n, C, H, W]. Raises InputError for a class that there is not.
+    """
+    usual = own["standardize"]
+    if label >= len(usual.classes):
+        raise InputError(
+            f"figure7.label: {label}, but {usual.name} has the classes 0 to "
+            f"{len(usual.classes) - 1}"
+        )
+    real = usual.train_images[usual.train_labels == label]
+    found: dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]] = {}
+    for method, seen, images in condensed(own, paths):
+        kind = seen.preprocessing["kind"]
+        _, methods = found.setdefault(kind, (seen.preprocess(real), {}))
+        methods[method] = images[label]
+    return found

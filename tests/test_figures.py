@@ -368,7 +368,14 @@ def test_the_map_keeps_neighbours_together_and_the_order():
         assert (nearest == own).all()
     again = tsne.neighbour_map(groups)
     assert all((one == other).all() for one, other in zip(found, again, strict=True))
-    assert tsne.neighbour_map([np.ones((2, 3)), np.ones((1, 3))])[0].tolist() == [[0, 0]] * 2
+    few = tsne.neighbour_map([np.eye(2), np.ones((1, 2))])
+    assert [one.tolist() for one in few] == [[[0, 0]] * 2, [[0, 0]]]
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_a_dead_network_has_no_map(value):
+    with pytest.raises(InputError, match=r"figure7.features: .*the same features"):
+        tsne.neighbour_map([np.full((40, 6), value), np.full((5, 6), value)])
 
 
 def test_each_panel_shows_the_real_points_and_those_of_its_method():

@@ -97,7 +97,9 @@ def _draw(part: SubFigure, pictures: Pictures) -> None:
             ax.set_ylabel(method, rotation=0, ha="right", va="center")
             if number == 0:
                 ax.xaxis.tick_top()
-                ax.set_xticks(places, classes, rotation=30, ha="left")
+                slanted = {"rotation": 30, "ha": "left"} if max(map(len, classes)) > 6 else {}
+                ax.set_xticks(places, classes, **slanted)
+                ax.tick_params(length=0)
         else:
             ax.set_title(method)
             if number % beside == 0:

@@ -390,6 +390,8 @@ def test_each_panel_shows_the_real_points_and_those_of_its_method():
         np.testing.assert_allclose(drawn[1], above)
         assert ax.get_title() == title
     assert "test accuracy 90.0 to 95.5 %" in figure.legends[0].get_title().get_text()
+    none = embedding.maps([embedding.Map("digits", {}, {})], STYLES, "resnet18", [])
+    assert "methods failed" in none.legends[0].get_title().get_text()
 
 
 # --- images ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -33,8 +34,16 @@ def maps(
 ) -> Figure:
     """Draw a row of panels per dataset, a panel per method, real points grey below its own.
 
-    ``accuracy`` (percent) is that of the networks behind the maps on the test images.
+    ``accuracy`` (percent) is that of the networks behind the maps on the test
+    images. Where the methods of a dataset all failed, it has no row.
     """
+    found = [one for one in found if one.condensed]
+    title = "t-SNE of the features of one class"
+    if not found:
+        style.theme()
+        figure = plt.figure(figsize=(6.0, 1.0), layout="constrained")
+        style.annotate(figure, title, "no condensed set to show: its methods failed", [], {})
+        return figure
     titles = [[styles[method]["title"] for method in one.condensed] for one in found]
     figure, axes = style.panels(titles, (2.7, 2.7), [one.title for one in found], most=5)
     handles: dict = {}
@@ -59,5 +68,5 @@ def maps(
     note = f"features of {architecture} trained on the real images (test accuracy {reached} %); "
     note += "panels of the same preprocessing share a map"
     names = ["real images", *(title for row in titles for title in row)]
-    style.annotate(figure, "t-SNE of the features of one class", note, names, handles)
+    style.annotate(figure, title, note, names, handles)
     return figure

@@ -56,7 +56,7 @@ def _layout(pictures: Pictures) -> tuple[bool, float, int]:
     per_class = next(iter(pictures.images.values())).shape[1]
     if per_class == 1:
         return True, 0.85 * len(pictures.classes), 1
-    panel = max(1.1, 0.42 * per_class)
+    panel = max(1.1, 0.33 * per_class)
     beside = max(1, int((_WIDEST - 1.2) / (panel + 0.15)))
     lines = -(-len(pictures.images) // beside)
     return False, panel, -(-len(pictures.images) // lines)

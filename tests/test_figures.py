@@ -164,7 +164,8 @@ def test_a_panel_per_dataset_and_ipc_and_transfer_by_architecture():
 # --- figures 2, 4 and 6 ---------------------------------------------------------------------------
 
 
-def test_lines_against_ipc_and_the_whole_dataset():
+@pytest.mark.parametrize("whole", ["e", "other"])
+def test_lines_against_ipc_and_the_whole_dataset(whole):
     where = {"experiment": "e", "dataset": "digits", **WAY}
     table = pd.DataFrame(
         [
@@ -174,7 +175,7 @@ def test_lines_against_ipc_and_the_whole_dataset():
                 cell(ipc="100", mean=70.0),
             ),
             *(cell("dm", ipc="2", mean=55.0), failed("oom", method="dm", ipc="10")),
-            cell("whole", ipc="all", mean=95.0, std=0.5, experiment="other"),
+            cell("whole", ipc="all", mean=95.0, std=0.5, experiment=whole),
             cell("whole", ipc="all", mean=1.0, architecture="mlp", experiment="other"),
         ]
     )
@@ -188,8 +189,8 @@ def test_lines_against_ipc_and_the_whole_dataset():
     np.testing.assert_allclose(errors(random), [[48, 52], [59, 61], [68, 72]])
     np.testing.assert_array_equal(dm.lines[0].get_ydata().astype(float), [55, np.nan])
     assert [text.get_text() for text in ax.texts] == ["DM: OOM"]
-    (whole,) = [one for one in ax.lines if set(one.get_ydata()) == {95.0}]
-    assert whole.get_linestyle() != "-"
+    (dashed,) = [one for one in ax.lines if set(one.get_ydata()) == {95.0}]
+    assert dashed.get_linestyle() != "-"
     assert [t.get_text() for t in figure.legends[0].get_texts()] == [
         "Random",
         "DM",

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from condensation.figures import data, style
 from condensation.figures.plan import Panel
+from condensation.grid import WHOLE
 from condensation.tables import FINAL
 
 Styles = Mapping[str, Mapping[str, Any]]
@@ -64,6 +65,7 @@ def lines(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Sty
     handles: dict = {}
     for ax, panel in axes:
         part = data.select(table, panel["where"])
+        part = part[part["ipc"] != WHOLE]
         methods = [method for method in styles if method in set(part["method"])]
         ipcs = [int(value) for value in panel["values"]]
         closest = min(np.diff(np.log(ipcs)), default=1.0)

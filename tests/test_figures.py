@@ -469,6 +469,9 @@ def test_a_method_keeps_its_style_whatever_else_is_drawn():
     variants = {"dm2": {"algorithm": "dm", "title": "dm2"}, **METHODS}
     assert style.method_styles(variants)["dm"] == STYLES["dm"]
     assert STYLES["whole"]["color"] == (0, 0, 0)
+    last = {**METHODS, "x": {"algorithm": "x.py:f", "title": "x"}}
+    without_whole = {name: about for name, about in last.items() if name != "whole"}
+    assert style.method_styles(last)["x"] == style.method_styles(without_whole)["x"]
 
 
 SAVE = """

@@ -108,7 +108,7 @@ def curves(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: St
             _line(ax, rows["at"], rows, looks, handles)
             order.append(title)
         ax.set_xlabel("condensation iteration")
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     note = f"error bars: {data.spread_name(table)}"
     title = f"Accuracy along the condensation{common(panels)}"

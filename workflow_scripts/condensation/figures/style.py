@@ -50,11 +50,12 @@ def method_styles(methods: Mapping[str, Mapping[str, str]]) -> dict[str, dict[st
     method looks the same whatever else is drawn. The whole dataset is black.
     """
     palette = sns.color_palette(_COLORS)
-    plain = [name for name, about in methods.items() if name == about["algorithm"] != "whole"]
-    places = [*plain, *(name for name in methods if name not in plain)]
+    algorithms = {name: about["algorithm"] for name, about in methods.items()}
+    # those called as their algorithm, the others, and last what needs no colour
+    order = sorted(methods, key=lambda n: (algorithms[n] == "whole", algorithms[n] != n))
     styles = {}
     for name, about in methods.items():
-        reference, place = about["algorithm"] == "whole", places.index(name)
+        reference, place = algorithms[name] == "whole", order.index(name)
         styles[name] = {
             "color": (0.0, 0.0, 0.0) if reference else palette[place % len(palette)],
             "marker": _MARKERS[place % len(_MARKERS)],

@@ -16,6 +16,7 @@ from snakemake.exceptions import WorkflowError
 from condensation import config as configuration
 from condensation import digest, grid, jobs
 from condensation.errors import InputError
+from condensation.figures import plan
 
 STARTED = time.time()
 
@@ -48,11 +49,25 @@ TABLES += [f"{RESULTS}/tables/ranking.json", f"{RESULTS}/config.yaml"]
 # the paper's numbers, beside which ours are put
 PRINTED = sorted(Path(workflow.basedir, "config", "paper").glob("*.csv"))
 PRINTED = [os.path.relpath(path) for path in PRINTED]
-FIGURES = [f"{PICTURES}/accuracy_{dataset}.png" for dataset in GRID.datasets]
-FIGURES += [
-    f"{PICTURES}/condensed_{dataset}.png"
+ACCURACY_FIGURES = plan.accuracy_figures(CONFIG, GRID)
+COST_PANELS = plan.cost_panels(GRID)
+EMBEDDED = plan.maps(CONFIG, GRID, RESULTS)
+# the datasets of each picture of condensed images
+PICTURED = {
+    f"condensed_{dataset}": [dataset]
     for dataset in GRID.datasets
     if grid.pictured_ipc(GRID, dataset)
+}
+if PICTURED:
+    PICTURED["figure8"] = [dataset for (dataset,) in PICTURED.values()]
+FIGURE_NAMES = [*ACCURACY_FIGURES, *PICTURED]
+FIGURE_NAMES += ["figure7"] if EMBEDDED else []
+FIGURE_NAMES += ["cost_accuracy"] if COST_PANELS else []
+FIGURE_NAMES += ["critical_difference"] if COST_PANELS else []
+FIGURES = [
+    f"{PICTURES}/{name}.{form}"
+    for name in sorted(FIGURE_NAMES)
+    for form in ("png", "pdf")
 ]
 # What changes no result (device, mirror) is no param: scripts read it from here, complete.
 config.update(CONFIG.model_dump())
@@ -158,31 +173,35 @@ def evaluate_job(wildcards):
     )
 
 
-def pictured_ipc(wildcards):
-    return grid.pictured_ipc(GRID, wildcards.dataset)
-
-
-def pictured_sets(wildcards):
-    return [
-        f"{RESULTS}/{one.folder}/condensed.safetensors"
-        for one in GRID.sets
-        if one.dataset == wildcards.dataset
-        and one.ipc == pictured_ipc(wildcards)
-        and one.condensation_seed == 0
-    ]
-
-
-def whitenings_of(wildcards):
-    kinds = {
-        CONFIG.preprocessing_of(one.method)
-        for one in GRID.sets
-        if one.dataset == wildcards.dataset
+def pictured_files(wildcards):
+    names = PICTURED[wildcards.picture]
+    sets = [one for name in names for one in plan.pictured_sets(GRID, name)]
+    return {
+        "datasets": [f"{RESULTS}/{name}/dataset.safetensors" for name in names],
+        **set_files(sets),
     }
-    kinds -= {"standardize"}
-    files = [
-        whitening_file(wildcards.dataset, kind)["whitening"] for kind in sorted(kinds)
+
+
+def embedding_inputs(wildcards):
+    sets = plan.embedded_sets(CONFIG, GRID, wildcards.dataset)
+    kinds = dict.fromkeys(CONFIG.preprocessing_of(one.method) for one in sets)
+    folder = f"{RESULTS}/{wildcards.dataset}/features/{wildcards.features}"
+    networks = [f"{folder}/{kind}_network.safetensors" for kind in kinds]
+    return {"networks": networks, **set_files(sets)}
+
+
+def set_files(sets):
+    """Condensed sets, and the whitenings that they were made with."""
+    seen = dict.fromkeys(
+        (one.dataset, CONFIG.preprocessing_of(one.method)) for one in sets
+    )
+    whitenings = [
+        path
+        for dataset, kind in seen
+        for path in whitening_file(dataset, kind).values()
     ]
-    return {"whitenings": files} if files else {}
+    condensed = [f"{RESULTS}/{one.folder}/condensed.safetensors" for one in sets]
+    return {"condensed": condensed} | ({"whitenings": whitenings} if whitenings else {})
 
 
 def architecture_ranking(wildcards):

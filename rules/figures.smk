@@ -1,46 +1,182 @@
-# Takes tables and condensed sets; leaves <figures>/accuracy_<dataset>.png and
-# <figures>/condensed_<dataset>.png.
+# Takes tables, condensed sets and their costs; leaves <figures>/figure1 to figure8, cost_accuracy,
+# critical_difference and condensed_<dataset>, each as PNG and PDF. What each one shows is planned
+# in condensation/figures/plan.py.
 
 
 rule plot_accuracy:
     input:
         table=f"{RESULTS}/tables/accuracy.csv",
     output:
-        figure=f"{PICTURES}/accuracy_{{dataset}}.png",
+        png=f"{PICTURES}/{{figure}}.png",
+        pdf=f"{PICTURES}/{{figure}}.pdf",
     log:
-        f"{RESULTS}/logs/plot_accuracy/{{dataset}}.log",
+        f"{RESULTS}/logs/plot_accuracy/{{figure}}.log",
+    wildcard_constraints:
+        figure=any_of(ACCURACY_FIGURES),
     conda:
         "../environment.yml"
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        methods=list(CONFIG.methods),
+        plan=lambda wildcards: ACCURACY_FIGURES[wildcards.figure],
+        methods=plan.methods(CONFIG),
         source=digest.source_digest(digest.ROOT / "plot_accuracy.py"),
     message:
-        "Plotting the accuracy on {wildcards.dataset}"
+        "Plotting {wildcards.figure}: accuracy"
     script:
         "../workflow_scripts/plot_accuracy.py"
 
 
-rule draw_condensed:
+rule train_embedder:
     input:
-        unpack(whitenings_of),
-        condensed=pictured_sets,
+        unpack(lambda wildcards: whitening_file(wildcards.dataset, wildcards.view)),
         dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
     output:
-        figure=f"{PICTURES}/condensed_{{dataset}}.png",
+        network=f"{RESULTS}/{{dataset}}/features/{{features}}/{{view}}_network.safetensors",
     log:
-        f"{RESULTS}/logs/draw_condensed/{{dataset}}.log",
+        f"{RESULTS}/logs/train_embedder/{{dataset}}/{{features}}/{{view}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_embedder/{{dataset}}/{{features}}/{{view}}.tsv"
+    wildcard_constraints:
+        view=r"standardize|zca|zca_kip",
+    conda:
+        "../environment.yml"
+    threads: CONFIG.compute.threads
+    resources:
+        gpu=GPU,
+        mem_mb=16000,
+        runtime=240,
+    params:
+        job=lambda wildcards: jobs.train_embedder(CONFIG, wildcards.features),
+        compile=CONFIG.compute.compile,
+    message:
+        "Training the network of features {wildcards.features} on {wildcards.dataset}, {wildcards.view}"
+    script:
+        "../workflow_scripts/train_embedder.py"
+
+
+rule embed_class:
+    input:
+        unpack(embedding_inputs),
+        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+    output:
+        map=f"{RESULTS}/{{dataset}}/features/{{features}}/map_ipc{{ipc}}.safetensors",
+    log:
+        f"{RESULTS}/logs/embed_class/{{dataset}}/{{features}}/ipc{{ipc}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/embed_class/{{dataset}}/{{features}}/ipc{{ipc}}.tsv"
+    conda:
+        "../environment.yml"
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=60,
+    params:
+        job=lambda wildcards: jobs.embed_class(CONFIG, wildcards.features),
+    message:
+        "Embedding a class of {wildcards.dataset}, IPC {wildcards.ipc}, by {wildcards.features}"
+    script:
+        "../workflow_scripts/embed_class.py"
+
+
+rule plot_embedding:
+    input:
+        maps=EMBEDDED,
+    output:
+        png=f"{PICTURES}/figure7.png",
+        pdf=f"{PICTURES}/figure7.pdf",
+    log:
+        f"{RESULTS}/logs/plot_embedding.log",
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        methods=plan.methods(CONFIG),
+        shown=CONFIG.figure7 and CONFIG.figure7.methods,
+        architecture=CONFIG.figure7
+        and CONFIG.features[CONFIG.figure7.features].architecture,
+        source=digest.source_digest(digest.ROOT / "plot_embedding.py"),
+    message:
+        "Plotting figure7: features of a class"
+    script:
+        "../workflow_scripts/plot_embedding.py"
+
+
+rule draw_condensed:
+    input:
+        unpack(pictured_files),
+    output:
+        png=f"{PICTURES}/{{picture}}.png",
+        pdf=f"{PICTURES}/{{picture}}.pdf",
+    log:
+        f"{RESULTS}/logs/draw_condensed/{{picture}}.log",
+    wildcard_constraints:
+        picture=any_of(PICTURED),
     conda:
         "../environment.yml"
     resources:
         mem_mb=4000,
         runtime=10,
     params:
-        ipc=pictured_ipc,
+        ipcs=lambda wildcards: [
+            grid.pictured_ipc(GRID, dataset) for dataset in PICTURED[wildcards.picture]
+        ],
+        methods=plan.methods(CONFIG),
         source=digest.source_digest(digest.ROOT / "draw_condensed.py"),
     message:
-        "Drawing condensed images of {wildcards.dataset}"
+        "Drawing {wildcards.picture}: condensed images"
     script:
         "../workflow_scripts/draw_condensed.py"
+
+
+rule plot_cost:
+    input:
+        table=f"{RESULTS}/tables/accuracy.csv",
+        costs=[
+            f"{RESULTS}/{folder}/cost.json"
+            for panel in COST_PANELS
+            for _, folder in panel["sets"]
+        ],
+    output:
+        png=f"{PICTURES}/cost_accuracy.png",
+        pdf=f"{PICTURES}/cost_accuracy.pdf",
+    log:
+        f"{RESULTS}/logs/plot_cost.log",
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        panels=COST_PANELS,
+        methods=plan.methods(CONFIG),
+        source=digest.source_digest(digest.ROOT / "plot_cost.py"),
+    message:
+        "Plotting accuracy against cost"
+    script:
+        "../workflow_scripts/plot_cost.py"
+
+
+rule plot_ranking:
+    input:
+        ranking=f"{RESULTS}/tables/ranking.json",
+    output:
+        png=f"{PICTURES}/critical_difference.png",
+        pdf=f"{PICTURES}/critical_difference.pdf",
+    log:
+        f"{RESULTS}/logs/plot_ranking.log",
+    conda:
+        "../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        methods=plan.methods(CONFIG),
+        source=digest.source_digest(digest.ROOT / "plot_ranking.py"),
+    message:
+        "Plotting the ranks of the methods"
+    script:
+        "../workflow_scripts/plot_ranking.py"

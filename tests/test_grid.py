@@ -65,6 +65,15 @@ def test_the_pictured_ipc_is_that_of_most_methods():
     assert pictured_ipc(grid({"a": blocks}, **more), "digits") == "1"
 
 
+def test_a_larger_ipc_that_most_methods_have_is_pictured():
+    more = {"methods": {f"m{n}": {"algorithm": "random"} for n in range(4)}}
+    blocks = [
+        axes(methods=list(more["methods"]), ipc=[1]),
+        axes(methods=["m0", "m1", "m2"], ipc=[5]),
+    ]
+    assert pictured_ipc(grid({"a": blocks}, **more), "digits") == "5"
+
+
 def test_only_the_whole_dataset_has_no_picture():
     assert pictured_ipc(grid({"a": axes(methods=["all"])}), "digits") is None
 

@@ -1,12 +1,10 @@
-"""Tables and figures from records, against numbers worked out by hand."""
+"""Tables from records, against numbers worked out by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from PIL import Image
 
-from condensation import figures, storage, tables
+from condensation import storage, tables
 from condensation.config import parse
 from condensation.errors import InputError
 from condensation.grid import expand
@@ -108,48 +106,6 @@ def test_the_markdown_has_a_column_per_ipc_in_order(records, wanted):
 
 def test_ipc_order():
     assert tables.ipc_order(["100", "all", "2", "10", "2"]) == ["2", "10", "100", "all"]
-
-
-def test_the_accuracy_figure_shows_every_number(records, wanted, tmp_path):
-    table = tables.accuracy(tables.runs(records), wanted)
-    figure = figures.accuracy(table, "digits", ["random", "all"])
-    (ax,) = figure.axes
-    line = ax.containers[0].lines[0]
-    np.testing.assert_allclose(line.get_ydata().astype(float), [25.0, 55.0])
-    assert 90.5 in [one.get_ydata()[0] for one in ax.get_lines()]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["random", "all"]
-    figures.save(figure, tmp_path / "one.png")
-    again = figures.accuracy(table, "digits", ["random", "all"])
-    figures.save(again, tmp_path / "two.png")
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
-
-
-def test_a_method_keeps_its_style_whatever_else_is_drawn():
-    styles = figures.method_styles(["a", "b", "c"])
-    assert styles["b"] == figures.method_styles(["a", "b"])["b"]
-    assert len({style["marker"] for style in styles.values()}) == 3
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_image_grid_shows_classes_as_rows(channels, tmp_path):
-    images = torch.zeros(2, 3, channels, 8, 8, dtype=torch.uint8)
-    images[1, 2] = 200
-    tiled = figures._tile(images)
-    assert tiled.shape[:2] == (18, 27)
-    assert (tiled[0:8, 0:8] == 0).all() and (tiled[9:17, 18:26] == 200).all()
-    assert (tiled[8] == 255).all()
-    figure = figures.image_grid({"m": images, "n": images}, ["zero", "one"], "title")
-    figures.save(figure, tmp_path / "f.png")
-    assert Image.open(tmp_path / "f.png").size[0] > 200
-    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["zero", "one"]
-
-
-def test_with_one_image_per_class_the_methods_are_rows():
-    images = torch.zeros(3, 1, 3, 8, 8, dtype=torch.uint8)
-    figure = figures.image_grid({"m": images, "n": images}, ["zero", "one"], "title")
-    assert [ax.get_ylabel() for ax in figure.axes] == ["m", "n"]
-    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["zero", "one"]
-    assert figure.axes[0].images[0].get_array().shape == (9, 18, 3)
 
 
 def test_an_empty_table_is_no_crash():

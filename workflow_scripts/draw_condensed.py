@@ -1,33 +1,32 @@
-"""Rule draw_condensed: pictures of the condensed images of one dataset, a panel per method."""
+"""Rule draw_condensed: the images of condensed sets, of one dataset or (figure 8) of all."""
 
-from dataclasses import replace
-
-from condensation import datasets, figures, sets, storage, whitening
+from condensation import datasets
+from condensation.figures import images, sources, style
 from job import job
 
 COLUMNS, ROWS = 10, 10
 
-with job(snakemake):
-    dataset = datasets.load(snakemake.input.dataset)
-    preprocessed = {"standardize": dataset}
-    for path in getattr(snakemake.input, "whitenings", []):
-        loaded = whitening.load(path)
-        preprocessed[loaded.kind] = replace(dataset, whitening=loaded)
-    pictures = {}
-    for path in snakemake.input.condensed:
-        kind = storage.read_metadata(path).get("preprocessing", {}).get("kind", "standardize")
-        own = preprocessed[kind]
-        condensed, about = sets.load(path, own)
-        if condensed is None:  # its method failed
-            continue
-        images = own.to_pixels(condensed.images)
-        images = images.view(len(dataset.classes), about["ipc"], *dataset.shape)
-        pictures[about["method"]] = images[:, :COLUMNS]
-    ipc, classes = int(snakemake.params.ipc), len(dataset.classes)
+
+def pictures_of(dataset, ipc, snakemake):
+    """Return what is drawn of one dataset: the first images of the first classes."""
+    views = sources.views(dataset, getattr(snakemake.input, "whitenings", []))
+    drawn = {
+        snakemake.params.methods[method]["title"]: view.to_pixels(
+            found[:ROWS, :COLUMNS].flatten(0, 1)
+        ).view(min(ROWS, len(found)), -1, *dataset.shape)
+        for method, view, found in sources.condensed(views, snakemake.input.condensed)
+    }
     title = f"{dataset.name}: {ipc} image{'s' * (ipc > 1)} per class"
     if ipc > COLUMNS:
         title += f", {COLUMNS} of them shown"
-    if classes > ROWS:
-        title += f", the first {ROWS} of {classes} classes"
-    figure = figures.image_grid(pictures, dataset.classes[:ROWS], title)
-    figures.save(figure, snakemake.output.figure)
+    if len(dataset.classes) > ROWS:
+        title += f", the first {ROWS} of {len(dataset.classes)} classes"
+    return images.Pictures(drawn, dataset.classes[:ROWS], title)
+
+
+with job(snakemake):
+    every = [
+        pictures_of(datasets.load(path), int(ipc), snakemake)
+        for path, ipc in zip(snakemake.input.datasets, snakemake.params.ipcs, strict=True)
+    ]
+    style.save(images.image_grids(every), snakemake.output.png, snakemake.output.pdf)

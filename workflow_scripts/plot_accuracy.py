@@ -1,14 +1,12 @@
-"""Rule plot_accuracy: accuracy against IPC for one dataset."""
+"""Rule plot_accuracy: one of figures 1 to 6, from the accuracy table."""
 
-import pandas as pd
-
-from condensation import figures
+from condensation.figures import accuracy, data, style
 from job import job
 
 with job(snakemake, torch_threads=False):
-    # as text first: names may look like numbers, and `none` is a name
-    table = pd.read_csv(snakemake.input.table, dtype=str, keep_default_na=False)
-    table = table.replace({"mean": {"": "nan"}, "std": {"": "nan"}})
-    table = table.astype({"mean": float, "std": float, "networks": int})
-    figure = figures.accuracy(table, snakemake.wildcards.dataset, snakemake.params.methods)
-    figures.save(figure, snakemake.output.figure)
+    draw = {"bars": accuracy.bars, "lines": accuracy.lines, "curves": accuracy.curves}
+    plan = snakemake.params.plan
+    table = data.read(snakemake.input.table)
+    styles = style.method_styles(snakemake.params.methods)
+    figure = draw[plan["draw"]](table, plan["panels"], plan["across"], styles)
+    style.save(figure, snakemake.output.png, snakemake.output.pdf)

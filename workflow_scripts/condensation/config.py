@@ -6,6 +6,7 @@ and values that make sense. Free of torch.
 
 import re
 from collections.abc import Iterable
+from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -219,6 +220,19 @@ class Axes(Strict):
     )
 
 
+class Figure7(Strict):
+    """The sets whose images are shown among the real ones of a class, by a network's features."""
+
+    features: str = Field(
+        description="A name under `features`; a network of its own is trained for each kind of "
+        "preprocessing."
+    )
+    datasets: list[str] = Field(min_length=1, description="Names under `datasets`.")
+    methods: list[str] = Field(min_length=1, description="Names under `methods`, a panel each.")
+    ipc: int = Field(ge=1, description="Images per class of the sets.")
+    label: int = Field(0, ge=0, description="The class, by its number.")
+
+
 def _blocks(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
@@ -268,6 +282,9 @@ class Config(Strict):
     experiments: dict[Name, Experiment] = Field(
         min_length=1, description="Named grids: one block of axes, or a list of blocks."
     )
+    figure7: Figure7 | None = Field(
+        None, description="What figure 7 (t-SNE of features) shows; null: it is not made."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -294,6 +311,8 @@ class Config(Strict):
             for number, axes in enumerate(blocks):
                 where = f"experiments.{name}" + (f"[{number}]" if len(blocks) > 1 else "")
                 self._check_axes(where, axes)
+        if self.figure7:
+            self._check_figure7(self.figure7)
         return self
 
     def _check_references(self, where: str, entry: BaseModel) -> None:
@@ -336,6 +355,26 @@ class Config(Strict):
             for method in axes.methods:
                 for ipc in axes.ipc:
                     self._check_rows(where, name, method, ipc)
+
+    def _check_figure7(self, wanted: Figure7) -> None:
+        """Its sets are in some experiment."""
+        _require("figure7.features", "features", wanted.features, self.features)
+        for section in ("datasets", "methods"):
+            for name in getattr(wanted, section):
+                _require(f"figure7.{section}", section, name, getattr(self, section))
+        for name in wanted.methods:
+            if self.methods[name].algorithm == "whole":
+                raise wrong(f"figure7.methods: {name!r} is the real images themselves")
+        made = {
+            (dataset, method, ipc)
+            for axes in chain.from_iterable(self.experiments.values())
+            for dataset, method, ipc in product(axes.datasets, axes.methods, axes.ipc)
+        }
+        for dataset in wanted.datasets:
+            if not any((dataset, method, wanted.ipc) in made for method in wanted.methods):
+                raise wrong(
+                    f"figure7: no experiment makes one of its sets of {dataset} at IPC {wanted.ipc}"
+                )
 
     def _check_rows(self, where: str, dataset: str, method: str, ipc: int) -> None:
         """Every hyper-parameter has a value, and TM's experts are trained for long enough."""

@@ -1,4 +1,4 @@
-"""Embedding of every training image, by a network trained briefly on all of them.
+"""Embeddings of images by a network trained on all real ones, for K-Center and for figure 7.
 
 Paper, appendix A.1: one random ConvNet trained for one epoch on the whole
 training set. The paper leaves its optimizer and the layer open; ours are the
@@ -6,11 +6,21 @@ evaluator's SGD without decay, no augmentation, and the classifier's input.
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from condensation import augmentation, compute, networks, randomness, stacking, training
+from condensation import (
+    augmentation,
+    compute,
+    networks,
+    randomness,
+    sets,
+    stacking,
+    storage,
+    training,
+)
 from condensation.datasets import Dataset
 from condensation.progress import Progress
 
@@ -29,6 +39,38 @@ def extract(
     compile: bool | str = False,
 ) -> torch.Tensor:
     """Return the embedding of the training images, float32 [n, features], on the CPU."""
+    network = train(
+        *(dataset, seed),
+        **{"architecture": architecture, "epochs": epochs, "optimizer": optimizer},
+        **{"batch_size": batch_size, "device": device, "compile": compile},
+    )
+    passes = (3.0 * epochs + 1) * len(dataset.train_images)
+    compile = compute.worth_compiling(compile, network, dataset.shape, passes)
+    forward = compute.compiled(network.embed, compile, device)
+    pixels = dataset.train_images
+    at_once = compute.images_at_once(network, dataset.shape, device)
+    size = compute.part_size(len(pixels), at_once or _BATCH)
+    progress = Progress(f"features of {dataset.name}", math.ceil(len(pixels) / size))
+    parts = []
+    with torch.inference_mode():
+        for images in pixels.split(size):
+            parts.append(forward(dataset.preprocess(images.to(device))).cpu())
+            progress.step()
+    return torch.cat(parts)
+
+
+def train(
+    dataset: Dataset,
+    seed: int,
+    *,
+    architecture: dict[str, Any],
+    epochs: int,
+    optimizer: dict[str, Any],
+    batch_size: int,
+    device: torch.device,
+    compile: bool | str = False,
+) -> torch.nn.Module:
+    """Return a network trained on all training images, on ``device``, in evaluation mode."""
     network = networks.build(
         architecture, dataset.shape, len(dataset.classes), seed, "features network"
     ).to(device)
@@ -40,7 +82,7 @@ def extract(
         training.fit(
             stacking.alone(compute.compiled(network, compile, device)),
             list(network.parameters()),
-            lambda positions: dataset.standardize(pixels[positions]),
+            lambda positions: dataset.preprocess(pixels[positions]),
             dataset.train_labels.to(device),
             epochs=epochs,
             batch_size=batch_size,
@@ -54,13 +96,39 @@ def extract(
                 epochs * math.ceil(len(pixels) / batch_size),
             ),
         )
-    network.eval()
-    embed = compute.compiled(network.embed, compile, device)
-    size = compute.part_size(len(pixels), min(at_once or _BATCH, _BATCH))
-    progress = Progress(f"features of {dataset.name}", math.ceil(len(pixels) / size))
-    parts = []
+    return network.eval()
+
+
+def load(
+    path: str | Path, dataset: Dataset, device: torch.device
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Return the network in ``path``, in evaluation mode, and what the file says about it.
+
+    Raises InputError if it was trained on another preprocessing of ``dataset``.
+    """
+    weights, about = storage.read_tensors(path)
+    sets.require_preprocessing(about["preprocessing"], dataset, str(path))
+    architecture = about["options"]["architecture"]
+    network = networks.build(architecture, dataset.shape, len(dataset.classes), 0, "loaded")
+    network.load_state_dict(weights)
+    return network.to(device).eval(), about
+
+
+def embed(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return the embedding of network input, float32 [n, features], on the CPU."""
+    device = next(network.parameters()).device
     with torch.inference_mode():
-        for images in pixels.split(size):
-            parts.append(embed(dataset.standardize(images)).cpu())
-            progress.step()
-    return torch.cat(parts)
+        return torch.cat([network.embed(part.to(device)).cpu() for part in images.split(_BATCH)])
+
+
+def test_accuracy(network: torch.nn.Module, dataset: Dataset) -> float:
+    """Return the percentage of the test images that ``network`` tells right."""
+    device = next(network.parameters()).device
+    right = 0
+    with torch.inference_mode():
+        for images, labels in zip(
+            dataset.test_images.split(_BATCH), dataset.test_labels.split(_BATCH), strict=True
+        ):
+            found = network(dataset.preprocess(images.to(device))).argmax(1).cpu()
+            right += int((found == labels).sum())
+    return 100 * right / len(dataset.test_labels)

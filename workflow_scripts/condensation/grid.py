@@ -114,7 +114,10 @@ def _snapshots(config: Config, axes: Axes, final: SetId) -> list[SetId]:
 
 
 def pictured_ipc(grid: Grid, dataset: str) -> str | None:
-    """Return the IPC whose sets are drawn: up to 10 the one of most methods, else the smallest."""
+    """Return the IPC whose sets are drawn: the largest up to 10 that most methods have.
+
+    Most: more than two thirds of what any of them has. Without one up to 10, the smallest.
+    """
     methods: dict[int, set[str]] = {}
     for one in grid.sets:
         if one.dataset == dataset and one.ipc != WHOLE:
@@ -124,4 +127,5 @@ def pictured_ipc(grid: Grid, dataset: str) -> str | None:
     small = [ipc for ipc in methods if ipc <= 10]
     if not small:
         return str(min(methods))
-    return str(max(small, key=lambda ipc: (len(methods[ipc]), ipc)))
+    most = max(len(methods[ipc]) for ipc in small)
+    return str(max(ipc for ipc in small if 3 * len(methods[ipc]) > 2 * most))

@@ -37,17 +37,33 @@ def archives_of(config: Config, dataset: str, downloads: str) -> list[str]:
 
 def extract_features(config: Config, features: str) -> dict[str, Any]:
     """Return the options of a feature extractor and the source digest."""
+    return _features_job(config, features, "extract_features.py")
+
+
+def train_embedder(config: Config, features: str) -> dict[str, Any]:
+    """Return the options of the network behind figure 7 and the source digest."""
+    return _features_job(config, features, "train_embedder.py")
+
+
+def _features_job(config: Config, features: str, script: str) -> dict[str, Any]:
     options = config.features[features].model_dump()
     options["architecture"] = config.architectures[options["architecture"]].model_dump()
     options["optimizer"] = config.optimizers[options["optimizer"]].model_dump()
     return {
         "options": options,
         "source": source_digest(
-            ROOT / "extract_features.py",
+            ROOT / script,
             networks.module_of(options["architecture"]),
             augmentation.module_of({"policy": "none"}),
         ),
     }
+
+
+def embed_class(config: Config, features: str) -> dict[str, Any]:
+    """Return the class of figure 7 and the source digest."""
+    architecture = config.architectures[config.features[features].architecture].model_dump()
+    digest = source_digest(ROOT / "embed_class.py", networks.module_of(architecture))
+    return {"label": config.figure7.label, "source": digest}
 
 
 def features_of(config: Config, method: str) -> str | None:

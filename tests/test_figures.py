@@ -1,0 +1,512 @@
+"""Figures: what is drawn is what was given, read back from the drawn shapes."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT, small_dataset
+from matplotlib.collections import PathCollection
+from PIL import Image
+
+from condensation import sets, whitening
+from condensation.errors import InputError
+from condensation.figures import accuracy, comparison, data, embedding, images, sources, style, tsne
+
+METHODS = {
+    "random": {"algorithm": "random", "title": "Random"},
+    "dm": {"algorithm": "dm", "title": "DM"},
+    "mine": {"algorithm": "mine.py:f", "title": "mine"},
+    "whole": {"algorithm": "whole", "title": "whole dataset"},
+}
+STYLES = style.method_styles(METHODS)
+WAY = {"architecture": "convnet", "augmentation": "dsa", "optimizer": "sgd"}
+WHERE = {"experiment": "e", "dataset": "digits", "ipc": "1"}
+
+
+def cell(method="random", mean=50.0, std=2.0, **more):
+    about = {**WHERE, "method": method, "iteration": "end", **WAY}
+    counts = {"sets": 1, "networks": 5, "oom": 0, "diverged": 0}
+    return {**about, **counts, "mean": mean, "std": std, "std_of_sets": np.nan, **more}
+
+
+def failed(reason, **more):
+    return cell(mean=np.nan, std=np.nan, **{reason: 5}, **more)
+
+
+def without(name):
+    return {key: value for key, value in WAY.items() if key != name}
+
+
+def errors(container):
+    """The ends of the error bars, [bars, 2]; NaN where none is drawn."""
+    (lines,) = container.lines[2] if hasattr(container, "lines") else container.errorbar.lines[2]
+    ends = [line[:, 1] if len(line) else [np.nan, np.nan] for line in lines.get_segments()]
+    return np.array(ends)
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def test_a_table_is_read_with_its_names_as_text(tmp_path):
+    rows = [cell(augmentation="none", dataset="2024"), failed("oom", ipc="10", low="", high="")]
+    pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    table = data.read(tmp_path / "t.csv")
+    assert list(table["augmentation"]) == ["none", "dsa"] and table["dataset"][0] == "2024"
+    assert table["mean"][0] == 50 and np.isnan(table["mean"][1]) and table["oom"][1] == 5
+    assert table["low"].isna().all()
+
+
+def test_a_cell_of_several_experiments_is_one_of_most_networks():
+    table = pd.DataFrame(
+        [
+            *(cell(mean=1.0, networks=2, experiment="a"), cell(mean=2.0, networks=9)),
+            *(cell(mean=3.0, networks=5, experiment="c"), cell(iteration="10")),
+        ]
+    )
+    assert list(data.select(table, {"dataset": "digits"})["mean"]) == [2.0]
+    assert list(data.select(table, {"experiment": "a"})["mean"]) == [1.0]
+    assert len(data.select(table, {"dataset": "digits"}, final=False)) == 2
+
+
+def test_error_bars_are_the_interval_where_there_is_one():
+    plain = pd.DataFrame([cell(), cell(networks=1, std=0.0)])
+    np.testing.assert_array_equal(data.spread(plain), [[2, np.nan], [2, np.nan]])
+    interval = plain.assign(low=[47.0, np.nan], high=[54.0, np.nan])
+    np.testing.assert_array_equal(data.spread(interval), [[3, np.nan], [4, np.nan]])
+    assert "standard deviation" in data.spread_name(plain)
+    assert "95 %" in data.spread_name(interval)
+
+
+# --- figures 1, 3 and 5 ---------------------------------------------------------------------------
+
+
+def bars(rows, values=("none", "dsa"), across="augmentation"):
+    where = {**WHERE, **without(across)}
+    return accuracy.bars(
+        pd.DataFrame(rows), [{"where": where, "values": list(values)}], across, STYLES
+    )
+
+
+def test_bars_have_the_heights_and_errors_of_the_table():
+    figure = bars(
+        [
+            *(cell(augmentation="dsa", mean=40.0, std=3.0), cell(augmentation="none", mean=30.0)),
+            *(
+                cell("dm", augmentation="dsa", mean=60.0),
+                cell("dm", augmentation="none", mean=55.5),
+            ),
+            cell(augmentation="none", mean=99.0, ipc="10"),  # of another panel
+        ]
+    )
+    (ax,) = figure.axes
+    random, dm = ax.containers[1], ax.containers[3]
+    assert [bar.get_height() for bar in random] == [30, 40]
+    assert [bar.get_height() for bar in dm] == [55.5, 60]
+    np.testing.assert_allclose(errors(random), [[28, 32], [37, 43]])
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["none", "dsa"]
+    for bar, group in zip([*random, *dm], [0, 1, 0, 1], strict=True):
+        assert abs(bar.get_x() + bar.get_width() / 2 - group) < 0.5
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["Random", "DM"]
+    assert "population standard deviation" in figure.legends[0].get_title().get_text()
+    assert random[0].get_facecolor()[:3] == tuple(STYLES["random"]["color"])
+
+
+def test_what_is_missing_is_a_gap_and_what_failed_has_its_reason():
+    figure = bars(
+        [
+            *(cell(augmentation="none"), cell(augmentation="dsa")),
+            *(failed("oom", method="dm", augmentation="dsa"), cell("mine", augmentation="dsa")),
+            failed("diverged", method="mine", augmentation="none"),
+        ]
+    )
+    (ax,) = figure.axes
+    drawn = [one for one in ax.containers if hasattr(one, "patches")]
+    heights = [[bar.get_height() for bar in one] for one in drawn]
+    np.testing.assert_array_equal(heights, [[50, 50], [np.nan, np.nan], [np.nan, 50]])
+    at = {text.get_text(): text.get_position()[0] for text in ax.texts}
+    assert set(at) == {"OOM", "diverged"}, "no reason is given for a cell that was not asked for"
+    assert at["OOM"] == drawn[1][1].get_x() + drawn[1][1].get_width() / 2
+    assert at["diverged"] == drawn[2][0].get_x() + drawn[2][0].get_width() / 2
+
+
+def test_a_panel_per_dataset_and_ipc_and_transfer_by_architecture():
+    rows = [
+        cell(dataset=d, ipc=i, architecture=a, mean=m)
+        for m, (d, i, a) in enumerate(
+            (d, i, a) for d in ("x", "y") for i in ("1", "50") for a in ("mlp", "vit")
+        )
+    ]
+    panels = [
+        {
+            "where": {**WHERE, "dataset": d, "ipc": i, **without("architecture")},
+            "values": ["mlp", "vit"],
+        }
+        for d in ("x", "y")
+        for i in ("1", "50")
+    ]
+    figure = accuracy.bars(pd.DataFrame(rows), panels, "architecture", STYLES)
+    assert [ax.get_title() for ax in figure.axes] == [
+        "x, IPC 1",
+        "x, IPC 50",
+        "y, IPC 1",
+        "y, IPC 50",
+    ]
+    heights = [bar.get_height() for ax in figure.axes for bar in ax.patches]
+    assert heights == list(range(8))
+    assert figure.get_suptitle() == "Accuracy by architecture: dsa, sgd"
+
+
+# --- figures 2, 4 and 6 ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whole", ["e", "other"])
+def test_lines_against_ipc_and_the_whole_dataset(whole):
+    where = {"experiment": "e", "dataset": "digits", **WAY}
+    table = pd.DataFrame(
+        [
+            *(
+                cell(ipc="10", mean=60.0, std=1.0),
+                cell(ipc="2", mean=50.0),
+                cell(ipc="100", mean=70.0),
+            ),
+            *(cell("dm", ipc="2", mean=55.0), failed("oom", method="dm", ipc="10")),
+            cell("whole", ipc="all", mean=95.0, std=0.5, experiment=whole),
+            cell("whole", ipc="all", mean=1.0, architecture="mlp", experiment="other"),
+        ]
+    )
+    panel = {"where": where, "values": ["2", "10", "100"]}
+    figure = accuracy.lines(table, [panel], "ipc", STYLES)
+    (ax,) = figure.axes
+    random, dm = ax.containers
+    at, mean = random.lines[0].get_data()
+    np.testing.assert_allclose(at.astype(float), [2, 10, 100], rtol=0.2)
+    np.testing.assert_array_equal(mean, [50, 60, 70])
+    np.testing.assert_allclose(errors(random), [[48, 52], [59, 61], [68, 72]])
+    np.testing.assert_array_equal(dm.lines[0].get_ydata().astype(float), [55, np.nan])
+    assert [text.get_text() for text in ax.texts] == ["DM: OOM"]
+    (dashed,) = [one for one in ax.lines if set(one.get_ydata()) == {95.0}]
+    assert dashed.get_linestyle() != "-"
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [
+        "Random",
+        "DM",
+        "whole dataset",
+    ]
+    assert ax.get_xscale() == "log"
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["2", "10", "100"]
+
+
+def test_neighbouring_ipc_keep_their_order_and_the_last_its_label():
+    ipcs = [1, 10, 50, *range(100, 1001, 100)]
+    table = pd.DataFrame([cell(m, ipc=str(i)) for m in ("random", "dm", "mine") for i in ipcs])
+    panel = {
+        "where": {"experiment": "e", "dataset": "digits", **WAY},
+        "values": list(map(str, ipcs)),
+    }
+    (ax,) = accuracy.lines(table, [panel], "ipc", STYLES).axes
+    shown = np.array([one.lines[0].get_xdata() for one in ax.containers])
+    assert (shown.max(axis=0)[:-1] < shown.min(axis=0)[1:]).all()
+    labels = [text.get_text() for text in ax.get_xticklabels()]
+    assert labels[-1] == "1000" and "900" not in labels and "1" in labels
+
+
+def test_curves_end_at_the_methods_last_iteration():
+    table = pd.DataFrame(
+        [
+            *(cell("dm", iteration="100", mean=20.0), cell("dm", iteration="20", mean=10.0)),
+            *(
+                cell("dm", mean=30.0),
+                cell("mine", iteration="0", mean=5.0),
+                cell("mine", mean=40.0),
+            ),
+            cell("mine", iteration="50", mean=40.0),
+        ]
+    )
+    panel = {
+        **{"where": {"dataset": "digits", "ipc": "1", **WAY}, "algorithm": "dm"},
+        **{"ends": {"dm": 300, "mine": 50}, "labels": {"dm": "DM from noise", "mine": "mine"}},
+    }
+    figure = accuracy.curves(table, [panel], "iteration", STYLES)
+    (ax,) = figure.axes
+    dm, mine = (one.lines[0].get_xydata().tolist() for one in ax.containers)
+    assert dm == [[20, 10], [100, 20], [300, 30]]
+    assert mine == [[0, 5], [50, 40]]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["DM from noise", "mine"]
+
+
+# --- cost and ranks -------------------------------------------------------------------------------
+
+
+def beaten(at, points):
+    cost, reached = points[at]
+    return any(
+        c <= cost and r >= reached and (c, r) != (cost, reached)
+        for c, r in points
+        if not np.isnan(r)
+    )
+
+
+def test_the_pareto_front_is_that_of_all_pairs():
+    generator = np.random.default_rng(0)
+    for trial in range(200):
+        # few values, so that many points are equal in one or both
+        points = [
+            tuple(p) for p in generator.integers(0, 5, (generator.integers(0, 9), 2)).astype(float)
+        ]
+        if trial % 3 == 0:
+            points += [(0.0, np.nan)]
+        expected = {
+            at
+            for at in range(len(points))
+            if not np.isnan(points[at][1]) and not beaten(at, points)
+        }
+        found = comparison.pareto_front([p[0] for p in points], [p[1] for p in points])
+        assert set(found) == expected and len(found) == len(expected)
+        assert [points[at][0] for at in found] == sorted(points[at][0] for at in found)
+
+
+def test_costs_are_drawn_where_they_are():
+    table = pd.DataFrame([cell(mean=40.0), cell("dm", mean=60.0), failed("oom", method="mine")])
+    seconds = {
+        ("digits", "random", "1"): 0.1,
+        ("digits", "dm", "1"): 30.0,
+        ("digits", "mine", "1"): 9.0,
+    }
+    panel = {"where": {"dataset": "digits", "ipc": "1", **WAY}}
+    figure = comparison.cost_accuracy(table, [panel], seconds, STYLES)
+    (ax,) = figure.axes
+    points = [one.lines[0].get_xydata()[0].tolist() for one in ax.containers]
+    assert points[:2] == [[0.1, 40], [30, 60]] and np.isnan(points[2][1])
+    front = ax.lines[0].get_xydata().tolist()
+    assert front == [[0.1, 40], [30, 60]] and ax.get_xscale() == "log"
+    assert [(t.get_text(), t.get_position()[0]) for t in ax.texts] == [("mine: OOM", 9.0)]
+
+
+RANKS = {"tm": 1.00, "dsa": 2.22, "dm": 3.33, "dc": 3.89, "kcenter": 4.78, "random": 5.78}
+RANKING = {"methods": RANKS, "blocks": 9, "critical_difference": 2.51, "alpha": 0.05}
+
+
+def bars_of(ax):
+    """The spans of the bars below the axis."""
+    lines = [one for one in ax.lines if len(set(one.get_ydata())) == 1 and one.get_ydata()[0] < 0]
+    return sorted((min(one.get_xdata()), max(one.get_xdata())) for one in lines)
+
+
+def test_bars_join_the_methods_that_are_close():
+    figure = comparison.critical_difference(RANKING, STYLES)
+    (ax,) = figure.axes
+    values = sorted(RANKS.values())
+    groups = {tuple(v for v in values if low <= v <= low + 2.51) for low in values}
+    largest = [g for g in groups if not any(set(g) < set(h) for h in groups)]
+    assert bars_of(ax) == sorted((g[0], g[-1]) for g in largest if len(g) > 1)
+    assert len(bars_of(ax)) == 3
+    words = " ".join(text.get_text() for text in ax.texts)
+    assert all(
+        word in words for word in ("DM  3.33", "5.78  Random", "tm  1.00", "2.51", "9 blocks")
+    )
+
+
+def test_without_a_ranking_its_reason_is_shown():
+    figure = comparison.critical_difference({"reason": "too few of them"}, STYLES)
+    assert figure.axes[0].texts[0].get_text() == "No ranks: too few of them."
+    both = {**RANKING, "block": ["dataset", "ipc"], "by_set": {"reason": "one block"}}
+    first, second = comparison.critical_difference(both, STYLES).axes
+    assert first.get_title(loc="left") == "a block for each dataset, IPC"
+    assert second.texts[0].get_text() == "No ranks: one block."
+
+
+# --- figure 7 -------------------------------------------------------------------------------------
+
+
+def made(dataset, path, method, value):
+    classes = len(dataset.classes)
+    # every pixel says method and class
+    flat = torch.arange(classes).repeat_interleave(2).float() + value
+    inputs = flat.view(-1, 1, 1, 1).expand(-1, *dataset.shape).contiguous()
+    one = sets.Condensed(inputs, torch.arange(classes).repeat_interleave(2))
+    sets.write(one, dataset, path, method=method, ipc=2)
+    return path
+
+
+def test_the_map_is_made_of_the_class_and_of_nothing_else(tmp_path):
+    dataset = small_dataset()
+    fitted = whitening.fit(dataset.train_images, "zca_kip", dataset.mean, dataset.std)
+    whitening.save(fitted, tmp_path / "w", dataset="small")
+    whitening.save(fitted, tmp_path / "v", dataset="another")
+    views = sources.views(dataset, [tmp_path / "w", tmp_path / "v"])
+    assert set(views) == {"standardize", "zca_kip"}
+    paths = [
+        made(dataset, tmp_path / "a", "dm", 10.0),
+        made(dataset, tmp_path / "b", "random", 20.0),
+        made(views["zca_kip"], tmp_path / "c", "kip", 30.0),
+    ]
+    sets.write_failure(dataset, tmp_path / "d", "oom", "cause", 3, method="tm", ipc=2)
+    found = sources.inputs_of_class(views, 1, [*paths, tmp_path / "d"])
+    real = dataset.train_images[[i for i, c in enumerate(dataset.train_labels) if c == 1]]
+    torch.testing.assert_close(found["standardize"][0], dataset.standardize(real))
+    torch.testing.assert_close(found["zca_kip"][0], fitted.apply(real))
+    assert {m: set(v.flatten().tolist()) for m, v in found["standardize"][1].items()} == {
+        **{"dm": {11.0}, "random": {21.0}}
+    }
+    assert set(found["zca_kip"][1]) == {"kip"}
+    assert found["zca_kip"][1]["kip"].shape == (2, *dataset.shape)
+    with pytest.raises(InputError, match=r"figure7.label: 3, but small has the classes 0 to 2"):
+        sources.inputs_of_class(views, 3, paths)
+
+
+def test_the_map_keeps_neighbours_together_and_the_order():
+    generator = np.random.default_rng(0)
+    groups = [generator.normal(20 * k, 1, (n, 6)) for k, n in enumerate((30, 25, 4))]
+    found = tsne.neighbour_map(groups)
+    assert [one.shape for one in found] == [(30, 2), (25, 2), (4, 2)]
+    for own, rows in enumerate(found):
+        centres = np.stack([one.mean(0) for one in found])
+        nearest = np.linalg.norm(rows[:, None] - centres[None], axis=2).argmin(1)
+        assert (nearest == own).all()
+    again = tsne.neighbour_map(groups)
+    assert all((one == other).all() for one, other in zip(found, again, strict=True))
+    few = tsne.neighbour_map([np.eye(2), np.ones((1, 2))])
+    assert [one.tolist() for one in few] == [[[0, 0]] * 2, [[0, 0]]]
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_a_dead_network_has_no_map(value):
+    with pytest.raises(InputError, match=r"figure7.features: .*the same features"):
+        tsne.neighbour_map([np.full((40, 6), value), np.full((5, 6), value)])
+
+
+def test_each_panel_shows_the_real_points_and_those_of_its_method():
+    real, dm, mine = np.random.default_rng(0).normal(size=(3, 7, 2))
+    one = embedding.Map("digits", {"dm": real, "mine": real + 1}, {"dm": dm, "mine": mine})
+    figure = embedding.maps([one], STYLES, "resnet18", [90.0, 95.5])
+    for ax, (below, above), title in zip(
+        figure.axes, [(real, dm), (real + 1, mine)], ["DM", "mine"], strict=True
+    ):
+        drawn = [c.get_offsets() for c in ax.collections if isinstance(c, PathCollection)]
+        np.testing.assert_allclose(drawn[0], below)
+        np.testing.assert_allclose(drawn[1], above)
+        assert ax.get_title() == title
+    assert "test accuracy 90.0 to 95.5 %" in figure.legends[0].get_title().get_text()
+    none = embedding.maps([embedding.Map("digits", {}, {})], STYLES, "resnet18", [])
+    assert "methods failed" in none.legends[0].get_title().get_text()
+
+
+# --- images ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_image_grid_shows_classes_as_rows(channels):
+    pictures = torch.zeros(2, 3, channels, 8, 8, dtype=torch.uint8)
+    pictures[1, 2] = 200
+    tiled = images._tile(pictures)
+    assert tiled.shape[:2] == (18, 27)
+    assert (tiled[0:8, 0:8] == 0).all() and (tiled[9:17, 18:26] == 200).all()
+    assert (tiled[8] == 255).all()
+    one = images.Pictures({"m": pictures, "n": pictures}, ["zero", "one"], "title")
+    figure = images.image_grids([one])
+    first, second = figure.subfigs[0].axes
+    assert [t.get_text() for t in first.get_yticklabels()] == ["zero", "one"]
+    assert (first.images[0].get_array() == tiled).all() and second.get_title() == "n"
+
+
+def test_with_one_image_per_class_the_methods_are_rows():
+    pictures = torch.zeros(3, 1, 3, 8, 8, dtype=torch.uint8)
+    one = images.Pictures({"m": pictures, "n": pictures}, ["zero", "one"], "title")
+    axes = images.image_grids([one]).subfigs[0].axes
+    assert [ax.get_ylabel() for ax in axes] == ["m", "n"]
+    assert [t.get_text() for t in axes[0].get_xticklabels()] == ["zero", "one"]
+    assert axes[0].images[0].get_array().shape == (9, 18, 3)
+
+
+def test_many_methods_go_on_below_and_datasets_stand_below_each_other():
+    pictures = torch.zeros(10, 10, 3, 8, 8, dtype=torch.uint8)
+    many = images.Pictures({str(n): pictures for n in range(7)}, list("abcdefghij"), "one")
+    none = images.Pictures({}, ["a"], "another, whose methods all failed")
+    figure = images.image_grids([many, none])
+    assert figure.get_figwidth() < 16
+    assert [part.get_suptitle() for part in figure.subfigs] == [many.title, none.title]
+    assert [ax.get_title() for ax in figure.subfigs[0].axes] == list("0123456")
+
+
+# --- looks ----------------------------------------------------------------------------------------
+
+
+def luminance(color):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_methods_are_told_apart_in_grey_and_on_white():
+    many = {f"m{n}": {"algorithm": "x.py:f", "title": str(n)} for n in range(30)}
+    styles = list(style.method_styles({**METHODS, **many}).values())
+    for number, one in enumerate(styles):
+        assert 1.05 / (luminance(one["color"]) + 0.05) > 2, "contrast with the paper"
+        for other in styles[:number]:
+            if (
+                one["color"] == other["color"]
+                or abs(luminance(one["color"]) - luminance(other["color"])) < 0.1
+            ):
+                lines = [(s["marker"], s["linestyle"]) for s in (one, other)]
+                assert lines[0] != lines[1]
+                assert (one["hatch"], one["color"]) != (other["hatch"], other["color"])
+
+
+def test_the_first_seven_differ_in_every_sign():
+    names = ("random", "kcenter", "dc", "dsa", "dm", "kip", "tm")
+    styles = style.method_styles({n: {"algorithm": n, "title": n} for n in names}).values()
+    for key in ("color", "marker", "hatch"):
+        assert len({one[key] for one in styles}) == 7
+
+
+def test_a_method_keeps_its_style_whatever_else_is_drawn():
+    fewer = {name: METHODS[name] for name in ("random", "dm")}
+    assert style.method_styles(fewer)["dm"] == STYLES["dm"]
+    # variants before it in the config leave a method of the paper its colour
+    variants = {"dm2": {"algorithm": "dm", "title": "dm2"}, **METHODS}
+    assert style.method_styles(variants)["dm"] == STYLES["dm"]
+    assert STYLES["whole"]["color"] == (0, 0, 0)
+    last = {**METHODS, "x": {"algorithm": "x.py:f", "title": "x"}}
+    without_whole = {name: about for name, about in last.items() if name != "whole"}
+    assert style.method_styles(last)["x"] == style.method_styles(without_whole)["x"]
+
+
+SAVE = """
+import sys; sys.path.insert(0, "workflow_scripts"); sys.path.insert(0, "tests")
+import test_figures
+test_figures.save_all(sys.argv[1])
+"""
+
+
+def save_all(folder):
+    where = {"experiment": "e", "dataset": "digits", **WAY}
+    table = pd.DataFrame([cell(ipc="2"), cell("dm", ipc="2"), cell("dm", ipc="10")])
+    figure = accuracy.lines(table, [{"where": where, "values": ["2", "10"]}], "ipc", STYLES)
+    style.save(figure, f"{folder}/line.png", f"{folder}/line.pdf")
+    points = np.random.default_rng(0).normal(size=(20, 2))
+    one = embedding.Map("digits", {"dm": points}, {"dm": points + 1})
+    style.save(embedding.maps([one], STYLES, "r", [1.0]), f"{folder}/map.pdf")
+    pictures = images.Pictures(
+        {"m": torch.zeros(2, 2, 1, 8, 8, dtype=torch.uint8)}, ["a", "b"], "t"
+    )
+    style.save(images.image_grids([pictures]), f"{folder}/grid.pdf")
+
+
+def test_the_same_figure_has_the_same_bytes_in_another_process(tmp_path):
+    found = []
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "TZ": f"UTC+{seed}"}
+        subprocess.run(
+            [sys.executable, "-c", SAVE, str(folder)], cwd=ROOT, env=environment, check=True
+        )
+        found.append(
+            {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+        )
+    assert found[0] == found[1] and set(found[0]) == {"line.png", "line.pdf", "map.pdf", "grid.pdf"}
+    assert Image.open(tmp_path / "1/line.png").size[0] > 500
+    assert (tmp_path / "1/line.pdf").read_bytes().startswith(b"%PDF")

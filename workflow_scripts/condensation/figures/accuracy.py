@@ -1,0 +1,205 @@
+"""Figures 1 to 6: accuracy by augmentation, IPC, architecture and iteration."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from condensation.figures import data, style
+from condensation.figures.plan import Panel
+from condensation.grid import WHOLE
+from condensation.tables import FINAL
+
+Styles = Mapping[str, Mapping[str, Any]]
+_NOT_IN_TITLE = ("experiment", "dataset", "ipc")
+
+
+def bars(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styles) -> Figure:
+    """Draw a group of bars per value of ``across``, a bar per method, a panel per dataset and IPC.
+
+    A method without a cell leaves its place empty; one that failed has the
+    reason there.
+    """
+    parts = [data.select(table, panel["where"]) for panel in panels]
+    found = {method for part in parts for method in part["method"]}
+    shown = [method for method in styles if method in found]
+    groups = max(len(panel["values"]) for panel in panels)
+    width = min(max(2.8, 0.6 + 0.095 * (len(shown) + 1.5) * groups), 9.0)
+    figure, axes = panels_of(panels, (width, 2.7), most=max(1, min(3, int(16 / width))))
+    handles: dict = {}
+    for (ax, panel), part in zip(axes, parts, strict=True):
+        cells = part.set_index([across, "method"])
+        step = 1 / (len(shown) + 1.5)
+        for number, method in enumerate(shown):
+            rows = cells.reindex([(value, method) for value in panel["values"]])
+            at = np.arange(len(rows)) + (number - (len(shown) - 1) / 2) * step
+            looks = style.bar(styles[method]) | {"error_kw": {"linewidth": 0.9}}
+            drawn = ax.bar(
+                *(at, rows["mean"], step),
+                yerr=data.spread(rows),
+                capsize=min(2.5, 12 * step),
+                label=styles[method]["title"],
+                **looks,
+            )
+            handles[styles[method]["title"]] = drawn
+            for x, (_, row) in zip(at, rows.iterrows(), strict=True):
+                why_missing(ax, x, row)
+        ax.set_xticks(np.arange(len(panel["values"])), _broken(panel["values"], width))
+        ax.set_xlim(-0.55, len(panel["values"]) - 0.45)
+        ax.grid(axis="x", visible=False)
+    title = f"Accuracy by {across}" + common(panels)
+    note = f"error bars: {data.spread_name(table)}"
+    style.annotate(figure, title, note, [styles[method]["title"] for method in shown], handles)
+    return figure
+
+
+def lines(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styles) -> Figure:
+    """Draw accuracy against IPC, a panel per dataset, with the whole dataset as a dashed line."""
+    figure, axes = panels_of(panels, (5.0, 3.7), most=3)
+    handles: dict = {}
+    for ax, panel in axes:
+        part = data.select(table, panel["where"])
+        part = part[part["ipc"] != WHOLE]
+        methods = [method for method in styles if method in set(part["method"])]
+        ipcs = [int(value) for value in panel["values"]]
+        closest = min(np.diff(np.log(ipcs)), default=1.0)
+        for number, method in enumerate(methods):
+            rows = part[part["method"] == method]
+            rows = rows.assign(at=rows["ipc"].astype(int)).sort_values("at")
+            # side by side, or the error bars of neighbours would cover each other
+            aside = np.exp(0.3 * min(closest, 0.4) * (number / max(len(methods) - 1, 1) - 0.5))
+            _line(ax, rows["at"] * aside, rows, styles[method], handles)
+        for _, row in data.whole(table, panel["where"]).iterrows():
+            _reference(ax, row, styles[row["method"]], handles)
+        ax.set_xscale("log")
+        ax.set_xlabel("images per class")
+        ax.minorticks_off()
+        ax.set_xticks(ipcs, _spaced(ipcs))
+        ax.set_xlim(ipcs[0] / 1.35, ipcs[-1] * 1.35)
+    note = f"error bars: {data.spread_name(table)}"
+    title = f"Accuracy against images per class{common(panels)}"
+    style.annotate(figure, title, note, [one["title"] for one in styles.values()], handles)
+    return figure
+
+
+def curves(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styles) -> Figure:
+    """Draw accuracy against condensation iteration, a line per start, a panel per IPC.
+
+    The rows of finished sets stand at their method's number of iterations.
+    """
+    figure, axes = panels_of(panels, (4.0, 2.9), most=3)
+    handles: dict = {}
+    order: list[str] = []
+    for ax, panel in axes:
+        part = data.select(table, panel["where"], final=False)
+        for method, title in panel["labels"].items():
+            rows = part[part["method"] == method]
+            at = rows["iteration"].where(rows["iteration"] != FINAL, panel["ends"][method])
+            rows = rows.assign(at=at.astype(int)).sort_values("at")
+            # a snapshot of the last iteration is the finished set
+            rows = rows.drop_duplicates("at", keep="last")
+            looks = {**styles[method], "title": title}
+            _line(ax, rows["at"], rows, looks, handles)
+            order.append(title)
+        ax.set_xlabel("condensation iteration")
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    note = f"error bars: {data.spread_name(table)}"
+    title = f"Accuracy along the condensation{common(panels)}"
+    style.annotate(figure, title, note, order, handles)
+    return figure
+
+
+def panels_of(
+    panels: Sequence[Panel], size: tuple[float, float], most: int
+) -> tuple[Figure, list[tuple[Axes, Panel]]]:
+    """Return a figure and each panel with its axes: a row per dataset (and algorithm).
+
+    Datasets of one panel each stand beside each other.
+    """
+    rows: dict[tuple, list[Panel]] = {}
+    for panel in panels:
+        rows.setdefault((panel.get("algorithm"), panel["where"]["dataset"]), []).append(panel)
+    single = len(rows) == len(panels)
+    groups = [list(panels)] if single else list(rows.values())
+    titles = [[_title(panel, panels) for panel in row] for row in groups]
+    labels = ["test accuracy (%)"] * len(groups)
+    figure, axes = style.panels(titles, size, labels, most, share=not single)
+    return figure, list(zip(chain(*axes), chain(*groups), strict=True))
+
+
+def _title(panel: Panel, panels: Sequence[Panel]) -> str:
+    where = panel["where"]
+    title = where["dataset"] + (f", IPC {where['ipc']}" if "ipc" in where else "")
+    if "algorithm" in panel:
+        title = f"{panel['algorithm'].upper()} on {title}"
+    return title if common(panels) else f"{title}\n{_way(panel)}"
+
+
+def common(panels: Sequence[Panel]) -> str:
+    """What all panels have in common of network, augmentation and optimizer, for the title."""
+    ways = {_way(panel) for panel in panels}
+    return f": {ways.pop()}" if len(ways) == 1 else ""
+
+
+def _way(panel: Panel) -> str:
+    kept = {key: value for key, value in panel["where"].items() if key not in _NOT_IN_TITLE}
+    return ", ".join(kept.values())
+
+
+def _line(
+    ax: Axes, at: pd.Series, rows: pd.DataFrame, looks: Mapping[str, Any], handles: dict
+) -> None:
+    drawn = ax.errorbar(
+        *(at, rows["mean"]),
+        yerr=data.spread(rows),
+        capsize=2.5,
+        elinewidth=0.9,
+        label=looks["title"],
+        **style.line(looks),
+    )
+    handles[looks["title"]] = drawn.lines[0]
+    for x, (_, row) in zip(at, rows.iterrows(), strict=True):
+        why_missing(ax, x, row, f"{looks['title']}: ")
+
+
+def why_missing(ax: Axes, x: float, row: pd.Series, who: str = "") -> None:
+    """Write at the foot of the panel why there is no number; nothing where there is one."""
+    if reason := data.missing(row):
+        looks = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": "x-small"}
+        ax.text(x, 0.02, who + reason, transform=ax.get_xaxis_transform(), **looks)
+
+
+def _reference(ax: Axes, row: pd.Series, looks: Mapping[str, Any], handles: dict) -> None:
+    kept = {key: looks[key] for key in ("color", "linestyle")}
+    handles[looks["title"]] = ax.axhline(row["mean"], label=looks["title"], **kept)
+    below, above = data.spread(row.to_frame().T.infer_objects())[:, 0]
+    if np.isfinite(below + above):
+        ax.axhspan(row["mean"] - below, row["mean"] + above, color=looks["color"], alpha=0.12, lw=0)
+
+
+def _spaced(ipcs: Sequence[int]) -> list[str]:
+    """Labels of a log axis, without those that would touch the next."""
+    apart = 0.07 * np.log(ipcs[-1] / ipcs[0])
+    labels: list[str] = []
+    last = np.inf
+    for ipc in reversed(ipcs):
+        free = last - np.log(ipc) > apart
+        labels.append(str(ipc) if free else "")
+        last = np.log(ipc) if free else last
+    return labels[::-1]
+
+
+def _broken(names: Sequence[str], width: float) -> list[str]:
+    """Names below the groups of a panel ``width`` inches wide, in two lines where they are long."""
+    letters = int(11 * width / len(names))
+    return [
+        "\n".join(textwrap.wrap(one.replace("_", "_ "), letters)).replace("_ ", "_")
+        for one in names
+    ]

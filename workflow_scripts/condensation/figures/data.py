@@ -1,0 +1,71 @@
+"""The accuracy table as figures need it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from condensation.grid import WHOLE
+from condensation.tables import FINAL
+
+_NUMBERS = ("mean", "std", "std_of_sets", "low", "high")
+_COUNTS = ("sets", "networks", "oom", "diverged")
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """Return the table of ``tables.accuracy`` from its CSV file, names as text."""
+    # as text first: names may look like numbers, and `none` is a name
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    numbers = [name for name in _NUMBERS if name in table]
+    table[numbers] = table[numbers].replace("", "nan").astype(float)
+    table[list(_COUNTS)] = table[list(_COUNTS)].astype(int)
+    return table
+
+
+def select(table: pd.DataFrame, where: Mapping[str, str], final: bool = True) -> pd.DataFrame:
+    """Return the rows that hold the values of ``where``, each cell once.
+
+    Of a cell in several experiments the row of most networks is kept. With
+    ``final`` snapshots are left out.
+    """
+    for column, value in where.items():
+        table = table[table[column] == value]
+    if final:
+        table = table[table["iteration"] == FINAL]
+    cell = ["dataset", "method", "ipc", "iteration", "architecture", "augmentation", "optimizer"]
+    return table.sort_values("networks", kind="stable").drop_duplicates(cell, keep="last")
+
+
+def whole(table: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows of whole datasets judged as in ``where``, in whatever experiment."""
+    kept = {key: value for key, value in where.items() if key not in ("experiment", "ipc")}
+    return select(table, {**kept, "ipc": WHOLE})
+
+
+def spread(rows: pd.DataFrame) -> np.ndarray:
+    """Return the error bars [2, rows], below and above the mean, in percent points.
+
+    The interval (columns ``low`` and ``high``) where the table has one, else
+    the standard deviation; NaN, which is not drawn, for a single network.
+    """
+    if {"low", "high"} <= set(rows):
+        bars = np.stack([rows["mean"] - rows["low"], rows["high"] - rows["mean"]])
+    else:
+        bars = np.stack([rows["std"], rows["std"]])
+    return np.where(rows["networks"].to_numpy() > 1, bars, np.nan)
+
+
+def spread_name(table: pd.DataFrame) -> str:
+    """Return what the error bars are, in words."""
+    if {"low", "high"} <= set(table):
+        return "95 % interval of the mean"
+    return "population standard deviation over networks"
+
+
+def missing(row: pd.Series) -> str:
+    """Return what to write where there is no accuracy: why there is none, if a reason is known."""
+    if np.isfinite(row["mean"]):
+        return ""
+    # above 0, for a cell that the config does not hold has no counts
+    return "OOM" if row["oom"] > 0 else "diverged" if row["diverged"] > 0 else ""

@@ -1,0 +1,124 @@
+"""Figure 8 and ``condensed_<dataset>``: the images of condensed sets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+import torch
+from matplotlib.figure import Figure, SubFigure
+
+from condensation.figures import style
+
+_WIDEST = 15.0  # inches; panels that do not fit beside each other go on below
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What is drawn of one dataset.
+
+    Attributes
+    ----------
+    images : per title of a method, uint8 [classes, per class, C, H, W].
+    classes : names; as many classes as are named are drawn.
+    title : what stands above.
+    """
+
+    images: Mapping[str, torch.Tensor]
+    classes: Sequence[str]
+    title: str
+
+
+def image_grids(all_pictures: Sequence[Pictures]) -> Figure:
+    """Draw condensed sets, the datasets one below the other.
+
+    Of each dataset a panel per method with a row per class; with one image per
+    class the panels are rows instead, and the classes their columns. A dataset
+    without images leaves its title.
+    """
+    style.theme()
+    sizes = [_size(pictures) for pictures in all_pictures]
+    figure = plt.figure(
+        figsize=(max(width for width, _ in sizes), sum(height for _, height in sizes)),
+        layout="constrained",
+    )
+    parts = figure.subfigures(
+        len(sizes), 1, squeeze=False, height_ratios=[height for _, height in sizes]
+    )
+    for part, pictures in zip(parts[:, 0], all_pictures, strict=True):
+        _draw(part, pictures)
+    return figure
+
+
+def _layout(pictures: Pictures) -> tuple[bool, float, int]:
+    """Whether panels are rows, the width of a panel in inches, and panels beside each other."""
+    per_class = next(iter(pictures.images.values())).shape[1]
+    if per_class == 1:
+        return True, 0.85 * len(pictures.classes), 1
+    panel = max(1.1, 0.33 * per_class)
+    beside = max(1, int((_WIDEST - 1.2) / (panel + 0.15)))
+    lines = -(-len(pictures.images) // beside)
+    return False, panel, -(-len(pictures.images) // lines)
+
+
+def _size(pictures: Pictures) -> tuple[float, float]:
+    if not pictures.images:
+        return 5.0, 0.6
+    in_rows, panel, beside = _layout(pictures)
+    count, classes = len(pictures.images), len(pictures.classes)
+    if in_rows:
+        return 1.6 + panel, 1.2 + 0.95 * count
+    per_class = next(iter(pictures.images.values())).shape[1]
+    height = panel * classes / per_class + 0.35
+    return 1.2 + (panel + 0.15) * beside, 0.5 + height * -(-count // beside)
+
+
+def _draw(part: SubFigure, pictures: Pictures) -> None:
+    part.suptitle(pictures.title)
+    if not pictures.images:
+        return
+    in_rows, _, beside = _layout(pictures)
+    lines = -(-len(pictures.images) // beside)
+    axes = part.subplots(lines, beside, squeeze=False)
+    for ax in axes.flat[len(pictures.images) :]:
+        ax.remove()
+    classes = pictures.classes
+    for number, (method, images) in enumerate(pictures.images.items()):
+        ax = axes.flat[number]
+        images = images[: len(classes)]
+        images = images.transpose(0, 1) if in_rows else images
+        tiled, side = _tile(images), images.shape[-1] + _gap(images)
+        ax.imshow(tiled, interpolation="nearest", vmin=0, vmax=255, cmap="gray")
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+        places = (np.arange(len(classes)) + 0.5) * side - 0.5
+        if in_rows:
+            ax.set_ylabel(method, rotation=0, ha="right", va="center")
+            if number == 0:
+                ax.xaxis.tick_top()
+                slanted = {"rotation": 30, "ha": "left"} if max(map(len, classes)) > 6 else {}
+                ax.set_xticks(places, classes, **slanted)
+                ax.tick_params(length=0)
+        else:
+            ax.set_title(method)
+            if number % beside == 0:
+                ax.set_yticks(places, classes)
+        sns.despine(ax=ax, left=True, bottom=True)
+
+
+def _gap(images: torch.Tensor) -> int:
+    return max(1, images.shape[-1] // 16)
+
+
+def _tile(images: torch.Tensor) -> np.ndarray:
+    """[rows, columns, C, H, W] -> one picture with a white line between the images."""
+    rows, columns, channels, height, width = images.shape
+    gap = _gap(images)
+    canvas = torch.full((channels, rows * (height + gap), columns * (width + gap)), 255)
+    for r in range(rows):
+        for c in range(columns):
+            top, left = r * (height + gap), c * (width + gap)
+            canvas[:, top : top + height, left : left + width] = images[r, c]
+    picture = canvas.permute(1, 2, 0).to(torch.uint8).numpy()
+    return picture[..., 0] if channels == 1 else picture

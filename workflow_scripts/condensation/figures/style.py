@@ -1,0 +1,156 @@
+"""What all figures share: a method's looks, panels, legends, and how a figure is written.
+
+A method is told by colour and, for grey prints and colour-blind readers, by
+marker, line and hatch as well.
+"""
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from condensation.storage import atomic
+
+# seaborn's "colorblind" without its yellow and light pink, which are lost on white
+_COLORS = ["#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC", "#8C613C", "#949494", "#56B4E9"]
+# their numbers have no common factor, so that 56 methods in a row look different
+_MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h"]
+_HATCHES = ["", "////", "....", "\\\\\\\\", "xxxx", "----", "++++"]
+_LINES = ["-", (0, (5, 1)), (0, (3, 1, 1, 1))]
+INK = "0.15"
+
+THEME = {
+    "axes.titlesize": "medium",
+    "figure.titlesize": "medium",
+    "hatch.linewidth": 0.6,
+    "pdf.fonttype": 42,  # letters stay letters
+    "svg.hashsalt": "condensation",
+}
+
+
+def theme() -> None:
+    """Set the looks of axes and text."""
+    sns.set_theme(style="whitegrid", context="notebook", font_scale=0.9, rc=THEME)
+
+
+def method_styles(methods: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
+    """Return colour, marker, line, hatch and title per method: the same in every figure.
+
+    ``methods`` (``plan.methods``) in the config's order, of which the first
+    colours go to those called as their algorithm; the place decides, so a
+    method looks the same whatever else is drawn. The whole dataset is black.
+    """
+    palette = sns.color_palette(_COLORS)
+    algorithms = {name: about["algorithm"] for name, about in methods.items()}
+    # those called as their algorithm, the others, and last what needs no colour
+    order = sorted(methods, key=lambda n: (algorithms[n] == "whole", algorithms[n] != n))
+    styles = {}
+    for name, about in methods.items():
+        reference, place = algorithms[name] == "whole", order.index(name)
+        styles[name] = {
+            "color": (0.0, 0.0, 0.0) if reference else palette[place % len(palette)],
+            "marker": _MARKERS[place % len(_MARKERS)],
+            "linestyle": (0, (6, 3)) if reference else _LINES[place % len(_LINES)],
+            "hatch": _HATCHES[place % len(_HATCHES)],
+            "title": about["title"],
+        }
+    return styles
+
+
+def line(style: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of a line with markers."""
+    looks = {key: style[key] for key in ("color", "marker", "linestyle")}
+    return looks | {"markersize": 6.5, "markeredgecolor": INK, "markeredgewidth": 0.6}
+
+
+def bar(style: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of a bar."""
+    looks = {key: style[key] for key in ("color", "hatch")}
+    return looks | {"edgecolor": INK, "linewidth": 0.6, "ecolor": "black"}
+
+
+def panels(
+    rows: Sequence[Sequence[str]],
+    size: tuple[float, float],
+    ylabels: Sequence[str],
+    most: int = 4,
+    share: bool = True,
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure and its axes, for ``rows`` of panel titles.
+
+    Parameters
+    ----------
+    rows : a row of more than ``most`` panels goes on below, in lines of equal length.
+    size : of a panel, width and height in inches.
+    ylabels : per row, at the left edge of its lines.
+    share : whether a row has one y axis.
+    """
+    theme()
+    longest = max(map(len, rows))
+    columns = -(-longest // -(-longest // most))
+    lines = sum(-(-len(row) // columns) for row in rows)
+    width = max(0.6 + size[0] * columns, 5.5)
+    figure = plt.figure(figsize=(width, 1.0 + size[1] * lines), layout="constrained")
+    grid = figure.add_gridspec(lines, columns)
+    axes: list[list[Axes]] = []
+    line = 0
+    for row, ylabel in zip(rows, ylabels, strict=True):
+        own: list[Axes] = []
+        for place, title in enumerate(row):
+            at = grid[line + place // columns, place % columns]
+            ax = figure.add_subplot(at, sharey=own[0] if share and own else None)
+            ax.set_title(title)
+            if place % columns == 0:
+                ax.set_ylabel(ylabel)
+            own.append(ax)
+        axes.append(own)
+        line += -(-len(row) // columns)
+    return figure, axes
+
+
+def annotate(
+    figure: Figure, title: str, note: str, names: Iterable[str], handles: Mapping[str, Any]
+) -> None:
+    """Put a title above, and below the panels one legend with a note on how to read the figure.
+
+    The legend has those of ``names`` that were drawn, in that order.
+    """
+    wide = int(figure.get_figwidth() * 12)
+    figure.suptitle("\n".join(textwrap.wrap(title, wide)), fontsize="medium")
+    shown = [name for name in dict.fromkeys(names) if name in handles]
+    letters = max(map(len, shown), default=0) + 8
+    most = max(1, min(len(shown), wide // letters))
+    columns = -(-len(shown) // -(-len(shown) // most)) if shown else 1  # lines of equal length
+    drawn = figure.legend(
+        *([handles[name] for name in shown], shown),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        handlelength=2.6,
+        title="\n".join(textwrap.wrap(note, int(wide * 1.1))),
+        title_fontsize="small",
+    )
+    drawn.get_title().set_multialignment("center")
+
+
+def save(figure: Figure, *paths: str | Path) -> None:
+    """Write ``figure`` to each of ``paths``, PNG or PDF by their ending; same figure, same bytes.
+
+    Written under a temporary name and renamed.
+    """
+    for path in map(Path, paths):
+        form = path.suffix[1:]
+        unknown = {"pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
+        metadata = unknown.get(form, {"Software": None})
+        with atomic(path) as temporary:
+            figure.savefig(temporary, format=form, dpi=150, metadata=metadata)
+    plt.close(figure)

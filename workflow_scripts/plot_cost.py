@@ -1,0 +1,21 @@
+"""Rule plot_cost: accuracy against the seconds of condensation."""
+
+from statistics import mean
+
+from condensation import storage
+from condensation.figures import comparison, data, style
+from job import job
+
+with job(snakemake, torch_threads=False):
+    panels = snakemake.params.panels
+    costs = iter(snakemake.input.costs)
+    taken: dict = {}
+    for panel in panels:
+        for method, _ in panel["sets"]:
+            key = panel["where"]["dataset"], method, panel["where"]["ipc"]
+            taken.setdefault(key, []).append(storage.read_json(next(costs))["seconds"])
+    taken = {key: mean(values) for key, values in taken.items()}
+    styles = style.method_styles(snakemake.params.methods)
+    table = data.read(snakemake.input.table)
+    figure = comparison.cost_accuracy(table, panels, taken, styles)
+    style.save(figure, snakemake.output.png, snakemake.output.pdf)

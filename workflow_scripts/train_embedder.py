@@ -1,0 +1,31 @@
+"""Rule train_embedder: the network whose features figure 7 shows, trained on the real images."""
+
+from dataclasses import replace
+
+from condensation import compute, datasets, features, storage, whitening
+from job import job
+
+with job(snakemake):
+    dataset = datasets.load(snakemake.input.dataset)
+    if hasattr(snakemake.input, "whitening"):
+        dataset = replace(dataset, whitening=whitening.load(snakemake.input.whitening))
+    options = snakemake.params.job["options"]
+    network = features.train(
+        dataset,
+        0,
+        device=compute.device_named(snakemake.config["compute"]["device"]),
+        compile=snakemake.params.compile,
+        **options,
+    )
+    storage.write_tensors(
+        snakemake.output.network,
+        dict(network.state_dict()),
+        {
+            "kind": "features network",
+            "dataset": dataset.name,
+            "preprocessing": dataset.preprocessing,
+            "test_accuracy": features.test_accuracy(network, dataset),
+            "options": options,
+            "source": snakemake.params.job["source"],
+        },
+    )

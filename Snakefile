@@ -4,7 +4,7 @@
     snakemake --cores all --configfile config/paper.yaml   the whole paper
     snakemake --profile slurm --configfile ...             the same on a cluster
 
-Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures.
+Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures, nas.
 """
 
 from snakemake.utils import min_version
@@ -30,6 +30,7 @@ localrules:
     evaluations,
     tables,
     figures,
+    nas,
 
 
 include: "rules/common.smk"
@@ -40,11 +41,13 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        NAS_TABLES,
+        NAS_FIGURES,
 
 
 rule prepared_datasets:
     input:
-        [f"{RESULTS}/{name}/dataset.safetensors" for name in GRID.datasets],
+        {f"{RESULTS}/{one.dataset}/dataset.safetensors" for one in GRID.sets},
 
 
 rule condensed_sets:
@@ -60,11 +63,20 @@ rule evaluations:
 rule tables:
     input:
         TABLES,
+        NAS_TABLES,
 
 
 rule figures:
     input:
         FIGURES,
+        NAS_FIGURES,
+
+
+# The ranking of architectures, where the config has a section `nas`.
+rule nas:
+    input:
+        NAS_TABLES,
+        NAS_FIGURES,
 
 
 include: "rules/datasets.smk"
@@ -72,6 +84,11 @@ include: "rules/condensation.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+
+
+if CONFIG.nas:
+
+    include: "rules/nas.smk"
 
 
 onsuccess:

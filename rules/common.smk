@@ -43,6 +43,15 @@ FIGURES += [
     for dataset in GRID.datasets
     if grid.pictured_ipc(GRID, dataset)
 ]
+NAS_TABLES, NAS_FIGURES, RANKINGS = [], [], []
+if CONFIG.nas:
+    SAMPLE = f"{RESULTS}/{CONFIG.nas.dataset}/nas/architectures.json"
+    RANKINGS = [f"{RESULTS}/{path}" for path in GRID.rankings()]
+    NAS_TABLES = [
+        f"{RESULTS}/tables/{name}"
+        for name in ("nas.csv", "nas.md", "nas_architectures.csv")
+    ]
+    NAS_FIGURES = [f"{PICTURES}/nas_{CONFIG.nas.dataset}.png"]
 # What changes no result (device, mirror) is no param: scripts read it from here, complete.
 config.update(CONFIG.model_dump())
 GPU = 0 if CONFIG.compute.device == "cpu" else 1
@@ -65,6 +74,7 @@ wildcard_constraints:
     condensation_seed=r"\d+",
     first=r"\d+",
     last=r"\d+",
+    ranked=any_of(path.partition("/")[2] for path in GRID.ranked),
 
 
 def archives_of(wildcards):
@@ -137,6 +147,33 @@ def evaluate_job(wildcards):
     )
 
 
+def architectures_table(wildcards):
+    table = jobs.architectures_table(CONFIG, DOWNLOADS)
+    return {"table": table} if table else {}
+
+
+def ranked_with(wildcards):
+    return GRID.ranked[f"{wildcards.dataset}/{wildcards.ranked}"]
+
+
+def condensed_of_ranked(wildcards):
+    one = ranked_with(wildcards)
+    if not isinstance(one, grid.SetId):
+        return {}
+    return {"condensed": f"{RESULTS}/{one.folder}/condensed.safetensors"}
+
+
+def whitening_of_ranked(wildcards):
+    one = ranked_with(wildcards)
+    if not isinstance(one, grid.SetId):
+        return {}
+    return whitening_file(one.dataset, CONFIG.preprocessing_of(one.method))
+
+
+def train_architectures_job(wildcards):
+    return jobs.train_architectures(CONFIG, ranked_with(wildcards))
+
+
 def pictured_ipc(wildcards):
     return grid.pictured_ipc(GRID, wildcards.dataset)
 
@@ -165,7 +202,7 @@ def whitenings_of(wildcards):
 
 
 def say_where_things_are():
-    made = [Path(path) for path in [*TABLES, *FIGURES]]
+    made = [Path(path) for path in [*TABLES, *FIGURES, *NAS_TABLES, *NAS_FIGURES]]
     made = [
         str(path) for path in made if path.is_file() and path.stat().st_mtime >= STARTED
     ]

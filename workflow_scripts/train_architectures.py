@@ -36,34 +36,43 @@ def main(snakemake):
         condensed = sets.Condensed(None, dataset.train_labels[kept], kept)
         about = {"status": "ok", "content": sets.content_digest(condensed)}
     rows, costs = [], []
+    seeds = list(range(options["evaluation_seeds"]))
     if condensed is None:  # its method failed, and that is the result
-        lost = {"status": about["status"], "accuracy": None, "loss": None}
-        seeds = range(options["evaluation_seeds"])
-        rows = [{"architecture": a, "seed": seed} | lost for a in chosen for seed in seeds]
+        rows = [row for one in chosen for row in proxies.no_networks(one, seeds, about["status"])]
     else:
         judged = replace(
             dataset,
             test_images=dataset.train_images[held],
             test_labels=dataset.train_labels[held],
         )
-        batch, labels = on_device(condensed, dataset, device)
+        batch = sets.by_position(condensed, dataset, device)
+        labels = condensed.labels.to(device)
         if condensed.indices is not None:
             about["also_held_out"] = int(torch.isin(condensed.indices, held).sum())
         about["images"] = len(labels)
         label = f"{wildcards.dataset}/{wildcards.ranked}"
         progress = Progress(f"architectures on {label}", len(chosen))
         for architecture in chosen:
-            found, cost = proxies.accuracies(
-                *(architecture, list(range(options["evaluation_seeds"])), batch, labels, judged),
-                network=options["network"],
-                training=options["training"],
-                epochs=options["epochs"],
-                device=device,
-                stack=snakemake.params.stack,
-            )
-            rows += found
-            costs += cost
+            found = None
+            try:
+                found, cost = proxies.accuracies(
+                    *(architecture, seeds, batch, labels, judged),
+                    network=options["network"],
+                    training=options["training"],
+                    epochs=options["epochs"],
+                    device=device,
+                    stack=snakemake.params.stack,
+                )
+                costs += cost
+            except Exception as error:
+                if not compute.is_out_of_memory(error):
+                    raise
+                log.warning("out of memory: %s", error)
+            # outside `except`: the error held on to the memory
+            rows += found or proxies.no_networks(architecture, seeds, "oom")
             progress.step()
+    if any(row["status"] == "oom" for row in rows):
+        compute.make_room()
     storage.write_json(
         snakemake.output.record,
         {
@@ -78,16 +87,6 @@ def main(snakemake):
     )
     total = compute.peak_memory_mb(device) | compute.description(device)
     storage.write_json(snakemake.output.cost, {"rows": costs} | total)
-
-
-def on_device(condensed, dataset, device):
-    """Return the set's images by position, as network input, and its labels, on the device."""
-    labels = condensed.labels.to(device)
-    if condensed.images is not None:
-        images = condensed.images.to(device)
-        return lambda positions: images[positions], labels
-    pixels = dataset.train_images[condensed.indices].to(device)
-    return lambda positions: dataset.preprocess(pixels[positions]), labels
 
 
 with job(snakemake):

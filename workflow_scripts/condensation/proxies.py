@@ -97,6 +97,12 @@ def accuracies(
     return rows, costs
 
 
+def no_networks(architecture: str, seeds: list[int], status: str) -> list[dict[str, Any]]:
+    """Return the rows of networks that could not be trained: ``oom`` or ``diverged``."""
+    lost = {"status": status, "accuracy": None, "loss": None}
+    return [{"architecture": architecture, "seed": seed} | lost for seed in seeds]
+
+
 def _stacks(
     wanted: bool | str, seeds: list[int], shape: tuple[int, int, int], size: int, fresh: Callable
 ) -> bool:

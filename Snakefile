@@ -4,7 +4,7 @@
     snakemake --cores all --configfile config/paper.yaml   the whole paper
     snakemake --profile slurm --configfile ...             the same on a cluster
 
-Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures, leaderboard.
+Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures, nas, leaderboard.
 """
 
 from snakemake.utils import min_version
@@ -31,6 +31,7 @@ localrules:
     tables,
     figures,
     leaderboard,
+    nas,
 
 
 include: "rules/common.smk"
@@ -43,11 +44,13 @@ rule all:
         FIGURES,
         LEADERBOARD,
         PROVENANCE,
+        NAS_TABLES,
+        NAS_FIGURES,
 
 
 rule prepared_datasets:
     input:
-        [f"{RESULTS}/{name}/dataset.safetensors" for name in GRID.datasets],
+        {f"{RESULTS}/{one.dataset}/dataset.safetensors" for one in GRID.sets},
 
 
 rule condensed_sets:
@@ -63,11 +66,20 @@ rule evaluations:
 rule tables:
     input:
         TABLES,
+        NAS_TABLES,
 
 
 rule figures:
     input:
         FIGURES,
+        NAS_FIGURES,
+
+
+# The ranking of architectures, where the config has a section `nas`.
+rule nas:
+    input:
+        NAS_TABLES,
+        NAS_FIGURES,
 
 
 rule leaderboard:
@@ -81,6 +93,11 @@ include: "rules/evaluation.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/leaderboard.smk"
+
+
+if CONFIG.nas:
+
+    include: "rules/nas.smk"
 
 
 onsuccess:

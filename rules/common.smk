@@ -69,6 +69,17 @@ FIGURES = [
     for name in sorted(FIGURE_NAMES)
     for form in ("png", "pdf")
 ]
+NAS_TABLES, NAS_FIGURES, RANKINGS = [], [], []
+if CONFIG.nas:
+    SAMPLE = f"{RESULTS}/{CONFIG.nas.dataset}/nas/architectures.json"
+    RANKINGS = [f"{RESULTS}/{path}" for path in GRID.rankings()]
+    NAS_TABLES = [
+        f"{RESULTS}/tables/{name}"
+        for name in ("nas.csv", "nas.md", "nas_architectures.csv")
+    ]
+    NAS_FIGURES = [
+        f"{PICTURES}/nas_{CONFIG.nas.dataset}.{form}" for form in ("png", "pdf")
+    ]
 # What changes no result (device, mirror) is no param: scripts read it from here, complete.
 config.update(CONFIG.model_dump())
 GPU = 0 if CONFIG.compute.device == "cpu" else 1
@@ -93,6 +104,7 @@ wildcard_constraints:
     condensation_seed=r"\d+",
     first=r"\d+",
     last=r"\d+",
+    ranked=any_of(path.partition("/")[2] for path in GRID.ranked),
 
 
 def archives_of(wildcards):
@@ -173,6 +185,33 @@ def evaluate_job(wildcards):
     )
 
 
+def architectures_table(wildcards):
+    table = jobs.architectures_table(CONFIG, DOWNLOADS)
+    return {"table": table} if table else {}
+
+
+def ranked_with(wildcards):
+    return GRID.ranked[f"{wildcards.dataset}/{wildcards.ranked}"]
+
+
+def condensed_of_ranked(wildcards):
+    one = ranked_with(wildcards)
+    if not isinstance(one, grid.SetId):
+        return {}
+    return {"condensed": f"{RESULTS}/{one.folder}/condensed.safetensors"}
+
+
+def whitening_of_ranked(wildcards):
+    one = ranked_with(wildcards)
+    if not isinstance(one, grid.SetId):
+        return {}
+    return whitening_file(one.dataset, CONFIG.preprocessing_of(one.method))
+
+
+def train_architectures_job(wildcards):
+    return jobs.train_architectures(CONFIG, ranked_with(wildcards))
+
+
 def pictured_files(wildcards):
     names = PICTURED[wildcards.picture]
     sets = [one for name in names for one in plan.pictured_sets(GRID, name)]
@@ -206,14 +245,15 @@ def set_files(sets):
 
 def architecture_ranking(wildcards):
     """The table of the architecture ranking, where the config has one."""
-    wanted = getattr(CONFIG, "nas", None)
-    return {"nas": f"{RESULTS}/tables/nas.csv"} if wanted else {}
+    return {"nas": f"{RESULTS}/tables/nas.csv"} if CONFIG.nas else {}
 
 
 def say_where_things_are():
     # of the paper's tables the readable form alone
     said = [path for path in TABLES if not re.search(r"table\d\.(csv|tex)$", path)]
-    made = [Path(path) for path in [*said, *FIGURES, LEADERBOARD]]
+    made = [
+        Path(path) for path in [*said, *FIGURES, *NAS_TABLES, *NAS_FIGURES, LEADERBOARD]
+    ]
     made = [
         str(path) for path in made if path.is_file() and path.stat().st_mtime >= STARTED
     ]

@@ -16,9 +16,13 @@ from condensation.errors import InputError
 
 GOOD = {
     "datasets": {"digits": {"source": "digits"}, "cifar10": {"source": "cifar10"}},
-    "methods": {"random": {"algorithm": "random"}, "dm": {"algorithm": "dm"}},
+    "methods": {
+        **{"random": {"algorithm": "random"}, "dm": {"algorithm": "dm"}},
+        "all": {"algorithm": "whole"},
+    },
     "experiments": {"main": {"datasets": ["digits"], "methods": ["random"], "ipc": [1]}},
 }
+RANKED = {"dataset": "cifar10", "sets": {"methods": ["random"], "ipc": [10]}}
 CONFIGS = sorted([*ROOT.glob("config/*.yaml"), *ROOT.glob("config/test/*.yaml")])
 
 
@@ -127,6 +131,33 @@ def test_every_key_is_documented():
         ("methods.k", {"algorithm": ["random"]}, "methods.k: unknown algorithm"),
         ("methods.i", {"algorithm": "imported", "path": "{method}.pt"}, "only {dataset}, {ipc}"),
         ("methods.i", {"algorithm": "imported", "path": "{0}.pt"}, "only {dataset}, {ipc} and"),
+        ("nas", RANKED | {"dataset": "digts"}, "nas.dataset: unknown dataset.*'digits'"),
+        (
+            "nas",
+            RANKED | {"dataset": "digits"},
+            "no accuracies on digits; name the column",
+        ),
+        ("nas", RANKED | {"architectures": 20_000}, "nas.architectures: .*equal to 15625, got 2"),
+        (
+            "nas",
+            RANKED | {"sets": {"methods": ["dn"], "ipc": [1]}},
+            "sets.methods: unknown method 'dn'",
+        ),
+        (
+            "nas",
+            RANKED | {"sets": [RANKED["sets"], {"methods": ["random"], "ipc": [9999]}]},
+            "nas.sets.1..ipc: 9999 is more than the smallest class of cifar10",
+        ),
+        ("nas", RANKED | {"sets": {"methods": ["all"], "ipc": [1]}}, "is a reference: `nas.refer"),
+        ("nas", RANKED | {"truth": "whole"}, "`truth: whole` needs a reference without `images`"),
+        (
+            "nas",
+            RANKED | {"truth": "whole", "references": {"all": {}}, "table": "a.csv"},
+            "`table` and `column` are for `truth: benchmark`",
+        ),
+        ("nas", RANKED | {"references": {"a/b": {}}}, "nas.references.a/b: letters, digits"),
+        ("nas", RANKED | {"validation": 1.0}, "nas.validation: .*less than 1, got 1.0"),
+        ("nas", RANKED | {"network": {"cels": 5}}, "unknown option 'cels'.*'cells'"),
         ("experments", {}, "unknown option 'experments'.*'experiments'"),
     ],
 )

@@ -92,6 +92,30 @@ def test_paths_tell_all_cells_apart():
     assert isinstance(next(iter(found.cells)), Cell)
 
 
+def test_what_architectures_are_ranked_with():
+    nas = {
+        "dataset": "other",
+        "sets": [
+            {"methods": ["random"], "ipc": [1, 10], "condensation_seeds": 2},
+            {"methods": ["random"], "ipc": [10]},
+        ],
+        **{"truth": "whole", "references": {"all": {}, "some": {"images": 100}}},
+        **{"architectures": 7, "architectures_per_job": 3},
+    }
+    found = grid({"a": axes()}, nas=nas)
+    sets = [SetId("other", "random", ipc, seed) for ipc in ("1", "10") for seed in (0, 1)]
+    assert list(found.ranked.values()) == [*sets, "all", "some"]
+    assert found.sets == [SetId("digits", "random", "1", 0), *sets], "they are condensed too"
+    paths = list(found.rankings())
+    assert len(paths) == len(set(paths)) == 6 * 3
+    assert paths[:3] == [
+        f"other/random/ipc1/set0/nas/architectures{chunk}.json" for chunk in ("0-2", "3-5", "6-6")
+    ]
+    assert paths[-1] == "other/nas/some/architectures6-6.json"
+    without = grid({"a": axes()})
+    assert without.ranked == {} and list(without.rankings()) == []
+
+
 def test_the_paper_config_holds_the_papers_cells():
     """Every evaluation cell of the paper, and no other but the points along figures 4 and 6."""
     listed = SHARED.parent / "paper" / "cells_evaluation.csv"

@@ -12,7 +12,7 @@ import yaml
 from conftest import ROOT, copy_workflow, snakemake
 from PIL import Image
 
-from condensation import config, grid, storage
+from condensation import architectures201, config, grid, storage
 
 EXAMPLE = (ROOT / "docs/adding-a-method.md").read_text().split("```python\n")[1].split("```")[0]
 TINY = ("--configfile", "config/test/tiny.yaml")
@@ -90,7 +90,10 @@ def test_the_paper_grid_is_planned_and_shared_cells_once(checkout):
     counted = kinds(jobs)
     assert counted["Evaluating"] == len(wanted.cells)
     assert counted["Condensing"] == len(wanted.sets) == 136 + 3
-    assert counted["Downloading"] == counted["Preparing"] == counted["Extracting"] == 3
+    assert counted["Preparing"] == counted["Extracting"] == 3
+    assert counted["Downloading"] == 3 + 1, "and the accuracies of NAS-Bench-201"
+    assert counted["Trying"] == (7 + 2) * 10, "on seven sets and two references"
+    assert counted["Sampling"] == 1
     assert counted["Training"] == 3 * 100 + 2, "a hundred experts a dataset; figure 7's networks"
     assert counted["Fitting"] == 2, "KIP's whitening of CIFAR-10 and CIFAR-100"
     assert counted["Taking"] == 3 * 3 * (10 + 2 + 2)
@@ -112,7 +115,7 @@ def test_every_rule_that_computes_declares_a_gpu_and_no_other_does(checkout):
         for rule in path.read_text().split("\nrule ")[1:]:
             name = rule.partition(":")[0]
             computes = name in ("extract_features", "train_expert", "condense", "evaluate")
-            computes |= name in ("train_embedder", "embed_class")
+            computes |= name in ("train_embedder", "embed_class", "train_architectures")
             assert ("gpu=GPU" in rule) == computes, name
             assert name == "write_config" or ("mem_mb=" in rule and "runtime=" in rule), name
 
@@ -144,6 +147,7 @@ def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
     said = (finished / "output.txt").read_text().partition("Tables and figures:")[2]
     for path in (
         *(f"{RESULTS}/tables/{name}" for name in ("accuracy.csv", "accuracy.md", "runs.csv")),
+        *(f"{RESULTS}/tables/{name}" for name in ("nas.csv", "nas.md", "nas_architectures.csv")),
         *(f"{RESULTS}/tables/{name}" for name in ("per_class.csv", "table1.md", "table9.md")),
         *(f"{RESULTS}/tables/{name}.md" for name in ("printed_slips", "statistics")),
         f"{RESULTS}/leaderboard/index.html",
@@ -151,6 +155,7 @@ def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
         *(f"figures/test/condensed_{name}.png" for name in ("digits", "2024")),
         "figures/test/cost_accuracy.pdf",
         "figures/test/critical_difference.png",
+        "figures/test/nas_digits.png",
     ):
         assert (finished / path).stat().st_size > 100
         assert path in said
@@ -214,6 +219,31 @@ def test_the_provenance_counts_the_jobs_and_their_time(finished):
     path = finished / RESULTS / "benchmarks/prepare_dataset"
     seconds = sum(float(one.read_text().split()[-10]) for one in path.glob("*.tsv"))
     assert rules["prepare_dataset"]["seconds"] == pytest.approx(seconds, abs=0.02)
+
+
+def test_the_ranking_is_what_its_records_say(finished):
+    results = finished / RESULTS
+    names = storage.read_json(results / "digits/nas/architectures.json")["architectures"]
+    assert len(set(names)) == 4
+    table = pd.read_csv(results / "tables/nas_architectures.csv", dtype={"ipc": str})
+    assert list(dict.fromkeys(table["set"])) == ["random/2/0", "dm/2/0"]
+
+    def proxies(folder):
+        records = [results / folder / f"architectures{c}.json" for c in ("0-2", "3-3")]
+        rows = [row for path in records for row in storage.read_json(path)["rows"]]
+        assert [(row["architecture"], row["seed"]) for row in rows] == [
+            (name, seed) for name in names for seed in (0, 1)
+        ]
+        values = [row["accuracy"] for row in rows]
+        return [(a + b) / 2 for a, b in zip(values[::2], values[1::2], strict=True)]
+
+    for method in ("random", "dm"):
+        own = table[table["method"] == method]
+        expected = proxies(f"digits/{method}/ipc2/set0/nas")
+        assert list(own["proxy"]) == pytest.approx(expected, abs=1e-4)
+        assert list(own["truth"]) == pytest.approx(proxies("digits/nas/whole"), abs=1e-4)
+    cost = storage.read_json(results / "digits/nas/whole/architectures0-2.cost.json")
+    assert len(cost["rows"]) == 6 and all(row["seconds"] > 0 for row in cost["rows"])
 
 
 def test_the_config_as_used_is_a_config(finished, monkeypatch):
@@ -381,6 +411,50 @@ def test_one_more_method_runs_alone(settled):
 
     edit_config(settled, more)
     assert added(planned(settled)) == both("mine")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        # two jobs on each of two sets and a reference
+        (f"{LIBRARY}/proxies.py", "math.pi", "3.0", {"Trying": 6, "Ranking": 1, "Drawing": 1}),
+        (f"{LIBRARY}/networks/nasbench201.py", "bias=False", "bias=True", {"Trying": 6}),
+        (f"{LIBRARY}/ranking.py", "[2.5, 97.5]", "[5, 95]", {"Ranking": 1, "Drawing": 1}),
+    ],
+    ids=["proxies", "network", "ranking"],
+)
+def test_an_edit_of_the_ranking_reruns_no_condensation(settled, file, old, new, expected):
+    rewrite(settled / file, old, new)
+    counted = kinds(planned(settled))
+    assert set(counted) <= {"Trying", "Ranking", "Drawing"}
+    assert {kind: counted[kind] for kind in expected} == expected
+
+
+def test_a_table_of_ones_own_and_what_is_wrong_with_it(settled):
+    def own(content):
+        content["nas"] |= {"truth": "benchmark", "table": "mine.csv", "column": "mine"}
+        content["nas"]["sets"]["methods"] = ["random"]
+
+    edit_config(settled, own)
+    names = [architectures201.text(cell) for cell in architectures201.every_cell()[-6:]]
+    lines = [f"{name},{50 + number}" for number, name in enumerate(names)]
+    for content, expected in [
+        (["ArchitectureString,mine", *lines[:3]], "architectures: 4, but mine.csv has 3"),
+        (["ArchitectureString,other", *lines], "mine.csv: no column 'mine'"),
+        (["ArchitectureString,mine", *lines, "|none~0|,3"], "line 8: .*character 9"),
+    ]:
+        (settled / "mine.csv").write_text("\n".join(content))
+        done = snakemake(settled, "--cores", "1", "nas", *TINY)
+        output = done.stdout + done.stderr
+        assert done.returncode != 0 and re.search(expected, output), output
+        assert "Traceback" not in output
+    (settled / "mine.csv").write_text("\n".join(["ArchitectureString,mine", *lines]))
+    done = snakemake(settled, "--cores", "2", "nas", *TINY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = pd.read_csv(settled / RESULTS / "tables/nas_architectures.csv")
+    assert set(table["set"]) == {"random/2/0", "whole"}
+    truth = dict(zip(names, range(50, 56), strict=True))
+    assert list(table["truth"]) == [truth[name] for name in table["architecture"]]
 
 
 # --- errors ---------------------------------------------------------------------------------------

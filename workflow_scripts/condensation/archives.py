@@ -85,6 +85,17 @@ OFFICIAL: dict[str, tuple[Archive, ...]] = {
             "md5:90528d7ca1a48142e341f4ef8d21d0de",
         ),
     ),
+    # no images: what the architectures of NAS-Bench-201 reach, exported from the benchmark
+    "nasbench201": (
+        Archive(
+            "nats_bench.csv",
+            (
+                "https://raw.githubusercontent.com/v-tao/nats-bench-landscape/"
+                "b307ae5fe6e8d7043cd4fe7d1c3532288271adb7/nats_bench.csv",
+            ),
+            "sha256:cb5d777ec3368be83c8f9b3aa4d520696051cb0eb8d94b8f85b519f9ea4afa3e",
+        ),
+    ),
 }
 
 

@@ -23,8 +23,10 @@ from pydantic import (
 )
 
 from condensation import rows
+from condensation.benchmark201 import COLUMNS
 from condensation.errors import InputError, nearest, unknown
 from condensation.method_options import METHODS, TM, Plugin
+from condensation.nas_options import Ranking
 from condensation.options import (
     ARCHITECTURES,
     AUGMENTATIONS,
@@ -43,7 +45,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED_DATASETS = {
     *("benchmarks", "config.yaml", "downloads", "leaderboard", "logs", "provenance.json", "tables")
 }
-RESERVED_METHODS = {"dataset.safetensors", "features", "trajectories", "whitening"}
+RESERVED_METHODS = {"dataset.safetensors", "features", "nas", "trajectories", "whitening"}
 
 # Images in the smallest training class, where it is known before anything is downloaded.
 SMALLEST_CLASS = {
@@ -285,6 +287,9 @@ class Config(Strict):
     figure7: Figure7 | None = Field(
         None, description="What figure 7 (t-SNE of features) shows; null: it is not made."
     )
+    nas: Ranking | None = Field(
+        None, description="Ranking of architectures by what they learn from condensed sets."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -313,6 +318,8 @@ class Config(Strict):
                 self._check_axes(where, axes)
         if self.figure7:
             self._check_figure7(self.figure7)
+        if self.nas is not None:
+            self._check_ranking(self.nas)
         return self
 
     def _check_references(self, where: str, entry: BaseModel) -> None:
@@ -346,15 +353,40 @@ class Config(Strict):
             for name in getattr(axes, section):
                 _require(f"{where}.{section}", section, name, getattr(self, section))
         for name in axes.datasets:
-            largest = SMALLEST_CLASS.get(self.datasets[name].kind)
-            if largest and max(axes.ipc) > largest:
-                raise wrong(
-                    f"{where}.ipc: {max(axes.ipc)} is more than the smallest class of "
-                    f"{name} has ({largest} training images)"
-                )
-            for method in axes.methods:
-                for ipc in axes.ipc:
-                    self._check_rows(where, name, method, ipc)
+            self._check_ipc(where, name, axes.methods, axes.ipc)
+
+    def _check_ipc(self, where: str, dataset: str, methods: list[str], ipcs: list[int]) -> None:
+        largest = SMALLEST_CLASS.get(self.datasets[dataset].kind)
+        if largest and max(ipcs) > largest:
+            raise wrong(
+                f"{where}.ipc: {max(ipcs)} is more than the smallest class of "
+                f"{dataset} has ({largest} training images)"
+            )
+        for method in methods:
+            for ipc in ipcs:
+                self._check_rows(where, dataset, method, ipc)
+
+    def _check_ranking(self, nas: Ranking) -> None:
+        _require("nas.dataset", "datasets", nas.dataset, self.datasets)
+        kind = self.datasets[nas.dataset].kind
+        if nas.truth == "benchmark" and not nas.column and kind not in COLUMNS:
+            raise wrong(
+                f"nas.column: NAS-Bench-201 has no accuracies on {nas.dataset}; name the column "
+                "of a table of your own, or set nas.truth to 'whole'"
+            )
+        for name in nas.references:
+            if not _NAME.fullmatch(name):
+                raise wrong(f"nas.references.{name}: letters, digits, '_', '.' and '-', not first")
+        for number, block in enumerate(nas.sets):
+            where = "nas.sets" + (f"[{number}]" if len(nas.sets) > 1 else "")
+            for method in block.methods:
+                _require(f"{where}.methods", "methods", method, self.methods)
+                if self.methods[method].algorithm == "whole":
+                    raise wrong(
+                        f"{where}.methods: {method!r} would train on the images that are held "
+                        "out; the whole training set is a reference: `nas.references: {whole: {}}`"
+                    )
+            self._check_ipc(where, nas.dataset, block.methods, block.ipc)
 
     def _check_figure7(self, wanted: Figure7) -> None:
         """Its sets are in some experiment."""

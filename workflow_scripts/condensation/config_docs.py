@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from condensation.config import Axes, Compute, Config, Data
 from condensation.method_options import METHODS, Plugin
+from condensation.nas_options import ProxyNetwork, ProxyTraining, RankedSets, Ranking, Reference
 from condensation.options import (
     ARCHITECTURES,
     AUGMENTATIONS,
@@ -37,6 +38,7 @@ Generated from the models in `workflow_scripts/condensation/` by
 | `config.yaml` | the default: scikit-learn's digits, minutes on a laptop |
 | `paper.yaml` | the paper's grid, as far as the code goes |
 | `cifar10-check.yaml` | Random, K-Center and a short DM on CIFAR-10, hours on two CPU cores |
+| `nas-check.yaml` | architectures ranked with three small sets of CIFAR-10, an hour on a CPU core |
 | `test/` | seconds on a CPU, for the tests |
 | `schema.json` | the JSON Schema, for editors |
 
@@ -85,6 +87,11 @@ def page() -> str:
     parts.append(_section("statistics", Statistics.__doc__, Statistics))
     parts.append(_section("compute", Compute.__doc__, Compute))
     parts.append(_section("experiments.<name>", Axes.__doc__ + " Or a list of blocks.", Axes))
+    parts.append(_section("nas", Ranking.__doc__, Ranking))
+    parts.append(_section("nas.sets", RankedSets.__doc__ + " Or a list of blocks.", RankedSets))
+    parts.append(_section("nas.references.<name>", Reference.__doc__, Reference))
+    parts.append(_section("nas.network", ProxyNetwork.__doc__, ProxyNetwork))
+    parts.append(_section("nas.training", ProxyTraining.__doc__, ProxyTraining))
     return "\n".join(parts)
 
 

@@ -5,7 +5,7 @@ experiments share is computed once.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from condensation.config import Axes, Config
@@ -56,21 +56,34 @@ class Grid:
     cells : every cell with its number of evaluation seeds, the most that any experiment wants.
     experiments : per experiment, its cells with its own number of evaluation seeds.
     seeds_per_job : evaluation seeds that share a job.
+    ranked : what architectures are ranked with, by its folder relative to the results: a
+        condensed set, or the name of a reference.
+    chunks : first and last position of the sampled architectures that share a job.
     """
 
     cells: dict[Cell, int]
     experiments: dict[str, dict[Cell, int]]
     seeds_per_job: int
+    ranked: dict[str, SetId | str] = field(default_factory=dict)
+    chunks: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def sets(self) -> list[SetId]:
         """Every condensed set, once; not its snapshots."""
-        return list(dict.fromkeys(replace(cell.set, iteration=None) for cell in self.cells))
+        of_cells = [replace(cell.set, iteration=None) for cell in self.cells]
+        of_ranking = [one for one in self.ranked.values() if isinstance(one, SetId)]
+        return list(dict.fromkeys([*of_cells, *of_ranking]))
 
     @property
     def datasets(self) -> list[str]:
         """Every dataset that a cell uses, once."""
         return list(dict.fromkeys(cell.set.dataset for cell in self.cells))
+
+    def rankings(self) -> Iterator[str]:
+        """Yield the path of every record of trained architectures, relative to the results."""
+        for folder in self.ranked:
+            for first, last in self.chunks:
+                yield f"{folder}/architectures{first}-{last}.json"
 
     def records(self) -> Iterator[str]:
         """Yield the path of every record file, relative to the results."""
@@ -90,7 +103,29 @@ def expand(config: Config) -> Grid:
             for cell in _cells(config, axes):
                 for known in (cells, experiments[name]):
                     known[cell] = max(known.get(cell, 0), axes.evaluation_seeds)
-    return Grid(cells, experiments, config.evaluation.seeds_per_job)
+    ranked = dict(_ranked(config))
+    return Grid(cells, experiments, config.evaluation.seeds_per_job, ranked, _chunks(config))
+
+
+def _ranked(config: Config) -> Iterator[tuple[str, SetId | str]]:
+    nas = config.nas
+    if nas is None:
+        return
+    for block in nas.sets:
+        for method, ipc in product(block.methods, block.ipc):
+            for seed in range(block.condensation_seeds):
+                one = SetId(nas.dataset, method, str(ipc), seed)
+                yield f"{one.folder}/nas", one
+    for name in nas.references:
+        yield f"{nas.dataset}/nas/{name}", name
+
+
+def _chunks(config: Config) -> list[tuple[int, int]]:
+    nas = config.nas
+    if nas is None:
+        return []
+    size, count = nas.architectures_per_job, nas.architectures
+    return [(first, min(first + size, count) - 1) for first in range(0, count, size)]
 
 
 def _cells(config: Config, axes: Axes) -> Iterator[Cell]:

@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from condensation import archives, augmentation, networks
+from condensation import archives, augmentation, benchmark201, networks
 from condensation.config import Config
 from condensation.digest import ROOT, source_digest
 from condensation.grid import WHOLE, Grid, SetId
@@ -191,4 +191,71 @@ def make_leaderboard() -> dict[str, Any]:
     return {
         "source": source_digest(ROOT / "make_leaderboard.py"),
         "page": page.hexdigest()[:16],
+    }
+
+
+def architectures_table(config: Config, downloads: str) -> str | None:
+    """Return the file with the true accuracies: the config's own, the download, or none."""
+    assert config.nas is not None
+    if config.nas.truth != "benchmark":
+        return None
+    own = config.nas.table
+    return str(Path(own).expanduser()) if own else f"{downloads}/{benchmark201.NAME}"
+
+
+def sample_architectures(config: Config) -> dict[str, Any]:
+    """Return how architectures are drawn, and the source digest."""
+    nas = config.nas
+    assert nas is not None
+    options: dict[str, Any] = {"count": nas.architectures, "seed": nas.seed}
+    options["connected"] = nas.connected
+    if nas.truth == "benchmark":
+        options["column"] = nas.column or benchmark201.COLUMNS[config.datasets[nas.dataset].kind]
+    return {"options": options, "source": source_digest(ROOT / "sample_architectures.py")}
+
+
+def train_architectures(config: Config, ranked: SetId | str) -> dict[str, Any]:
+    """Return what networks of the architectures are trained on and how, and the source digest.
+
+    ``ranked`` is a condensed set, or the name of a reference.
+    """
+    nas = config.nas
+    assert nas is not None
+    same = {"network", "training", "epochs", "evaluation_seeds"}
+    same |= {"seed", "validation", "validation_images"}
+    options = nas.model_dump(include=same) | {"images": None}
+    if isinstance(ranked, SetId):
+        about = {"method": ranked.method, "ipc": ranked.ipc, "reference": None}
+        about["condensation_seed"] = ranked.condensation_seed
+    else:
+        own = nas.references[ranked].model_dump()
+        options |= {name: value for name, value in own.items() if value is not None}
+        about = {"method": None, "ipc": None, "condensation_seed": None, "reference": ranked}
+    return {
+        "options": options,
+        "trained_on": {"dataset": nas.dataset, **about},
+        "source": source_digest(
+            ROOT / "train_architectures.py", networks.module_of({"network": "nasbench201"})
+        ),
+    }
+
+
+def rank_architectures(config: Config) -> dict[str, Any]:
+    """Return what the rankings are compared with and how, and the source digest."""
+    nas = config.nas
+    assert nas is not None
+    truth = f"proxy accuracy after training on all images that are not held out ({nas.whole})"
+    if nas.truth == "benchmark":
+        origin = Path(nas.table).name if nas.table else "NAS-Bench-201, 200 epochs, mean over seeds"
+        truth = f"test accuracy of the network trained in full ({origin})"
+    return {
+        "options": {
+            "dataset": nas.dataset,
+            "truth": truth,
+            "whole": nas.whole if nas.truth == "whole" else None,
+            "resamples": nas.resamples,
+            "seed": nas.seed,
+            "note": nas.note,
+        },
+        "source": source_digest(ROOT / "rank_architectures.py"),
     }

@@ -1,6 +1,7 @@
 """Condensed sets: in memory, and on disk as one self-describing file each."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,17 @@ def load(path: str | Path, dataset: Dataset) -> tuple[Condensed | None, dict[str
         if not in_range or int(indices.max()) >= len(dataset.train_labels):
             raise InputError(f"{path}: refers to images that {dataset.name} does not have")
     return Condensed(images, labels, indices, metadata["step_size"]), metadata
+
+
+def by_position(
+    condensed: Condensed, dataset: Dataset, device: torch.device
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what takes positions in a set, int64 [n], to its images as network input."""
+    if condensed.images is not None:
+        images = condensed.images.to(device)
+        return lambda positions: images[positions]
+    pixels = dataset.train_images[condensed.indices].to(device)
+    return lambda positions: dataset.preprocess(pixels[positions])
 
 
 def require_preprocessing(found: dict[str, Any], dataset: Dataset, where: str) -> None:

@@ -29,7 +29,7 @@ class Stack:
 
     Parameters
     ----------
-    members : networks of one structure, on one device, without buffers.
+    members : networks of one structure, on one device; statistics that they keep are kept for each.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Stack:
     """
 
     def __init__(self, members: list[nn.Module], compile: bool, device: torch.device):
-        stacked, _ = stack_module_state(members)
+        stacked, self._buffers = stack_module_state(members)
         self._named = {name: p.detach().requires_grad_() for name, p in stacked.items()}
         self._structure = copy.deepcopy(members[0]).requires_grad_(False)
         self._forward = compute.compiled(self._mapped, compile, device)
@@ -45,17 +45,22 @@ class Stack:
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits [networks, n, classes] of images [networks, n, C, H, W]."""
-        return self._forward(self._named, images)
+        return self._forward(self._named, self._buffers, images)
 
     def train(self, training: bool = True) -> None:
         """Switch between training and testing, as ``nn.Module.train``."""
         self._structure.train(training)
 
-    def _mapped(self, parameters: dict[str, torch.Tensor], images: torch.Tensor) -> torch.Tensor:
-        def one(own: dict[str, torch.Tensor], shown: torch.Tensor) -> torch.Tensor:
-            return functional_call(self._structure, own, (shown,))
+    def _mapped(
+        self,
+        parameters: dict[str, torch.Tensor],
+        buffers: dict[str, torch.Tensor],
+        images: torch.Tensor,
+    ) -> torch.Tensor:
+        def one(own: dict, kept: dict, shown: torch.Tensor) -> torch.Tensor:
+            return functional_call(self._structure, (own, kept), (shown,))
 
-        return vmap(one)(parameters, images)
+        return vmap(one)(parameters, buffers, images)
 
 
 def alone(forward: Callable[[torch.Tensor], torch.Tensor]) -> Callable:

@@ -20,7 +20,7 @@ from condensation import compute, metrics, networks, randomness, stacking
 from condensation.datasets import Dataset
 from condensation.errors import InputError
 from condensation.progress import Progress
-from condensation.sets import Condensed
+from condensation.sets import Condensed, by_position
 
 log = logging.getLogger("condensation")
 
@@ -164,7 +164,7 @@ def evaluate(
     augment = augmentations.build(augmentation, dataset)
     _optimizer(list(example.parameters()), optimizer, optimizer["lr"])  # its errors come first
     labels = condensed.labels.to(device)
-    batch = _batch(condensed, dataset, device)
+    batch = by_position(condensed, dataset, device)
     epochs, decay_after = epochs_of(protocol, augmentation)
     passes = len(seeds) * (3.0 * epochs * len(labels) + len(dataset.test_labels))
     compile = compute.worth_compiling(compile, example, shape, passes)
@@ -245,11 +245,3 @@ def _stacks(
 def no_networks(seeds: list[int], status: str) -> list[dict[str, Any]]:
     """Return the rows of networks that could not be trained: ``oom`` or ``diverged``."""
     return [{"seed": seed, **metrics.nothing(status), "curve": []} for seed in seeds]
-
-
-def _batch(condensed: Condensed, dataset: Dataset, device: torch.device) -> Batch:
-    if condensed.images is not None:
-        images = condensed.images.to(device)
-        return lambda positions: images[positions]
-    pixels = dataset.train_images[condensed.indices].to(device)
-    return lambda positions: dataset.preprocess(pixels[positions])

@@ -1,0 +1,58 @@
+"""Parts of the training images: what is held out to validate on, and random subsets."""
+
+import torch
+
+from condensation import randomness
+from condensation.datasets import Dataset
+from condensation.errors import InputError
+
+
+def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the positions of the training images that are kept, and of those held out.
+
+    ``share`` of every class is held out, drawn by ``seed``; both are int64, ascending.
+
+    Raises InputError if a class would have no image to train or none to validate on.
+    """
+    draw = randomness.generator(seed, "held out")
+    kept, held = [], []
+    for name, positions in zip(dataset.classes, dataset.indices_by_class(), strict=True):
+        count = round(share * len(positions))
+        if not 0 < count < len(positions):
+            part = "to validate on" if count == 0 else "to train on"
+            raise InputError(
+                f"{dataset.name}: a validation share of {share} leaves class {name!r}, of "
+                f"{len(positions)} training images, none {part}"
+            )
+        order = positions[torch.randperm(len(positions), generator=draw)]
+        held.append(order[:count])
+        kept.append(order[count:])
+    return torch.cat(kept).sort().values, torch.cat(held).sort().values
+
+
+def subset(
+    dataset: Dataset, positions: torch.Tensor, count: int, seed: int, purpose: str
+) -> torch.Tensor:
+    """Return ``count`` of ``positions``, equally many of every class; int64, ascending.
+
+    Raises InputError if ``count`` is no multiple of the number of classes, or
+    more than a class has.
+    """
+    classes = len(dataset.classes)
+    if count % classes:
+        raise InputError(
+            f"{dataset.name}: {count} images ({purpose}) are not equally many for each of "
+            f"{classes} classes; take a multiple of {classes}"
+        )
+    draw = randomness.generator(seed, purpose)
+    labels = dataset.train_labels[positions]
+    chosen = []
+    for label, name in enumerate(dataset.classes):
+        own = positions[labels == label]
+        if len(own) < count // classes:
+            raise InputError(
+                f"{dataset.name}: {count} images ({purpose}) are {count // classes} of each class, "
+                f"and of class {name!r} there are {len(own)}"
+            )
+        chosen.append(own[torch.randperm(len(own), generator=draw)[: count // classes]])
+    return torch.cat(chosen).sort().values

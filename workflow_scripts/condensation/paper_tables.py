@@ -41,7 +41,7 @@ def table1(cells: Cells) -> Table:
             where = about | {"statistic": statistic, "over": " ".join(chosen)}
             # the paper's number of the whole set is printed with its spread in the text
             rows.append(cells.entry(4 if one in whole else 1, members, statistic, reasons, **where))
-        if one not in whole and others and all(policy in ways for policy in others):
+        if one not in whole and len(others) > 1 and all(name in ways for name in others):
             found = _chosen([ways[policy] for policy in others])
             rows.append(about | {"statistic": "chosen"} | found)
     notes = (

@@ -367,6 +367,11 @@ def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(set
     assert set(kinds(planned(settled))) == {"Plotting", "Drawing", "Writing"}
 
 
+def test_an_edit_of_the_page_makes_the_page_anew(settled):
+    rewrite(settled / LIBRARY / "leaderboard/page.css", "font-size: 26px", "font-size: 27px")
+    assert set(kinds(planned(settled))) == {"Making", "Writing"}
+
+
 def test_one_more_method_runs_alone(settled):
     def more(content):
         content["methods"]["mine"] = {"algorithm": "herding.py:herding", "normalize": False}

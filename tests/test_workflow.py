@@ -212,7 +212,7 @@ def test_every_record_says_what_made_it(finished):
 def test_the_provenance_counts_the_jobs_and_their_time(finished):
     rules = storage.read_json(finished / RESULTS / "provenance.json")["rules"]
     assert all(one["timed"] == one["jobs"] for one in rules.values())
-    assert rules["condense"]["jobs"] == len(MADE) + 3 + 1
+    assert rules["condense"]["jobs"] == len(MADE) + 2 + 1  # random once more, whole; 2024
     assert rules["evaluate"]["jobs"] == len(MADE) + 3 + 1 + 2
     assert rules["train_expert"]["jobs"] == 2
     assert rules["make_leaderboard"]["jobs"] == 1
@@ -402,6 +402,11 @@ def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(set
     rewrite(models, "0.05, gt=0", "0.04, gt=0")
     rewrite(settled / LIBRARY / "figures/style.py", "dpi=150", "dpi=100")
     assert set(kinds(planned(settled))) == {"Plotting", "Drawing", "Writing"}
+
+
+def test_an_edit_of_the_page_makes_the_page_anew(settled):
+    rewrite(settled / LIBRARY / "leaderboard/page.css", "font-size: 26px", "font-size: 27px")
+    assert set(kinds(planned(settled))) == {"Making", "Writing"}
 
 
 def test_one_more_method_runs_alone(settled):

@@ -143,14 +143,6 @@ def whitening_of_experts(wildcards):
     return whitening_file(wildcards.dataset, preprocessing)
 
 
-def all_whitenings(wildcards):
-    used = dict.fromkeys(
-        (one.dataset, CONFIG.preprocessing_of(one.method)) for one in GRID.sets
-    )
-    files = [path for pair in used for path in whitening_file(*pair).values()]
-    return {"whitenings": files} if files else {}
-
-
 def expert_job(wildcards):
     return jobs.train_expert(CONFIG, GRID, wildcards.dataset, wildcards.trajectories)
 

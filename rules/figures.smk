@@ -7,7 +7,12 @@ rule plot_accuracy:
     input:
         table=f"{RESULTS}/tables/accuracy.csv",
     output:
-        png=f"{PICTURES}/{{figure}}.png",
+        png=report(
+            f"{PICTURES}/{{figure}}.png",
+            caption="captions/figure_accuracy.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
         pdf=f"{PICTURES}/{{figure}}.pdf",
     log:
         f"{RESULTS}/logs/plot_accuracy/{{figure}}.log",
@@ -84,7 +89,12 @@ rule plot_embedding:
     input:
         maps=EMBEDDED,
     output:
-        png=f"{PICTURES}/figure7.png",
+        png=report(
+            f"{PICTURES}/figure7.png",
+            caption="captions/figure_embedding.rst",
+            category="Figures",
+            labels={"figure": "figure7"},
+        ),
         pdf=f"{PICTURES}/figure7.pdf",
     log:
         f"{RESULTS}/logs/plot_embedding.log",
@@ -109,7 +119,12 @@ rule draw_condensed:
     input:
         unpack(pictured_files),
     output:
-        png=f"{PICTURES}/{{picture}}.png",
+        png=report(
+            f"{PICTURES}/{{picture}}.png",
+            caption="captions/figure_condensed.rst",
+            category="Figures",
+            labels={"figure": "{picture}"},
+        ),
         pdf=f"{PICTURES}/{{picture}}.pdf",
     log:
         f"{RESULTS}/logs/draw_condensed/{{picture}}.log",
@@ -141,7 +156,12 @@ rule plot_cost:
             for _, folder in panel["sets"]
         ],
     output:
-        png=f"{PICTURES}/cost_accuracy.png",
+        png=report(
+            f"{PICTURES}/cost_accuracy.png",
+            caption="captions/figure_cost.rst",
+            category="Figures",
+            labels={"figure": "cost_accuracy"},
+        ),
         pdf=f"{PICTURES}/cost_accuracy.pdf",
     log:
         f"{RESULTS}/logs/plot_cost.log",
@@ -164,7 +184,12 @@ rule plot_ranking:
     input:
         ranking=f"{RESULTS}/tables/ranking.json",
     output:
-        png=f"{PICTURES}/critical_difference.png",
+        png=report(
+            f"{PICTURES}/critical_difference.png",
+            caption="captions/figure_ranking.rst",
+            category="Figures",
+            labels={"figure": "critical_difference"},
+        ),
         pdf=f"{PICTURES}/critical_difference.pdf",
     log:
         f"{RESULTS}/logs/plot_ranking.log",

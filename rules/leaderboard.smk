@@ -4,11 +4,10 @@
 
 rule make_leaderboard:
     input:
-        unpack(all_whitenings),
+        unpack(lambda wildcards: set_files(GRID.sets)),
         table=f"{RESULTS}/tables/accuracy.csv",
         config=f"{RESULTS}/config.yaml",
         records=RECORDS,
-        condensed=[f"{RESULTS}/{one.folder}/condensed.safetensors" for one in GRID.sets],
         costs=[f"{RESULTS}/{one.folder}/cost.json" for one in GRID.sets],
         datasets=[f"{RESULTS}/{name}/dataset.safetensors" for name in GRID.datasets],
     output:

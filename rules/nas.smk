@@ -81,7 +81,12 @@ rule plot_architectures:
         ranking=f"{RESULTS}/tables/nas.csv",
         architectures=f"{RESULTS}/tables/nas_architectures.csv",
     output:
-        png=f"{PICTURES}/nas_{CONFIG.nas.dataset}.png",
+        png=report(
+            f"{PICTURES}/nas_{CONFIG.nas.dataset}.png",
+            caption="captions/figure_architectures.rst",
+            category="Figures",
+            labels={"figure": "nas"},
+        ),
         pdf=f"{PICTURES}/nas_{CONFIG.nas.dataset}.pdf",
     log:
         f"{RESULTS}/logs/plot_architectures.log",

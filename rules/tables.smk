@@ -57,7 +57,11 @@ rule make_paper_tables:
         printed=PRINTED,
         config=f"{RESULTS}/config.yaml",
     output:
-        csv=[f"{RESULTS}/tables/table{number}.csv" for number in range(1, 10)],
+        csv=report(
+            [f"{RESULTS}/tables/table{number}.csv" for number in range(1, 10)],
+            caption="captions/paper_table.rst",
+            category="Tables",
+        ),
         markdown=[f"{RESULTS}/tables/table{number}.md" for number in range(1, 10)],
         latex=[f"{RESULTS}/tables/table{number}.tex" for number in range(1, 10)],
     log:
@@ -81,9 +85,24 @@ rule compare_methods:
         config=f"{RESULTS}/config.yaml",
     output:
         ranking=f"{RESULTS}/tables/ranking.json",
-        comparisons=f"{RESULTS}/tables/comparisons.csv",
-        variance=f"{RESULTS}/tables/variance.csv",
-        equivalence=f"{RESULTS}/tables/equivalence.csv",
+        comparisons=report(
+            f"{RESULTS}/tables/comparisons.csv",
+            caption="captions/statistics.rst",
+            category="Tables",
+            labels={"table": "comparisons"},
+        ),
+        variance=report(
+            f"{RESULTS}/tables/variance.csv",
+            caption="captions/statistics.rst",
+            category="Tables",
+            labels={"table": "variance"},
+        ),
+        equivalence=report(
+            f"{RESULTS}/tables/equivalence.csv",
+            caption="captions/statistics.rst",
+            category="Tables",
+            labels={"table": "equivalence"},
+        ),
         markdown=f"{RESULTS}/tables/statistics.md",
     log:
         f"{RESULTS}/logs/compare_methods.log",
@@ -104,7 +123,12 @@ rule list_slips:
     input:
         printed=PRINTED,
     output:
-        csv=f"{RESULTS}/tables/printed_slips.csv",
+        csv=report(
+            f"{RESULTS}/tables/printed_slips.csv",
+            caption="captions/slips.rst",
+            category="Tables",
+            labels={"table": "printed_slips"},
+        ),
         markdown=f"{RESULTS}/tables/printed_slips.md",
     log:
         f"{RESULTS}/logs/list_slips.log",

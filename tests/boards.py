@@ -134,10 +134,9 @@ def make(folder: Path) -> Made:
     for one in wanted.sets:
         dataset = replace(small_dataset(), name=one.dataset, classes=CLASSES)
         made[one] = made_set(folder / one.folder / "condensed.safetensors", one, dataset)
-    runs = tables.runs(records)
     table = folder / "accuracy.csv"
-    tables.accuracy(runs, wanted).to_csv(table, index=False)
-    board = ranks.rows(ranks.read_table(table), runs, wanted)
+    tables.accuracy(tables.runs(records), wanted).to_csv(table, index=False)
+    board = ranks.rows(ranks.read_table(table), wanted)
     board = board.join(details.costs(board, made))
     html = leaderboard.page(board, details.gather(board, records, made))
     storage.write_text(folder / "index.html", html)

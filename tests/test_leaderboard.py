@@ -17,7 +17,7 @@ from scipy import stats
 
 from condensation import leaderboard, storage
 from condensation.grid import SetId
-from condensation.leaderboard import details, pictures, ranks
+from condensation.leaderboard import details, pictures
 from condensation.sets import Condensed
 
 KEY = ["dataset", "ipc", "augmentation", "architecture", "optimizer", "method"]
@@ -87,13 +87,6 @@ def test_ranks_are_within_a_cell_ties_share_and_failures_have_none(made, by_hand
 def test_rows_are_in_the_order_of_the_grid_ipc_ascending(made):
     assert list(dict.fromkeys(made.board["ipc"])) == ["1", "10", "all"]
     assert list(dict.fromkeys(made.board["dataset"])) == ["small", "other"]
-
-
-def test_an_interval_in_the_table_is_taken_as_it_is(made):
-    table = made.board.drop(columns=["state", "rank", "ranked", "seconds", "memory_mb"])
-    table = table.assign(iteration="end", low=1.0, high=2.0)
-    again = ranks.rows(table, pd.DataFrame(), made.wanted)
-    assert set(again["low"]) == {1.0} and set(again["high"]) == {2.0}
 
 
 def test_costs_are_the_mean_time_and_the_peak_over_sets(made):

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from condensation import config, datasets, grid, leaderboard, sets, storage, tables, whitening
+from condensation import config, datasets, grid, leaderboard, sets, storage, whitening
 from condensation.leaderboard import details, pictures, ranks
 from job import job
 
@@ -37,7 +37,7 @@ def main(snakemake):
     wanted = grid.expand(config.load(snakemake.input.config))
     made = made_sets(snakemake, wanted)
     table = ranks.read_table(snakemake.input.table)
-    board = ranks.rows(table, tables.runs(snakemake.input.records), wanted)
+    board = ranks.rows(table, wanted)
     board = board.join(details.costs(board, made))
     behind = details.gather(board, snakemake.input.records, made)
     storage.write_text(snakemake.output.page, leaderboard.page(board, behind))

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pandas as pd
-from scipy import stats
 
 from condensation.grid import Grid
 from condensation.tables import FINAL, ipc_order
@@ -17,30 +16,26 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """Return ``tables/accuracy.csv``: names and IPC as text, absent numbers as NaN."""
     # as text first: names may look like numbers, and `none` is a name
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    numbers = [name for name in _NUMBERS if name in table]
-    table = table.replace({name: {"": "nan"} for name in numbers})
-    return table.astype(dict.fromkeys(numbers, float) | dict.fromkeys(_COUNTS, int))
+    table = table.replace({name: {"": "nan"} for name in _NUMBERS})
+    return table.astype(dict.fromkeys(_NUMBERS, float) | dict.fromkeys(_COUNTS, int))
 
 
-def rows(table: pd.DataFrame, runs: pd.DataFrame, grid: Grid) -> pd.DataFrame:
+def rows(table: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     """Return a row per method and cell, of finished sets, ranked within the cell.
 
     ``rank`` is 1 for the highest mean, equal means share the better rank, and
     ``ranked`` says among how many. A method whose ``state`` is not ``ok`` (``oom``,
-    or ``diverged`` with every network) has no rank. ``low`` and ``high`` are the
-    95 % interval of the mean, of the table where it has them. The order is that
-    of the grid's cells, then rank.
+    or ``diverged`` with every network) has no rank. The order is
+    that of the grid's cells, then rank.
 
     Parameters
     ----------
-    table, runs : of ``tables.accuracy`` and ``tables.runs``.
+    table : of ``tables.accuracy``.
     """
     board = table[table["iteration"] == FINAL]
     # a cell of several experiments: the one with the most networks
     board = board.sort_values("networks", kind="stable")
     board = board.drop_duplicates([*CELL, "method"], keep="last").sort_index()
-    if not {"low", "high"} <= set(board.columns):
-        board = _with_interval(board, runs)
     state = board["mean"].isna().map({True: "diverged", False: "ok"})
     board = board.assign(state=state.mask(board["oom"] > 0, "oom"))
     scores = board["mean"].where(board["state"] == "ok")
@@ -59,19 +54,3 @@ def _places(name: str, grid: Grid) -> dict[str, int]:
     values = dict.fromkeys(getattr(cell.set if of_set else cell, name) for cell in grid.cells)
     ordered = ipc_order(values) if name == "ipc" else values
     return {value: place for place, value in enumerate(ordered)}
-
-
-def _with_interval(board: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Student's t interval over the sets' means, or over networks where there is one set."""
-
-    def bounds(members: pd.DataFrame) -> pd.Series:
-        of_sets = members.groupby("condensation_seed")["accuracy"].mean()
-        values = (of_sets if len(of_sets) > 1 else members["accuracy"]).dropna()
-        if len(values) < 2:
-            return pd.Series({"low": float("nan"), "high": float("nan")})
-        half = stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
-        return pd.Series({"low": values.mean() - half, "high": values.mean() + half})
-
-    key = [*CELL, "method"]
-    runs = runs[runs["iteration"] == FINAL].astype({"accuracy": float})
-    return board.join(runs.groupby(key)[["condensation_seed", "accuracy"]].apply(bounds), on=key)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -510,3 +511,14 @@ def test_the_same_figure_has_the_same_bytes_in_another_process(tmp_path):
     assert found[0] == found[1] and set(found[0]) == {"line.png", "line.pdf", "map.pdf", "grid.pdf"}
     assert Image.open(tmp_path / "1/line.png").size[0] > 500
     assert (tmp_path / "1/line.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_an_interval_of_two_networks_does_not_stretch_the_axis_beyond_percent():
+    figure, ax = plt.subplots()
+    ax.errorbar([0], [60.0], yerr=[90.0])
+    accuracy.within_percent([ax])
+    assert ax.get_ylim() == (0, 100)
+    ax.set_ylim(20, 40)
+    accuracy.within_percent([ax])
+    assert ax.get_ylim() == (20, 40)
+    plt.close(figure)

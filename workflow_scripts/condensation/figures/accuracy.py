@@ -1,7 +1,7 @@
 """Figures 1 to 6: accuracy by augmentation, IPC, architecture and iteration."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -54,6 +54,7 @@ def bars(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styl
         ax.set_xlim(-0.55, len(panel["values"]) - 0.45)
         ax.grid(axis="x", visible=False)
     title = f"Accuracy by {across}" + common(panels)
+    within_percent(ax for ax, _ in axes)
     note = f"error bars: {data.spread_name(table)}"
     style.annotate(figure, title, note, [styles[method]["title"] for method in shown], handles)
     return figure
@@ -82,6 +83,7 @@ def lines(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Sty
         ax.minorticks_off()
         ax.set_xticks(ipcs, _spaced(ipcs))
         ax.set_xlim(ipcs[0] / 1.35, ipcs[-1] * 1.35)
+    within_percent(ax for ax, _ in axes)
     note = f"error bars: {data.spread_name(table)}"
     title = f"Accuracy against images per class{common(panels)}"
     style.annotate(figure, title, note, [one["title"] for one in styles.values()], handles)
@@ -110,6 +112,7 @@ def curves(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: St
         ax.set_xlabel("condensation iteration")
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    within_percent(ax for ax, _ in axes)
     note = f"error bars: {data.spread_name(table)}"
     title = f"Accuracy along the condensation{common(panels)}"
     style.annotate(figure, title, note, order, handles)
@@ -132,6 +135,13 @@ def panels_of(
     labels = ["test accuracy (%)"] * len(groups)
     figure, axes = style.panels(titles, size, labels, most, share=not single)
     return figure, list(zip(chain(*axes), chain(*groups), strict=True))
+
+
+def within_percent(axes: Iterable[Axes]) -> None:
+    """End the y axes at 0 and 100, whatever the interval of a few networks says."""
+    for ax in axes:
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(low, 0), min(high, 100))
 
 
 def _title(panel: Panel, panels: Sequence[Panel]) -> str:

@@ -65,6 +65,7 @@ def cost_accuracy(
         ax.xaxis.set_major_locator(LogLocator(numticks=6))
         ax.minorticks_off()
         ax.set_xlabel("seconds of condensation")
+        accuracy.within_percent([ax])
     note = "no other method is both cheaper and better than those on the front; the training of "
     note += f"experts and of feature networks is not counted; error bars: {data.spread_name(table)}"
     names = [*(one["title"] for one in styles.values()), "Pareto front"]

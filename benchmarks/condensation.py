@@ -238,6 +238,7 @@ def main():
         policy = policies()[policy]
         for ipc in given.ipc if name != "expert" else [0]:
             for precision in given.precision:
+                torch.compiler.reset()  # or the sizes of all cases add up to its limit
                 recorder = turns(plain(dataset, ipc, policy))
                 problem = Problem(
                     *(dataset, ipc or None, 0),

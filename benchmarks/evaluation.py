@@ -9,10 +9,13 @@ network after the other, and asks for the loss after each step; its test pass
 goes through a DataLoader too and builds graphs. ConvNet, SGD, DSA, real images.
 
     python benchmarks/evaluation.py DATASET --stacking     five networks as one, or in turn
+    python benchmarks/evaluation.py DATASET --machine      all cores: the plain loop's threads,
+                                                           against our jobs of one thread each
     python benchmarks/evaluation.py DATASET --start-up     from starting python to the first step
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -172,6 +175,61 @@ def stacked(dataset, turns, seeds=5):
             )
 
 
+def rate(dataset, name, ipc, start, seconds):
+    """Print the images a second of one loop, from the time ``start`` on."""
+    images, labels = chosen(dataset, ipc)
+    augment = augmentation.build(policies()["dsa"], dataset)
+    network = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0)
+    given = (images, labels, augment)
+    if name == "ours":
+        at_once = compute.images_at_once(network, dataset.shape, CPU)
+        forward = stacking.alone(compute.compiled(network, True, CPU))
+        parameters = list(network.parameters())
+
+        def epochs(count):
+            fit(forward, parameters, *given, count, 1, at_once)
+    else:
+
+        def epochs(count):
+            plain_epochs(network, *given, count)
+
+    epochs(2)
+    time.sleep(max(0.0, start - time.time()))
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        epochs(EPOCHS[ipc])
+        done += EPOCHS[ipc] * len(labels)
+    print(done / (time.perf_counter() - began))
+
+
+def of_the_machine(path, turns, cores, warm_up=40, seconds=12):
+    """Print, per IPC, the images a second of all cores: plain with threads, ours with jobs."""
+    print("| IPC | plain, images a second | ours | ratio (quartiles) |")
+    print("|---|---|---|---|", flush=True)
+
+    def together(name, ipc, jobs, threads):
+        start = time.time() + (warm_up if name == "ours" else 15)
+        command = [sys.executable, __file__, path, "--rate", name, str(ipc), str(start)]
+        command += [str(seconds), "--threads", str(threads)]
+        running = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            for _ in range(jobs)
+        ]
+        return sum(float(one.communicate()[0]) for one in running)
+
+    for ipc in EPOCHS:
+        both = [
+            (together("ours", ipc, cores, 1), together("plain", ipc, 1, cores))
+            for _ in range(turns)
+        ]
+        ours, theirs = zip(*both, strict=True)
+        print(
+            f"| {ipc} | {statistics.median(theirs):.0f} | {statistics.median(ours):.0f} | "
+            f"{ratio(ours, theirs)} |",
+            flush=True,
+        )
+
+
 def first_step(dataset):
     """Take one step, eager: what a job does before it trains in earnest."""
     images, labels = chosen(dataset, 1)
@@ -194,6 +252,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", help="a prepared dataset.safetensors")
     parser.add_argument("--stacking", action="store_true", help="five networks as one, or in turn")
+    parser.add_argument("--machine", action="store_true", help="all cores of the machine")
+    parser.add_argument("--rate", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--start-up", action="store_true", help="seconds before the first step")
     parser.add_argument("--first-step", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--turns", type=int, default=6)
@@ -202,6 +262,11 @@ def main():
     torch.set_num_threads(given.threads)
     if given.first_step:
         first_step(datasets.load(given.dataset))
+    elif given.rate:
+        name, ipc, start, seconds = given.rate
+        rate(datasets.load(given.dataset), name, int(ipc), float(start), float(seconds))
+    elif given.machine:
+        of_the_machine(given.dataset, given.turns, os.cpu_count())
     elif given.start_up:
         start_up(given.dataset, given.turns)
     elif given.stacking:

@@ -4,7 +4,7 @@
     snakemake --cores all --configfile config/paper.yaml   the whole paper
     snakemake --profile slurm --configfile ...             the same on a cluster
 
-Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures, nas, leaderboard.
+Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures, nas, leaderboard; and `plan`, what a run will take.
 """
 
 from snakemake.utils import min_version
@@ -19,13 +19,16 @@ if not workflow.configfiles:
 
 
 # A GPU is a resource of the machine: a limit set for this one does not throttle a cluster.
+# So is the turn that jobs of a group take (profiles/slurm).
 resource_scopes:
     gpu="local",
+    turn="local",
 
 
 localrules:
     all,
     prepared_datasets,
+    downloads,
     condensed_sets,
     evaluations,
     tables,
@@ -51,6 +54,12 @@ rule all:
 rule prepared_datasets:
     input:
         {f"{RESULTS}/{one.dataset}/dataset.safetensors" for one in GRID.sets},
+
+
+# All that needs a network, for nodes that have none.
+rule downloads:
+    input:
+        NEEDED_DOWNLOADS,
 
 
 rule condensed_sets:
@@ -93,6 +102,7 @@ include: "rules/evaluation.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/leaderboard.smk"
+include: "rules/plan.smk"
 
 
 if CONFIG.nas:

@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 
 # the rules share one namespace with Snakemake: a bare `parse` or `config` would replace its own
 from condensation import config as configuration
-from condensation import digest, grid, jobs
+from condensation import digest, grid, jobs, requests
 from condensation.errors import InputError
 from condensation.figures import plan
 
@@ -83,6 +83,15 @@ if CONFIG.nas:
 # What changes no result (device, mirror) is no param: scripts read it from here, complete.
 config.update(CONFIG.model_dump())
 GPU = 0 if CONFIG.compute.device == "cpu" else 1
+REQUESTS = requests.Requests(CONFIG, GRID, Path(RESULTS))
+NEEDED_DOWNLOADS = {
+    path
+    for dataset in dict.fromkeys(one.dataset for one in GRID.sets)
+    for path in jobs.archives_of(CONFIG, dataset, DOWNLOADS)
+    if path.startswith(f"{DOWNLOADS}/")
+}
+if CONFIG.nas and (table := jobs.architectures_table(CONFIG, DOWNLOADS)):
+    NEEDED_DOWNLOADS |= {table} if table.startswith(f"{DOWNLOADS}/") else set()
 LEADERBOARD = f"{RESULTS}/leaderboard/index.html"
 PROVENANCE = f"{RESULTS}/provenance.json"
 
@@ -105,6 +114,23 @@ wildcard_constraints:
     first=r"\d+",
     last=r"\d+",
     ranked=any_of(path.partition("/")[2] for path in GRID.ranked),
+
+
+def memory_of(name):
+    """What a job of a rule asks for, in MB: by its work, and more after a failed attempt."""
+    return lambda wildcards, attempt: REQUESTS.memory_mb(
+        name, dict(wildcards.items()), attempt
+    )
+
+
+def minutes_of(name):
+    return lambda wildcards, attempt: REQUESTS.minutes(
+        name, dict(wildcards.items()), attempt
+    )
+
+
+def doubling(amount):
+    return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
 
 
 def archives_of(wildcards):

@@ -17,8 +17,8 @@ rule fit_whitening:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=memory_of("fit_whitening"),
+        runtime=minutes_of("fit_whitening"),
     params:
         job=jobs.fit_whitening(),
     message:
@@ -38,13 +38,15 @@ rule train_expert:
         f"{RESULTS}/logs/train_expert/{{dataset}}/{{trajectories}}/expert{{expert}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_expert/{{dataset}}/{{trajectories}}/expert{{expert}}.tsv"
+    group:
+        "experts_{dataset}_{trajectories}"
     conda:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory_of("train_expert"),
+        runtime=minutes_of("train_expert"),
     params:
         job=expert_job,
         compile=CONFIG.compute.compile,
@@ -69,8 +71,8 @@ rule extract_features:
     threads: CONFIG.compute.threads
     resources:
         gpu=GPU,
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=memory_of("extract_features"),
+        runtime=minutes_of("extract_features"),
     params:
         job=extract_job,
         compile=CONFIG.compute.compile,
@@ -100,8 +102,8 @@ rule condense:
     threads: CONFIG.compute.threads
     resources:
         gpu=GPU,
-        mem_mb=16000,
-        runtime=720,
+        mem_mb=memory_of("condense"),
+        runtime=minutes_of("condense"),
     params:
         job=condense_job,
         compile=CONFIG.compute.compile,
@@ -126,8 +128,8 @@ rule take_snapshot:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=doubling(4000),
+        runtime=doubling(10),
     params:
         source=digest.source_digest(digest.ROOT / "take_snapshot.py"),
     message:

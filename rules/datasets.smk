@@ -7,11 +7,13 @@ rule download:
         archive=f"{DOWNLOADS}/{{archive}}",
     log:
         f"{RESULTS}/logs/download/{{archive}}.log",
+    # where the network is: nodes of a cluster often have none
+    localrule: True
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=doubling(1000),
+        runtime=doubling(240),
     message:
         "Downloading {wildcards.archive}"
     script:
@@ -30,8 +32,8 @@ rule prepare_dataset:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory_of("prepare_dataset"),
+        runtime=minutes_of("prepare_dataset"),
     params:
         job=prepare_job,
     message:

@@ -14,13 +14,15 @@ rule evaluate:
         f"{RESULTS}/logs/evaluate/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}{{snapshot}}/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}{{snapshot}}/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.tsv"
+    group:
+        "evaluate_{dataset}_{method}_ipc{ipc}_set{condensation_seed}"
     conda:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory_of("evaluate"),
+        runtime=minutes_of("evaluate"),
     params:
         job=evaluate_job,
         compile=CONFIG.compute.compile,

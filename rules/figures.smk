@@ -21,8 +21,8 @@ rule plot_accuracy:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=doubling(2000),
+        runtime=doubling(10),
     params:
         plan=lambda wildcards: ACCURACY_FIGURES[wildcards.figure],
         methods=plan.methods(CONFIG),
@@ -50,8 +50,8 @@ rule train_embedder:
     threads: CONFIG.compute.threads
     resources:
         gpu=GPU,
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=memory_of("train_embedder"),
+        runtime=minutes_of("train_embedder"),
     params:
         job=lambda wildcards: jobs.train_embedder(CONFIG, wildcards.features),
         compile=CONFIG.compute.compile,
@@ -75,8 +75,8 @@ rule embed_class:
         "../environment.yml"
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory_of("embed_class"),
+        runtime=minutes_of("embed_class"),
     params:
         job=lambda wildcards: jobs.embed_class(CONFIG, wildcards.features),
     message:
@@ -101,8 +101,8 @@ rule plot_embedding:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=doubling(2000),
+        runtime=doubling(10),
     params:
         methods=plan.methods(CONFIG),
         shown=CONFIG.figure7 and CONFIG.figure7.methods,
@@ -133,8 +133,8 @@ rule draw_condensed:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=doubling(4000),
+        runtime=doubling(10),
     params:
         ipcs=lambda wildcards: [
             grid.pictured_ipc(GRID, dataset) for dataset in PICTURED[wildcards.picture]
@@ -168,8 +168,8 @@ rule plot_cost:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=doubling(2000),
+        runtime=doubling(10),
     params:
         panels=COST_PANELS,
         methods=plan.methods(CONFIG),
@@ -196,8 +196,8 @@ rule plot_ranking:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=doubling(2000),
+        runtime=doubling(10),
     params:
         methods=plan.methods(CONFIG),
         source=digest.source_digest(digest.ROOT / "plot_ranking.py"),

@@ -21,8 +21,8 @@ rule make_leaderboard:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=doubling(4000),
+        runtime=doubling(30),
     params:
         job=jobs.make_leaderboard(),
     message:
@@ -48,8 +48,8 @@ rule write_provenance:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=doubling(1000),
+        runtime=doubling(10),
     params:
         source=digest.source_digest(digest.ROOT / "write_provenance.py"),
     message:

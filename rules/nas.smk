@@ -14,8 +14,8 @@ rule sample_architectures:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=doubling(2000),
+        runtime=doubling(10),
     params:
         job=jobs.sample_architectures(CONFIG),
     message:
@@ -37,13 +37,15 @@ rule train_architectures:
         f"{RESULTS}/logs/train_architectures/{{dataset}}/{{ranked}}/architectures{{first}}-{{last}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_architectures/{{dataset}}/{{ranked}}/architectures{{first}}-{{last}}.tsv"
+    group:
+        "architectures_{dataset}_{ranked}"
     conda:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=memory_of("train_architectures"),
+        runtime=minutes_of("train_architectures"),
     params:
         job=train_architectures_job,
         stack=CONFIG.compute.stack,
@@ -66,8 +68,8 @@ rule rank_architectures:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=doubling(4000),
+        runtime=doubling(20),
     params:
         job=jobs.rank_architectures(CONFIG),
     message:
@@ -93,8 +95,8 @@ rule plot_architectures:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=doubling(2000),
+        runtime=doubling(10),
     params:
         job=jobs.rank_architectures(CONFIG),
         methods=plan.methods(CONFIG),

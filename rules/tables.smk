@@ -39,8 +39,8 @@ rule make_tables:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=doubling(2000),
+        runtime=doubling(10),
     params:
         source=digest.source_digest(digest.ROOT / "make_tables.py"),
     message:
@@ -69,8 +69,8 @@ rule make_paper_tables:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=doubling(2000),
+        runtime=doubling(10),
     params:
         source=digest.source_digest(digest.ROOT / "make_paper_tables.py"),
     message:
@@ -109,8 +109,8 @@ rule compare_methods:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=doubling(2000),
+        runtime=doubling(10),
     params:
         source=digest.source_digest(digest.ROOT / "compare_methods.py"),
     message:
@@ -135,8 +135,8 @@ rule list_slips:
     conda:
         "../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=doubling(2000),
+        runtime=doubling(10),
     params:
         source=digest.source_digest(digest.ROOT / "list_slips.py"),
     message:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ import yaml
 from conftest import ROOT, copy_workflow, snakemake
 from PIL import Image
 
-from condensation import architectures201, config, grid, storage
+from condensation import architectures201, config, forecast, grid, storage
 
 EXAMPLE = (ROOT / "docs/adding-a-method.md").read_text().split("```python\n")[1].split("```")[0]
 TINY = ("--configfile", "config/test/tiny.yaml")
@@ -26,7 +27,7 @@ def planned(folder: Path, *arguments: str) -> list[str]:
     done = snakemake(folder, "-n", *(arguments or TINY))
     assert done.returncode == 0, done.stdout + done.stderr
     text = done.stdout + done.stderr
-    jobs = re.findall(r"^(?:Job \d+|localrule \w+|rule \w+): ?(.*)$", text, flags=re.M)
+    jobs = re.findall(r"^ *(?:Job \d+|localrule \w+|rule \w+): ?(.*)$", text, flags=re.M)
     if not jobs:
         assert "Nothing to be done" in text
     return sorted(job for job in jobs if job)
@@ -110,12 +111,37 @@ def test_the_slurm_profile_plans_the_same_jobs(checkout):
     assert planned(checkout, "--profile", "slurm", *TINY) == jobs
 
 
+def test_the_papers_grid_is_hundreds_of_submissions_and_not_thousands(checkout):
+    """What a dry run starts: groups, and jobs outside of them (those of a group are indented)."""
+    done = snakemake(checkout, "-n", "--profile", "slurm", "--configfile", "config/paper.yaml")
+    groups = re.findall(r"^\[.*\] Group job (\w+?)_", done.stdout + done.stderr, flags=re.M)
+    single = re.findall(r"^Job \d+: (\w+)", done.stdout + done.stderr, flags=re.M)
+    assert groups.count("evaluate") < 300
+    assert groups.count("experts") == 3 * 10
+    assert groups.count("architectures") == 9
+    at_home = {"Downloading", "Taking", "Writing"}  # where snakemake runs
+    assert len(groups) + sum(one not in at_home for one in single) < 500
+
+
+def test_the_plan_counts_the_jobs_that_a_run_has(checkout):
+    for name in ("config", "paper"):
+        arguments = ("--configfile", f"config/{name}.yaml")
+        wanted = config.load(ROOT / f"config/{name}.yaml")
+        found = Counter(job.rule for job in forecast.all_jobs(wanted, grid.expand(wanted)))
+        done = snakemake(checkout, "-n", "--quiet", "rules", "--cores", "1", *arguments)
+        counted = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.M))
+        for rule in found:
+            assert found[rule] == int(counted[rule]), (name, rule)
+        assert {"condense", "evaluate", "train_expert", "train_architectures"} <= found.keys()
+
+
 def test_every_rule_that_computes_declares_a_gpu_and_no_other_does(checkout):
     for path in checkout.glob("rules/*.smk"):
         for rule in path.read_text().split("\nrule ")[1:]:
             name = rule.partition(":")[0]
             computes = name in ("extract_features", "train_expert", "condense", "evaluate")
             computes |= name in ("train_embedder", "embed_class", "train_architectures")
+            computes |= name == "calibrate"
             assert ("gpu=GPU" in rule) == computes, name
             assert name == "write_config" or ("mem_mb=" in rule and "runtime=" in rule), name
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from condensation import devices
 from condensation.errors import InputError
 
 log = logging.getLogger("condensation")
@@ -26,6 +27,8 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     if torch_threads:
+        if snakemake.resources.get("gpu"):
+            devices.assign(snakemake.config["compute"]["device"])
         import torch
 
         from condensation import compute

@@ -23,6 +23,7 @@ def main(snakemake):
         label=f"expert {wildcards.trajectories} {wildcards.dataset} {wildcards.expert}",
         checkpoint=output.with_name(f"{output.stem}-checkpoint.safetensors"),
         identity=hashlib.sha256(json.dumps(belongs_to, sort_keys=True).encode()).hexdigest(),
+        every=snakemake.config["compute"]["checkpoint_seconds"],
     )
     problem = contract.Problem(
         dataset=replace(dataset, train_images=dataset.train_images.to(device)),

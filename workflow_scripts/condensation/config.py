@@ -189,6 +189,21 @@ class Compute(Strict):
         description="A job that needs more is ended and recorded as `oom`, before the machine "
         "runs out; null: no limit. Changes no result that exists.",
     )
+    checkpoint_seconds: float = Field(
+        60.0, ge=0, description="At most so long between two checkpoints of a condensation."
+    )
+    speed: float | None = Field(
+        None,
+        gt=0,
+        description="G operations a second that a job is assumed to reach, for the time limits "
+        "that clusters are asked for; null: 50 a thread on the CPU, 1000 on a GPU.",
+    )
+    device_memory_mb: float | None = Field(
+        None,
+        gt=0,
+        description="Memory of the GPU that will be used, for `snakemake plan`; null: that of the "
+        "device where the plan is made.",
+    )
 
 
 class Axes(Strict):

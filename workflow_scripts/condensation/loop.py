@@ -14,7 +14,7 @@ from condensation.progress import Progress
 
 log = logging.getLogger("condensation")
 
-CHECKPOINT_EVERY = 60.0  # seconds
+CHECKPOINT_EVERY = 60.0  # seconds, where nothing else is said
 _CHECK_EVERY = 50  # steps between looks for NaN on CUDA, where each look waits for the device
 
 
@@ -28,6 +28,7 @@ class Recorder:
     identity : what the checkpoint belongs to (options, source digest, input); one made for
         something else is not used, and the log says so.
     snapshots : iterations whose ``images`` are kept too, 0 for the start.
+    every : seconds between two checkpoints, at the least.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class Recorder:
         checkpoint: Path | None = None,
         identity: str = "",
         snapshots: Sequence[int] = (),
+        every: float | None = None,
     ):
         self.label, self.checkpoint, self.identity = label, checkpoint, identity
+        self.every = CHECKPOINT_EVERY if every is None else every
         self.wanted = frozenset(snapshots)
         self.snapshots: dict[int, torch.Tensor] = {}
         self.iterations = 0  # asked for, over all loops
@@ -89,7 +92,7 @@ class Recorder:
                 part_seconds = []
             self._snapshot(state, number + 1, parts)
             progress.step()
-            if now - saved >= CHECKPOINT_EVERY and number + 1 < last:
+            if now - saved >= self.every and number + 1 < last:
                 self._save(state, number + 1)
                 saved = time.monotonic()
         self.iteration = iterations

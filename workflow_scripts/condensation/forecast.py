@@ -1,0 +1,272 @@
+"""The plan of a run: jobs, hours, memory and disk by rule, and what cannot fit."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from condensation import jobs, requests
+from condensation.config import Config
+from condensation.errors import InputError
+from condensation.figures import plan as figure_plan
+from condensation.grid import Grid, SetId
+from condensation.storage import read_json
+from condensation.work import Estimator, Work
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: its rule, its wildcards, and who computes (a method or an architecture)."""
+
+    rule: str
+    wildcards: Mapping[str, str]
+    name: str
+    cost: str | None = None  # path of its cost file, relative to the results
+
+    def __str__(self) -> str:
+        told = " ".join(f"{key}={value}" for key, value in self.wildcards.items())
+        return f"{self.rule} {told}"
+
+
+def all_jobs(config: Config, grid: Grid) -> Iterator[Job]:
+    """Yield every job that computes, once: all but downloads, snapshots, tables and pictures."""
+    for dataset in dict.fromkeys(one.dataset for one in grid.sets):
+        yield Job("prepare_dataset", {"dataset": dataset}, dataset)
+    yield from _unique(_before(config, grid))
+    for one in grid.sets:
+        wildcards = _of_set(one)
+        yield Job("condense", wildcards, one.method, f"{one.folder}/cost.json")
+    per_job = grid.seeds_per_job
+    for cell, seeds in grid.cells.items():
+        for first in range(0, seeds, per_job):
+            last = min(first + per_job, seeds) - 1
+            wildcards = _of_set(cell.set) | {
+                "snapshot": "" if cell.set.iteration is None else str(cell.set.iteration),
+                "architecture": cell.architecture,
+                "augmentation": cell.augmentation,
+                "optimizer": cell.optimizer,
+                "first": str(first),
+                "last": str(last),
+            }
+            cost = f"{cell.folder}/seeds{first}-{last}.cost.json"
+            yield Job("evaluate", wildcards, cell.architecture, cost)
+    for folder in grid.ranked:
+        dataset, _, ranked = folder.partition("/")
+        for first, last in grid.chunks:
+            wildcards = {"dataset": dataset, "ranked": ranked}
+            wildcards |= {"first": str(first), "last": str(last)}
+            cost = f"{folder}/architectures{first}-{last}.cost.json"
+            yield Job("train_architectures", wildcards, "nasbench201", cost)
+
+
+def _of_set(one: SetId) -> dict[str, str]:
+    wildcards = {"dataset": one.dataset, "method": one.method, "ipc": one.ipc}
+    return wildcards | {"condensation_seed": str(one.condensation_seed)}
+
+
+def _before(config: Config, grid: Grid) -> Iterator[Job]:
+    """Yield what condensed sets need beside the dataset."""
+    for one in grid.sets:
+        dataset = one.dataset
+        kinds = [config.preprocessing_of(one.method)]
+        if features := jobs.features_of(config, one.method):
+            wildcards = {"dataset": dataset, "features": features}
+            wildcards["condensation_seed"] = str(one.condensation_seed)
+            yield Job("extract_features", wildcards, config.features[features].architecture)
+        if experts := jobs.experts_of(config, one.method):
+            name, count = experts
+            entry = config.trajectories[name]
+            kinds.append(entry.preprocessing)
+            for number in range(count):
+                wildcards = {"dataset": dataset, "trajectories": name, "expert": str(number)}
+                cost = f"{dataset}/trajectories/{name}/expert{number}.cost.json"
+                yield Job("train_expert", wildcards, entry.architecture, cost)
+        for kind in kinds:
+            if kind != "standardize":
+                yield Job("fit_whitening", {"dataset": dataset, "preprocessing": kind}, kind)
+    if config.figure7:
+        features = config.figure7.features
+        for dataset in config.figure7.datasets:
+            sets = figure_plan.embedded_sets(config, grid, dataset)
+            for kind in dict.fromkeys(config.preprocessing_of(one.method) for one in sets):
+                wildcards = {"dataset": dataset, "features": features, "view": kind}
+                yield Job("train_embedder", wildcards, config.features[features].architecture)
+
+
+def _unique(some: Iterator[Job]) -> Iterator[Job]:
+    seen = set()
+    for job in some:
+        if str(job) not in seen:
+            seen.add(str(job))
+            yield job
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would take.
+
+    Attributes
+    ----------
+    rules : a row per rule: jobs, done, hours left, hours of the longest job, memory_gb asked for at
+        the most, device_gb, disk_gb, basis (what the hours rest on).
+    longest : the ten longest jobs and their hours.
+    too_large : jobs that cannot fit the device, and what they need in GB.
+    """
+
+    sets: int
+    evaluations: int
+    networks: int
+    device: str
+    device_gb: float | None
+    rules: pd.DataFrame
+    longest: list[tuple[str, float]]
+    too_large: list[tuple[str, float]]
+    assumed: list[str]
+
+
+def forecast(
+    config: Config, grid: Grid, results: Path, calibration: Mapping[str, Any] | None = None
+) -> Plan:
+    """Return the plan: hours from the records of finished jobs, else from the calibration.
+
+    Finished jobs of the same rule and the same method or architecture tell
+    how long an operation takes there (the median over them).
+    """
+    estimator, asked = Estimator(config, grid, results), requests.Requests(config, grid, results)
+    every = list(all_jobs(config, grid))
+    work = {id(job): estimator.of(job.rule, dict(job.wildcards)) for job in every}
+    base = {
+        id(job): _seconds(job, work[id(job)], estimator, asked, calibration or {}) for job in every
+    }
+    measured = _measured(every, base, results)
+    hours: dict[int, float] = {}
+    basis: dict[int, str] = {}
+    for job in every:
+        ratios = measured.get((job.rule, job.name), [])
+        factor = statistics.median(ratios) if ratios else 1.0
+        hours[id(job)] = base[id(job)] * factor / 3600
+        basis[id(job)] = "records" if ratios else ("calibration" if calibration else "assumption")
+    limit = config.compute.device_memory_mb or (calibration or {}).get("memory_mb")
+    rows = []
+    for rule in dict.fromkeys(job.rule for job in every):
+        own = [job for job in every if job.rule == rule]
+        left = [job for job in own if not (job.cost and (results / job.cost).is_file())]
+        rows.append(
+            {
+                "rule": rule,
+                "on": "GPU" if rule in requests.ON_DEVICE and asked.on_gpu else "CPU",
+                "jobs": len(own),
+                "done": len(own) - len(left),
+                "hours_left": sum(hours[id(job)] for job in left),
+                "longest_hours": max(hours[id(job)] for job in own),
+                "memory_gb": max(asked.memory_mb(rule, dict(j.wildcards)) for j in own) / 1e3,
+                "device_gb": max(requests.device_mb(work[id(job)]) for job in own) / 1e3,
+                "disk_gb": sum(work[id(job)].disk_bytes for job in own) / 1e9,
+                "basis": ", ".join(dict.fromkeys(basis[id(job)] for job in own)),
+            }
+        )
+    by_length = sorted(every, key=lambda job: -hours[id(job)])
+    needs = {str(job): requests.device_mb(work[id(job)]) for job in every if _on_device(job)}
+    return Plan(
+        sets=len(grid.sets),
+        evaluations=sum(1 for job in every if job.rule == "evaluate"),
+        networks=sum(grid.cells.values()),
+        device=(calibration or {}).get("device_name", "a device that was not measured"),
+        device_gb=limit and limit / 1e3,
+        rules=pd.DataFrame(rows),
+        longest=[(str(job), hours[id(job)]) for job in by_length[:10]],
+        too_large=[(name, mb / 1e3) for name, mb in needs.items() if limit and mb > limit],
+        assumed=sorted({_assumption(job) for job in every if not work[id(job)].known}),
+    )
+
+
+def _on_device(job: Job) -> bool:
+    return job.rule in requests.ON_DEVICE
+
+
+def _assumption(job: Job) -> str:
+    return f"{job.rule}: {job.name}"
+
+
+def _seconds(
+    job: Job,
+    work: Work,
+    estimator: Estimator,
+    asked: requests.Requests,
+    calibration: Mapping[str, Any],
+) -> float:
+    dataset = job.wildcards["dataset"]
+    speed = calibration.get("operations_per_second", asked.speed)
+    own = calibration.get("networks", {}).get(work.architecture, {}).get(dataset)
+    if own:
+        seconds = work.passes * own["seconds_per_pass"] + work.steps * own["seconds_per_step"]
+        return seconds + work.operations / speed
+    launch = requests.GPU_LAUNCH if asked.on_gpu else requests.CPU_LAUNCH
+    return estimator.operations_of(work, dataset) / speed + work.steps * launch
+
+
+def _measured(
+    every: list[Job], base: Mapping[int, float], results: Path
+) -> dict[tuple[str, str], list[float]]:
+    found = defaultdict(list)
+    for job in every:
+        if job.cost is None or not (results / job.cost).is_file():
+            continue
+        try:
+            cost = read_json(results / job.cost)
+        except InputError:
+            continue  # it is made anew before anything uses it
+        seconds = cost.get("seconds") or sum(row["seconds"] for row in cost.get("rows", []))
+        if seconds and base[id(job)]:
+            found[job.rule, job.name].append(seconds / base[id(job)])
+    return found
+
+
+def render(plan: Plan) -> str:
+    """Return the plan as Markdown."""
+    device = plan.device + (f", {plan.device_gb:.1f} GB" if plan.device_gb else "")
+    lines = [
+        "# Plan",
+        "",
+        f"{plan.sets} condensed sets, {plan.evaluations} evaluation jobs with {plan.networks} "
+        f"networks. Device: {device}.",
+        "",
+        "| rule | on | jobs | done | hours left | longest job | memory asked | on the device "
+        "| disk | hours from |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in plan.rules.to_dict("records"):
+        lines.append(
+            f"| {row['rule']} | {row['on']} | {row['jobs']} | {row['done']} "
+            f"| {row['hours_left']:.3g} | {row['longest_hours']:.2g} h | {row['memory_gb']:.1f} GB "
+            f"| {row['device_gb']:.1f} GB | {row['disk_gb']:.2g} GB | {row['basis']} |"
+        )
+    totals = plan.rules.groupby("on")["hours_left"].sum()
+    lines += ["", "Hours left: " + ", ".join(f"{h:.4g} of a {on}" for on, h in totals.items())]
+    lines[-1] += f". Disk: {plan.rules['disk_gb'].sum():.3g} GB. Tables and figures take minutes."
+    lines += ["", "Longest jobs:", ""]
+    lines += [f"- {name}: {hours:.2g} h" for name, hours in plan.longest]
+    if plan.device_gb:
+        if plan.too_large:
+            lines += ["", f"Expected not to fit {plan.device_gb:.1f} GB, and then recorded as OOM:"]
+            lines += ["", *(f"- {name}: about {gb:.0f} GB" for name, gb in plan.too_large)]
+        else:
+            lines += ["", f"Every job is expected to fit {plan.device_gb:.1f} GB."]
+    if plan.assumed:
+        lines += ["", "Sizes assumed, not known: " + "; ".join(plan.assumed) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def networks_used(config: Config, grid: Grid) -> list[tuple[str, str]]:
+    """Return the pairs of architecture and dataset that passes go through."""
+    estimator = Estimator(config, grid)
+    pairs = {}
+    for job in all_jobs(config, grid):
+        architecture = estimator.of(job.rule, dict(job.wildcards)).architecture
+        if architecture is not None:
+            pairs[architecture, job.wildcards["dataset"]] = None
+    return list(pairs)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import small_dataset
 
 from condensation import architectures201, compute, datasets, networks, options, readers, sizes
@@ -41,6 +42,27 @@ def test_operations_parameters_and_features_are_those_of_the_network(name, datas
     # fused layers and additions keep more or less than modules give
     assert 0.5 < found.outputs / sum(outputs) < 2
     assert found.known
+
+
+@pytest.mark.parametrize("name", [name for name in ENTRIES if name != "mlp"])
+def test_what_a_backward_pass_keeps_is_bounded_by_the_outputs(name):
+    """Of what autograd saves every storage once; an MLP keeps little beside its input."""
+    data = sizes.OFFICIAL["cifar10"]
+    entry = options.ARCHITECTURES[ENTRIES[name]["network"]](**ENTRIES[name]).model_dump()
+    network = networks.build(entry, data.shape, data.classes, 0)
+    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        F.cross_entropy(network(torch.randn(2, *data.shape)), torch.zeros(2, dtype=torch.int64))
+    found = sum(storage.nbytes() for storage in kept.values()) / 2
+    assert 0.4 < found / (4 * sizes.network(entry, data).outputs) < 1
 
 
 def test_the_mean_cell_network_is_near_the_mean_of_real_ones():

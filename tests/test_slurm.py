@@ -76,7 +76,7 @@ def ran(node, tmp_path_factory) -> tuple[Path, list[dict], str]:
     # so little that the first attempts of `hungry` and `slow` are ended by Slurm
     asked = folder / "workflow_scripts/condensation/requests.py"
     edit(asked, "True: 6000", "True: 1500")
-    edit(asked, "_BY_MINUTES = 10, 3, 5", "_BY_MINUTES = 1, 3, 1")
+    edit(asked, "_BY_MINUTES = 10, 3, 5", "_BY_MINUTES = 0.5, 3, 1")
     edit(folder / "workflow_scripts/condensation/work.py", "1e9, 4e9", "1e3, 0.5e9")
     command = [sys.executable, "-m", "snakemake", "--profile", "slurm"]
     command += ["--slurm-init-seconds-before-status-checks", "4"]
@@ -88,7 +88,10 @@ def ran(node, tmp_path_factory) -> tuple[Path, list[dict], str]:
         running.wait(900)
     finally:
         running.kill()
-    return folder, slurm_node.jobs(), (folder / "output.txt").read_text()
+    jobs = slurm_node.jobs()
+    lines = "".join(json.dumps(one) + "\n" for one in jobs)
+    (folder / "slurm_jobs.jsonl").write_text(lines)  # Slurm forgets them with the node
+    return folder, jobs, (folder / "output.txt").read_text()
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -134,7 +137,7 @@ def test_it_ends_with_all_tables_and_figures(ran):
 
 def test_jobs_that_compute_asked_for_one_gpu_and_the_others_for_none(ran):
     _, jobs, _ = ran
-    on_gpu = [*of(jobs, "condense"), *of(jobs, "evaluate"), *of(jobs, "experts")]
+    on_gpu = [*of(jobs, "rule_condense_"), *of(jobs, "evaluate"), *of(jobs, "experts")]
     assert len(of(jobs, "experts")) == 2, "twelve experts, ten to a submission"
     assert len(of(jobs, "evaluate")) == 5, "the ways to judge a set share a submission"
     assert on_gpu and all(one["gpus"] == 1 for one in on_gpu), on_gpu
@@ -172,7 +175,7 @@ def test_each_asked_for_what_its_work_needs(ran):
     asked = json.loads(done.stdout)
     (prepare,) = of(jobs, "prepare_dataset")
     assert [prepare["memory_mb"]] == asked["prepare"]
-    first = of(jobs, "condense", "tm")[0]
+    first = of(jobs, "rule_condense_", "tm")[0]
     assert [first["memory_mb"], first["minutes"]] == asked["tm"]
     first = of(jobs, "evaluate_digits_random")[0]
     assert [first["memory_mb"], first["minutes"]] == asked["random"]

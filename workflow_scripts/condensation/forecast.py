@@ -14,8 +14,11 @@ from condensation.config import Config
 from condensation.errors import InputError
 from condensation.figures import plan as figure_plan
 from condensation.grid import Grid, SetId
+from condensation.progress import duration
 from condensation.storage import read_json
 from condensation.work import Estimator, Work
+
+_START_SECONDS = 5.0  # of a job: Python, torch, the dataset; Snakemake's own on a cluster
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,7 @@ class Job:
     cost: str | None = None  # path of its cost file, relative to the results
 
     def __str__(self) -> str:
-        told = " ".join(f"{key}={value}" for key, value in self.wildcards.items())
-        return f"{self.rule} {told}"
+        return " ".join([self.rule, *filter(None, self.wildcards.values())])
 
 
 def all_jobs(config: Config, grid: Grid) -> Iterator[Job]:
@@ -45,7 +47,7 @@ def all_jobs(config: Config, grid: Grid) -> Iterator[Job]:
         for first in range(0, seeds, per_job):
             last = min(first + per_job, seeds) - 1
             wildcards = _of_set(cell.set) | {
-                "snapshot": "" if cell.set.iteration is None else str(cell.set.iteration),
+                "snapshot": "" if cell.set.iteration is None else f"iteration{cell.set.iteration}",
                 "architecture": cell.architecture,
                 "augmentation": cell.augmentation,
                 "optimizer": cell.optimizer,
@@ -66,6 +68,17 @@ def all_jobs(config: Config, grid: Grid) -> Iterator[Job]:
 def _of_set(one: SetId) -> dict[str, str]:
     wildcards = {"dataset": one.dataset, "method": one.method, "ipc": one.ipc}
     return wildcards | {"condensation_seed": str(one.condensation_seed)}
+
+
+def _words(job: Job) -> str:
+    """Return the job's name for people."""
+    told = dict(job.wildcards)
+    for key, word in (("ipc", "IPC "), ("condensation_seed", "set "), ("expert", "expert ")):
+        if key in told:
+            told[key] = word + told[key]
+    if "first" in told:
+        told["first"], told["last"] = f"{told['first']}-{told['last']}", ""
+    return f"{job.rule}: " + ", ".join(filter(None, told.values()))
 
 
 def _before(config: Config, grid: Grid) -> Iterator[Job]:
@@ -111,10 +124,12 @@ class Plan:
 
     Attributes
     ----------
-    rules : a row per rule: jobs, done, hours left, hours of the longest job, memory_gb asked for at
-        the most, device_gb, disk_gb, basis (what the hours rest on).
+    rules : a row per rule: on (the device, or a CPU), jobs, done, hours_left, longest_hours,
+        memory_gb asked for, device_gb (both at the most), disk_gb, basis (what the hours rest on).
     longest : the ten longest jobs and their hours.
     too_large : jobs that cannot fit the device, and what they need in GB.
+    assumed : what estimates rest on sizes that are not known.
+    operations : multiplications and additions of all jobs.
     """
 
     sets: int
@@ -126,6 +141,7 @@ class Plan:
     longest: list[tuple[str, float]]
     too_large: list[tuple[str, float]]
     assumed: list[str]
+    operations: float
 
 
 def forecast(
@@ -148,7 +164,7 @@ def forecast(
     for job in every:
         ratios = measured.get((job.rule, job.name), [])
         factor = statistics.median(ratios) if ratios else 1.0
-        hours[id(job)] = base[id(job)] * factor / 3600
+        hours[id(job)] = (base[id(job)] * factor + _START_SECONDS) / 3600
         basis[id(job)] = "records" if ratios else ("calibration" if calibration else "assumption")
     limit = config.compute.device_memory_mb or (calibration or {}).get("memory_mb")
     rows = []
@@ -158,7 +174,7 @@ def forecast(
         rows.append(
             {
                 "rule": rule,
-                "on": "GPU" if rule in requests.ON_DEVICE and asked.on_gpu else "CPU",
+                "on": "device" if rule in requests.ON_DEVICE else "CPU",
                 "jobs": len(own),
                 "done": len(own) - len(left),
                 "hours_left": sum(hours[id(job)] for job in left),
@@ -170,18 +186,29 @@ def forecast(
             }
         )
     by_length = sorted(every, key=lambda job: -hours[id(job)])
-    needs = {str(job): requests.device_mb(work[id(job)]) for job in every if _on_device(job)}
+    needs = {_words(job): requests.device_mb(work[id(job)]) for job in every if _on_device(job)}
     return Plan(
         sets=len(grid.sets),
         evaluations=sum(1 for job in every if job.rule == "evaluate"),
         networks=sum(grid.cells.values()),
-        device=(calibration or {}).get("device_name", "a device that was not measured"),
+        device=_device(calibration),
         device_gb=limit and limit / 1e3,
         rules=pd.DataFrame(rows),
-        longest=[(str(job), hours[id(job)]) for job in by_length[:10]],
+        longest=[(_words(job), hours[id(job)]) for job in by_length[:10]],
         too_large=[(name, mb / 1e3) for name, mb in needs.items() if limit and mb > limit],
+        operations=sum(
+            estimator.operations_of(work[id(job)], job.wildcards["dataset"]) for job in every
+        ),
         assumed=sorted({_assumption(job) for job in every if not work[id(job)].known}),
     )
+
+
+def _device(calibration: Mapping[str, Any] | None) -> str:
+    if calibration is None:
+        return "not measured"
+    if calibration["device"] == "cpu":
+        return f"{calibration['threads']} thread(s) of a CPU, {calibration['device_name']}"
+    return calibration["device_name"]
 
 
 def _on_device(job: Job) -> bool:
@@ -228,28 +255,33 @@ def _measured(
 
 def render(plan: Plan) -> str:
     """Return the plan as Markdown."""
-    device = plan.device + (f", {plan.device_gb:.1f} GB" if plan.device_gb else "")
+    memory = f" with {plan.device_gb:.1f} GB" if plan.device_gb else ""
     lines = [
         "# Plan",
         "",
         f"{plan.sets} condensed sets, {plan.evaluations} evaluation jobs with {plan.networks} "
-        f"networks. Device: {device}.",
+        f"networks. The device: {plan.device}{memory}.",
         "",
-        "| rule | on | jobs | done | hours left | longest job | memory asked | on the device "
-        "| disk | hours from |",
+        "| rule | on | jobs | done | time left | longest job | memory asked | on the device | disk "
+        "| times from |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in plan.rules.to_dict("records"):
         lines.append(
             f"| {row['rule']} | {row['on']} | {row['jobs']} | {row['done']} "
-            f"| {row['hours_left']:.3g} | {row['longest_hours']:.2g} h | {row['memory_gb']:.1f} GB "
-            f"| {row['device_gb']:.1f} GB | {row['disk_gb']:.2g} GB | {row['basis']} |"
+            f"| {duration(3600 * row['hours_left'])} | {duration(3600 * row['longest_hours'])} "
+            f"| {row['memory_gb']:.1f} GB | {row['device_gb']:.1f} GB "
+            f"| {1000 * row['disk_gb']:.3g} MB | {row['basis']} |"
         )
     totals = plan.rules.groupby("on")["hours_left"].sum()
-    lines += ["", "Hours left: " + ", ".join(f"{h:.4g} of a {on}" for on, h in totals.items())]
-    lines[-1] += f". Disk: {plan.rules['disk_gb'].sum():.3g} GB. Tables and figures take minutes."
+    told = (f"{duration(3600 * hours)} of one {on}" for on, hours in totals.items())
+    lines += ["", f"Left: {', '.join(told)}; divide by how many work side by side."]
+    disk = f"{plan.rules['disk_gb'].sum():.3g} GB of disk"
+    lines += [
+        f"All jobs: {plan.operations:.2g} operations, {disk}. Tables and figures take minutes."
+    ]
     lines += ["", "Longest jobs:", ""]
-    lines += [f"- {name}: {hours:.2g} h" for name, hours in plan.longest]
+    lines += [f"- {name}: {duration(3600 * hours)}" for name, hours in plan.longest]
     if plan.device_gb:
         if plan.too_large:
             lines += ["", f"Expected not to fit {plan.device_gb:.1f} GB, and then recorded as OOM:"]

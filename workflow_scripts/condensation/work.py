@@ -236,11 +236,12 @@ class Estimator:
 
 
 def _backward(network: sizes.Network, images: float) -> float:
-    """Return the bytes of a training step: outputs, their gradients, and four times the weights.
+    """Return the bytes of a training step: what is kept of each layer, and four times the weights.
 
-    A CPU takes fewer images at a time (``compute.images_at_once``) and holds less.
+    Autograd keeps half of the layers' outputs to all of them. A CPU takes fewer images at a time
+    (``compute.images_at_once``) and holds less.
     """
-    return 2 * _FLOAT * images * network.outputs + 4 * _FLOAT * network.parameters
+    return _FLOAT * images * network.outputs + 4 * _FLOAT * network.parameters
 
 
 def _clustering(data: sizes.Images, count: int) -> float:
@@ -305,7 +306,7 @@ def _kip(options: dict, data: sizes.Images, count: int, network: None) -> dict:
     each = embedded + 3 * (between + solving) + whitening
     return {
         "passes": 0.0,
-        "steps": 20.0 * options["iterations"],
+        "steps": 2.0 * options["iterations"],
         "operations": options["iterations"] * each,
         "device_bytes": 8.0 * (6 * count**2 + 6 * min(real, 1000) * count)
         + 8.0 * (real + count) * features,

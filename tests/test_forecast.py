@@ -1,0 +1,142 @@
+"""The plan of a run."""
+
+import pytest
+import torch
+
+from condensation import calibration, config, forecast, grid, sizes, storage
+
+PASS, STEP = 1e-4, 1e-3  # seconds
+
+
+def wanted(**more) -> config.Config:
+    content = {
+        "datasets": {"cifar10": {"source": "cifar10"}},
+        "methods": {
+            "dm": {"algorithm": "dm", "iterations": 100},
+            "tm": {"algorithm": "tm", "experts": 2, "gradient": "unroll"},
+        },
+        "evaluation": {"epochs": 9},
+        "experiments": {
+            "e": {
+                **{"datasets": ["cifar10"], "methods": ["dm", "tm"], "ipc": [1, 10, 50]},
+                **{"architectures": ["convnet", "mlp"], "evaluation_seeds": 2},
+            }
+        },
+    }
+    return config.parse(content | more)
+
+
+def calibrated(memory_mb=40_000.0) -> dict:
+    speed = {"seconds_per_pass": PASS, "seconds_per_step": STEP}
+    return {
+        **{"device": "cuda", "device_name": "a GPU", "threads": 1, "memory_mb": memory_mb},
+        "operations_per_second": 1e12,
+        "networks": {name: {"cifar10": speed} for name in ("convnet", "mlp")},
+    }
+
+
+def planned(results, own=None, **known) -> forecast.Plan:
+    own = own or wanted()
+    return forecast.forecast(own, grid.expand(own), results, calibrated(**known))
+
+
+def row(plan: forecast.Plan, rule: str) -> dict:
+    return plan.rules.set_index("rule").loc[rule].to_dict()
+
+
+START = 5.0  # seconds that each job takes before it begins
+
+
+def test_the_hours_are_passes_times_what_one_takes(tmp_path):
+    plan = planned(tmp_path)
+    assert (plan.sets, plan.evaluations, plan.networks) == (6, 12, 24)
+    seconds = 0.0
+    for ipc in (1, 10, 50):
+        images, batches = 10 * ipc, -(-10 * ipc // 256)
+        # two methods, two architectures, two networks each, ten epochs, three passes a step
+        seconds += 4 * (2 * (10 * 3 * images + 10_000) * PASS + 2 * 10 * batches * STEP + START)
+    assert row(plan, "evaluate")["hours_left"] == pytest.approx(seconds / 3600)
+    # an expert reads 2 epochs after starts below 40 at IPC 50: 41 epochs of 196 batches
+    seconds = 41 * (3 * 50_000 * PASS + 196 * STEP) + START
+    assert row(plan, "train_expert")["longest_hours"] == pytest.approx(seconds / 3600)
+    assert row(plan, "train_expert")["jobs"] == 2
+
+
+def test_finished_jobs_tell_how_long_the_others_take_and_are_not_left(tmp_path):
+    before = planned(tmp_path)
+    own = wanted()
+    job = next(
+        one
+        for one in forecast.all_jobs(own, grid.expand(own))
+        if one.rule == "condense" and one.name == "dm" and one.wildcards["ipc"] == "1"
+    )
+    took = 100 * (10 * 256 + 3 * 10) * PASS + 2 * 100 * 3 * STEP  # three groups of classes
+    storage.write_json(tmp_path / job.cost, {"seconds": 10 * took})
+    after = planned(tmp_path)
+    assert row(after, "condense")["done"] == 1
+    assert "records" in row(after, "condense")["basis"]
+    one = {10: 0.0, 50: 0.0}
+    for ipc in one:
+        one[ipc] = 100 * (10 * 256 + 3 * 10 * ipc) * PASS + 600 * STEP
+    tm = row(before, "condense")["hours_left"] - sum(
+        (seconds + START) / 3600 for seconds in (took, *one.values())
+    )
+    left = tm + sum((10 * seconds + START) / 3600 for seconds in one.values())
+    assert row(after, "condense")["hours_left"] == pytest.approx(left)
+    assert row(after, "evaluate")["hours_left"] == row(before, "evaluate")["hours_left"]
+
+
+def test_a_damaged_record_tells_nothing(tmp_path):
+    own = wanted()
+    for job in forecast.all_jobs(own, grid.expand(own)):
+        if job.rule == "condense":
+            path = tmp_path / job.cost
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text('{"seconds": 1e9}')
+    assert row(planned(tmp_path), "condense")["basis"] == "calibration"
+
+
+def test_what_cannot_fit_the_device_is_named(tmp_path):
+    assert [name for name, _ in planned(tmp_path).too_large] == [
+        "condense: cifar10, tm, IPC 50, set 0"
+    ]
+    exact = wanted(methods={"dm": {"algorithm": "dm"}, "tm": {"algorithm": "tm"}})
+    assert planned(tmp_path, exact).too_large == []
+    declared = wanted(compute={"device_memory_mb": 80_000})
+    assert planned(tmp_path, declared).too_large == []
+    small = {name for name, _ in planned(tmp_path, memory_mb=2_000.0).too_large}
+    assert "condense: cifar10, tm, IPC 10, set 0" in small
+
+
+def test_it_is_told_in_words_a_person_reads(tmp_path):
+    text = forecast.render(planned(tmp_path))
+    assert (
+        "6 condensed sets, 12 evaluation jobs with 24 networks. The device: a GPU with 40.0" in text
+    )
+    assert "Expected not to fit 40.0 GB" in text
+    assert "- condense: cifar10, tm, IPC 50, set 0: about" in text
+
+
+def test_without_a_calibration_it_says_that_it_assumes(tmp_path):
+    own = wanted(
+        datasets={"cifar10": {"source": "image_folder", "path": "x.tar"}},
+        methods={"random": {"algorithm": "random"}},
+        experiments={"e": {"datasets": ["cifar10"], "methods": ["random"], "ipc": [1]}},
+    )
+    plan = forecast.forecast(own, grid.expand(own), tmp_path)
+    assert set(plan.rules["basis"]) == {"assumption"}
+    assert plan.too_large == []
+    assert "Sizes assumed, not known: " in forecast.render(plan)
+
+
+def test_a_calibration_is_of_a_plausible_size():
+    entry = {"network": "convnet", "width": 64, "depth": 3}
+    data = sizes.Images((3, 32, 32), 10, 100, 100)
+    found = calibration.measure([("net", "data", entry, data)], torch.device("cpu"))
+    own = found["networks"]["net"]["data"]
+    assert own["seconds_per_pass"] > 0 and own["seconds_per_step"] >= 0
+    operations = sizes.network(entry, data).operations
+    reached = operations / own["seconds_per_pass"]
+    # no network is far above the product of matrices, nor a hundred times below it
+    assert 0.01 < reached / found["operations_per_second"] < 5
+    assert found["memory_mb"] > 1000

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from condensation import features, networks, storage, whitening
 from condensation.errors import InputError
@@ -13,12 +14,16 @@ NETWORK = ConvNet(network="convnet", width=8, depth=1).model_dump()
 OPTIMIZER = SGD(algorithm="sgd", lr=0.05).model_dump()
 
 
-def extracted(dataset, seed=0, epochs=0):
-    return features.extract(
+def trained(dataset, seed=0, epochs=3):
+    return features.train(
         *(dataset, seed),
         **{"architecture": NETWORK, "epochs": epochs, "optimizer": OPTIMIZER, "batch_size": 16},
         device=torch.device("cpu"),
     )
+
+
+def extracted(dataset, seed=0, epochs=0, layer="classifier_input"):
+    return features.extract(trained(dataset, seed, epochs), dataset, layer)
 
 
 def test_without_training_it_is_the_random_networks_embedding(dataset, monkeypatch):
@@ -46,12 +51,16 @@ def test_a_seed_gives_the_same_features_and_another_seed_others(dataset):
     assert not torch.equal(extracted(dataset, epochs=1), extracted(dataset, 1, epochs=1))
 
 
-def trained(dataset, epochs=3):
-    return features.train(
-        *(dataset, 0),
-        **{"architecture": NETWORK, "epochs": epochs, "optimizer": OPTIMIZER, "batch_size": 16},
-        device=torch.device("cpu"),
-    )
+def test_before_pooling_are_the_values_that_the_last_pooling_averages(dataset):
+    before = extracted(dataset, epochs=1, layer="before_pooling").view(60, 8, 8, 8)
+    pooled = F.avg_pool2d(before, 2).flatten(1)
+    torch.testing.assert_close(pooled, extracted(dataset, epochs=1), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_without_pooling_has_nothing_before_it(dataset):
+    network = networks.build({"network": "mlp"}, dataset.shape, 3, 0)
+    with pytest.raises(InputError, match="before_pooling needs a network with a pooling"):
+        features.extract(network, dataset, "before_pooling")
 
 
 def stored(dataset, path, network):
@@ -75,15 +84,3 @@ def test_a_network_of_whitened_images_is_another_and_not_for_others(dataset, tmp
     assert not torch.equal(network.classifier.weight, plain.classifier.weight)
     with pytest.raises(InputError, match="prepared with"):
         features.load(stored(white, tmp_path / "n", network), dataset, torch.device("cpu"))
-
-
-def test_the_test_accuracy_is_the_share_of_images_told_right(dataset, monkeypatch):
-    monkeypatch.setattr(features, "_BATCH", 4)
-    network = trained(dataset, epochs=1)
-    right = 0
-    for image, label in zip(dataset.test_images, dataset.test_labels, strict=True):
-        with torch.no_grad():
-            right += int(network(dataset.standardize(image[None]))[0].argmax() == label)
-    accuracy = features.test_accuracy(network, dataset)
-    assert accuracy == pytest.approx(100 * right / len(dataset.test_labels))
-    assert 0 < right < len(dataset.test_labels), "else the test shows nothing"

@@ -7,13 +7,11 @@ with job(snakemake):
     dataset = datasets.load(snakemake.input.dataset)
     seed = int(snakemake.wildcards.condensation_seed)
     options = snakemake.params.job["options"]
-    embedding = features.extract(
-        dataset,
-        seed,
-        device=compute.device_named(snakemake.config["compute"]["device"]),
-        compile=snakemake.params.compile,
-        **options,
-    )
+    compile = snakemake.params.compile
+    device = compute.device_named(snakemake.config["compute"]["device"])
+    training = {name: value for name, value in options.items() if name != "layer"}
+    network = features.train(dataset, seed, device=device, compile=compile, **training)
+    embedding = features.extract(network, dataset, options["layer"], compile)
     storage.write_tensors(
         snakemake.output.features,
         {"features": embedding},

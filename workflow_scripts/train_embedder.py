@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from condensation import compute, datasets, features, storage, whitening
+from condensation import compute, datasets, features, metrics, stacking, storage, whitening
 from job import job
 
 with job(snakemake):
@@ -10,13 +10,9 @@ with job(snakemake):
     if hasattr(snakemake.input, "whitening"):
         dataset = replace(dataset, whitening=whitening.load(snakemake.input.whitening))
     options = snakemake.params.job["options"]
-    network = features.train(
-        dataset,
-        0,
-        device=compute.device_named(snakemake.config["compute"]["device"]),
-        compile=snakemake.params.compile,
-        **options,
-    )
+    device = compute.device_named(snakemake.config["compute"]["device"])
+    network = features.train(dataset, 0, device=device, compile=snakemake.params.compile, **options)
+    (found,) = metrics.judge(stacking.alone(network), 1, dataset, device)
     storage.write_tensors(
         snakemake.output.network,
         dict(network.state_dict()),
@@ -24,7 +20,7 @@ with job(snakemake):
             "kind": "features network",
             "dataset": dataset.name,
             "preprocessing": dataset.preprocessing,
-            "test_accuracy": features.test_accuracy(network, dataset),
+            "test_accuracy": found["accuracy"],
             "options": options,
             "source": snakemake.params.job["source"],
         },

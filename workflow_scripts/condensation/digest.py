@@ -65,7 +65,12 @@ def _module_path(dotted: str) -> Path | None:
 
 def _name(path: Path) -> str:
     """A name that is the same in every clone: relative inside, the bare file name outside."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
+    return _name_under(path, ROOT)
+
+
+@functools.cache  # pathlib takes its time, and a large grid asks for each file a thousand times
+def _name_under(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
 
 
 @functools.cache

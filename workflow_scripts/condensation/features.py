@@ -6,10 +6,12 @@ evaluator's SGD without decay, no augmentation, and the classifier's input.
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from condensation import (
     augmentation,
@@ -22,32 +24,25 @@ from condensation import (
     training,
 )
 from condensation.datasets import Dataset
+from condensation.errors import InputError
 from condensation.progress import Progress
 
 _BATCH = 500
 
 
 def extract(
-    dataset: Dataset,
-    seed: int,
-    *,
-    architecture: dict[str, Any],
-    epochs: int,
-    optimizer: dict[str, Any],
-    batch_size: int,
-    device: torch.device,
-    compile: bool | str = False,
+    network: torch.nn.Module, dataset: Dataset, layer: str, compile: bool | str = False
 ) -> torch.Tensor:
-    """Return the embedding of the training images, float32 [n, features], on the CPU."""
-    network = train(
-        *(dataset, seed),
-        **{"architecture": architecture, "epochs": epochs, "optimizer": optimizer},
-        **{"batch_size": batch_size, "device": device, "compile": compile},
-    )
-    passes = (3.0 * epochs + 1) * len(dataset.train_images)
-    compile = compute.worth_compiling(compile, network, dataset.shape, passes)
-    forward = compute.compiled(network.embed, compile, device)
+    """Return the embedding of the training images, float32 [n, features], on the CPU.
+
+    ``layer`` is ``classifier_input``, or ``before_pooling``: what the last pooling takes.
+
+    Raises InputError if the network has no pooling before its classifier.
+    """
+    device = next(network.parameters()).device
     pixels = dataset.train_images
+    compile = compute.worth_compiling(compile, network, dataset.shape, len(pixels))
+    forward = compute.compiled(_layer(network, layer), compile, device)
     at_once = compute.images_at_once(network, dataset.shape, device)
     size = compute.part_size(len(pixels), at_once or _BATCH)
     progress = Progress(f"features of {dataset.name}", math.ceil(len(pixels) / size))
@@ -57,6 +52,20 @@ def extract(
             parts.append(forward(dataset.preprocess(images.to(device))).cpu())
             progress.step()
     return torch.cat(parts)
+
+
+def _layer(network: torch.nn.Module, layer: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    if layer == "classifier_input":
+        return network.embed
+    parts = list(getattr(network, "features", []))
+    pooling = (nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d)
+    found = [place for place, part in enumerate(parts) if isinstance(part, pooling)]
+    if not found:
+        raise InputError(
+            f"features: layer before_pooling needs a network with a pooling (convnet, resnet), "
+            f"not {type(network).__name__}; set layer: classifier_input"
+        )
+    return nn.Sequential(*parts[: found[-1]], nn.Flatten())
 
 
 def train(
@@ -118,17 +127,4 @@ def embed(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Return the embedding of network input, float32 [n, features], on the CPU."""
     device = next(network.parameters()).device
     with torch.inference_mode():
-        return torch.cat([network.embed(part.to(device)).cpu() for part in images.split(_BATCH)])
-
-
-def test_accuracy(network: torch.nn.Module, dataset: Dataset) -> float:
-    """Return the percentage of the test images that ``network`` tells right."""
-    device = next(network.parameters()).device
-    right = 0
-    with torch.inference_mode():
-        for images, labels in zip(
-            dataset.test_images.split(_BATCH), dataset.test_labels.split(_BATCH), strict=True
-        ):
-            found = network(dataset.preprocess(images.to(device))).argmax(1).cpu()
-            right += int((found == labels).sum())
-    return 100 * right / len(dataset.test_labels)
+        return compute.in_parts(lambda part: network.embed(part.to(device)).cpu(), images, _BATCH)

@@ -6,6 +6,7 @@ experiments share is computed once.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 
 from condensation.config import Axes, Config
@@ -67,14 +68,14 @@ class Grid:
     ranked: dict[str, SetId | str] = field(default_factory=dict)
     chunks: list[tuple[int, int]] = field(default_factory=list)
 
-    @property
+    @cached_property
     def sets(self) -> list[SetId]:
         """Every condensed set, once; not its snapshots."""
         of_cells = [replace(cell.set, iteration=None) for cell in self.cells]
         of_ranking = [one for one in self.ranked.values() if isinstance(one, SetId)]
         return list(dict.fromkeys([*of_cells, *of_ranking]))
 
-    @property
+    @cached_property
     def datasets(self) -> list[str]:
         """Every dataset that a cell uses, once."""
         return list(dict.fromkeys(cell.set.dataset for cell in self.cells))

@@ -37,7 +37,9 @@ def archives_of(config: Config, dataset: str, downloads: str) -> list[str]:
 
 def extract_features(config: Config, features: str) -> dict[str, Any]:
     """Return the options of a feature extractor and the source digest."""
-    return _features_job(config, features, "extract_features.py")
+    told = _features_job(config, features, "extract_features.py")
+    told["options"]["layer"] = config.features[features].layer
+    return told
 
 
 def train_embedder(config: Config, features: str) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def train_embedder(config: Config, features: str) -> dict[str, Any]:
 
 
 def _features_job(config: Config, features: str, script: str) -> dict[str, Any]:
-    options = config.features[features].model_dump()
+    options = config.features[features].model_dump(exclude={"layer"})
     options["architecture"] = config.architectures[options["architecture"]].model_dump()
     options["optimizer"] = config.optimizers[options["optimizer"]].model_dump()
     return {

@@ -133,6 +133,11 @@ class Features(Strict):
     epochs: int = Field(1, ge=0, description="Training epochs on the whole training set.")
     optimizer: str = Field("sgd", description="A name under `optimizers`; no decay is applied.")
     batch_size: int = Field(256, ge=1, description="Images per training step.")
+    layer: Literal["classifier_input", "before_pooling"] = Field(
+        "classifier_input",
+        description="The values that are clustered: those that the classifier takes, or those "
+        "before the last pooling (convnet, resnet). Figure 7 shows the first.",
+    )
 
 
 # --- trajectories ---------------------------------------------------------------------------------

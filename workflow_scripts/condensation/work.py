@@ -59,6 +59,7 @@ class Estimator:
         self.config, self.grid, self.prepared = config, grid, prepared
         self.images = cache(self._images)
         self.network = cache(self._network)
+        self.expert = cache(self._expert)  # hundreds are alike
 
     def of(self, rule: str, wildcards: dict[str, str]) -> Work:
         """Return the work of the job of ``rule`` with these wildcards."""
@@ -103,7 +104,9 @@ class Estimator:
         )
 
     def _train_expert(self, wildcards: dict[str, str]) -> Work:
-        dataset, name = wildcards["dataset"], wildcards["trajectories"]
+        return self.expert(wildcards["dataset"], wildcards["trajectories"])
+
+    def _expert(self, dataset: str, name: str) -> Work:
         told = train_expert(self.config, self.grid, dataset, name)["options"]
         data, architecture = self.images(dataset), self.config.trajectories[name].architecture
         network = self.network(architecture, dataset)

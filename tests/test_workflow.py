@@ -433,6 +433,18 @@ def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(set
     assert set(kinds(planned(settled))) == {"Plotting", "Drawing", "Writing"}
 
 
+def test_the_plan_of_a_finished_run_has_nothing_left_and_makes_nothing_anew(settled):
+    done = snakemake(settled, "plan", "--cores", "1", *TINY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| rule | on | jobs | done | time left |" in done.stdout + done.stderr
+    plan = pd.read_csv(settled / RESULTS / "plan/plan.csv").set_index("rule")
+    for rule in ("condense", "evaluate", "train_expert", "train_architectures"):
+        assert plan.loc[rule, "done"] == plan.loc[rule, "jobs"] > 0, rule
+        assert plan.loc[rule, "hours_left"] == 0
+        assert "records" in plan.loc[rule, "basis"]
+    assert planned(settled) == []
+
+
 def test_an_edit_of_the_page_makes_the_page_anew(settled):
     rewrite(settled / LIBRARY / "leaderboard/page.css", "font-size: 26px", "font-size: 27px")
     assert set(kinds(planned(settled))) == {"Making", "Writing"}

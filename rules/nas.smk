@@ -70,6 +70,7 @@ rule rank_architectures:
         runtime=20,
     params:
         job=jobs.rank_architectures(CONFIG),
+        missing=NOT_RANKED,
     message:
         "Ranking architectures"
     script:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from condensation import (
     config,
-    grid,
+    jobs,
     paper_cells,
     paper_form,
     paper_tables,
@@ -19,7 +19,7 @@ with job(snakemake, torch_threads=False):
     runs = tables.load_runs(snakemake.input.runs)
     as_printed = printed.load(snakemake.input.printed)
     numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
-    costs = tables.costs(grid.expand(wanted).sets, snakemake.input.costs, runs)
+    costs = tables.costs(jobs.made_sets(wanted), snakemake.input.costs, runs)
     nas = None
     if path := getattr(snakemake.input, "nas", None):
         words = ["reference", "method", "ipc"]

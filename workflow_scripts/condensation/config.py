@@ -290,6 +290,12 @@ class Config(Strict):
     nas: Ranking | None = Field(
         None, description="Ranking of architectures by what they learn from condensed sets."
     )
+    partial: bool = Field(
+        False,
+        description="Make tables, figures and leaderboard of the results that are there, and start "
+        "no job behind them; cells without a result read `missing`. Where jobs fail under "
+        "`--keep-going`, it is done unasked at the end.",
+    )
 
     @model_validator(mode="before")
     @classmethod

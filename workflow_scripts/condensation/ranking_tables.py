@@ -149,8 +149,13 @@ def _baseline(about: pd.Series, random: pd.DataFrame) -> str | None:
     return next(iter([*close.index, *same.index]), None)
 
 
-def markdown(summary: pd.DataFrame, dataset: str, truth: str, note: str | None) -> str:
-    """Return the summary for reading; ``truth`` says what the proxies are compared with."""
+def markdown(
+    summary: pd.DataFrame, dataset: str, truth: str, note: str | None, missing: Iterable[str] = ()
+) -> str:
+    """Return the summary for reading; ``truth`` says what the proxies are compared with.
+
+    ``missing`` names what was to be ranked with, and has no records.
+    """
     lines = [f"# Ranking architectures on {dataset}\n"]
     if note:
         lines.append(f"**{note}**\n")
@@ -188,6 +193,9 @@ def markdown(summary: pd.DataFrame, dataset: str, truth: str, note: str | None) 
         "share their proxy accuracy with another. `lost`: networks that diverged or ran out of "
         "memory; an architecture without any network left ranks last.\n"
     )
+    if missing := list(missing):
+        names = ", ".join(missing)
+        lines.append(f"Missing, because a job failed or has not run yet: {names}.\n")
     return "\n".join(lines)
 
 

@@ -1,7 +1,5 @@
 """Rule make_paper_tables: Tables 1 to 9 from networks and costs, beside the printed ones."""
 
-import pandas as pd
-
 from condensation import (
     config,
     jobs,
@@ -9,6 +7,7 @@ from condensation import (
     paper_form,
     paper_tables,
     printed,
+    ranking_tables,
     storage,
     tables,
 )
@@ -22,9 +21,7 @@ with job(snakemake, torch_threads=False):
     costs = tables.costs(jobs.made_sets(wanted), snakemake.input.costs, runs)
     nas = None
     if path := getattr(snakemake.input, "nas", None):
-        words = ["reference", "method", "ipc"]
-        nas = pd.read_csv(path, dtype=dict.fromkeys(words, str))
-        nas[words] = nas[words].fillna("")
+        nas = ranking_tables.load(path)
     cells = paper_cells.collect(wanted, runs, numbers, slips)
     made = paper_tables.every(cells, costs, nas)
     for table, csv, markdown, latex in zip(

@@ -1,6 +1,7 @@
 """From records to tidy tables."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,27 @@ def with_missing(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     )
 
 
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Raise InputError for whatever pandas raises over a table that is none, or damaged."""
+    try:
+        yield
+    except (OSError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: not a table of this pipeline, or damaged ({reason})") from error
+
+
 def load_runs(path: str | Path) -> pd.DataFrame:
-    """Return the frame of ``runs`` that was written to a CSV file."""
+    """Return the frame of ``runs`` that was written to a CSV file; InputError if it is none."""
     text = dict.fromkeys([*_SET, *_WAY, "status", *_ABOUT], str)
-    text |= {"condensation_seed": int, "other_code": bool}
-    return pd.read_csv(
-        path, dtype=text, keep_default_na=False, na_values={n: [""] for n in _VALUES}
-    )
+    kinds = text | {"condensation_seed": int, "evaluation_seed": int, "other_code": bool}
+    kinds |= dict.fromkeys(_VALUES, float)
+    with reading(path):
+        frame = pd.read_csv(
+            path, dtype=text, keep_default_na=False, na_values={n: [""] for n in _VALUES}
+        )
+        frame["other_code"] = frame["other_code"].map({"True": True, "False": False})
+        return frame[[*kinds]].astype(kinds)
 
 
 def costs(sets: Iterable[SetId], paths: Iterable[str | Path], runs: pd.DataFrame) -> pd.DataFrame:
@@ -217,8 +232,8 @@ def markdown(table: pd.DataFrame, runs: pd.DataFrame | None = None) -> str:
     ]
     if missing := int(table["missing"].sum()):
         parts.append(
-            f"Incomplete: {missing} networks are missing, because a job failed or has not run yet. "
-            "Run again to make them.\n"
+            f"Incomplete: of {int(table['networks'].sum())} networks {missing} missing, because a "
+            "job failed or has not run yet. Run again to make them.\n"
         )
     old = [] if runs is None else sorted(set(runs["record"][runs["other_code"]]))
     if old:

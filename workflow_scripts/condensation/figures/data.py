@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from condensation.grid import WHOLE
-from condensation.tables import COUNTS, FINAL
+from condensation.tables import COUNTS, FINAL, reading
 
 _NUMBERS = ("mean", "std", "std_of_sets", "low", "high")
 
@@ -15,10 +15,11 @@ _NUMBERS = ("mean", "std", "std_of_sets", "low", "high")
 def read(path: str | Path) -> pd.DataFrame:
     """Return the table of ``tables.accuracy`` from its CSV file, names as text."""
     # as text first: names may look like numbers, and `none` is a name
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    numbers = [name for name in _NUMBERS if name in table]
-    table[numbers] = table[numbers].replace("", "nan").astype(float)
-    table[COUNTS] = table[COUNTS].astype(int)
+    with reading(path):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        numbers = [name for name in _NUMBERS if name in table]
+        table[numbers] = table[numbers].replace("", "nan").astype(float)
+        table[COUNTS] = table[COUNTS].astype(int)
     return table
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from condensation.grid import Grid
-from condensation.tables import COUNTS, FINAL, ipc_order
+from condensation.tables import COUNTS, FINAL, ipc_order, reading
 
 CELL = ["dataset", "ipc", "augmentation", "architecture", "optimizer"]  # ranked within one of these
 _NUMBERS = ["mean", "std", "low", "high", "std_of_sets"]
@@ -14,9 +14,10 @@ _NUMBERS = ["mean", "std", "low", "high", "std_of_sets"]
 def read_table(path: str | Path) -> pd.DataFrame:
     """Return ``tables/accuracy.csv``: names and IPC as text, absent numbers as NaN."""
     # as text first: names may look like numbers, and `none` is a name
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    table = table.replace({name: {"": "nan"} for name in _NUMBERS})
-    return table.astype(dict.fromkeys(_NUMBERS, float) | dict.fromkeys(COUNTS, int))
+    with reading(path):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = table.replace({name: {"": "nan"} for name in _NUMBERS})
+        return table.astype(dict.fromkeys(_NUMBERS, float) | dict.fromkeys(COUNTS, int))
 
 
 def rows(table: pd.DataFrame, grid: Grid) -> pd.DataFrame:

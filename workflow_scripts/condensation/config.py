@@ -87,8 +87,9 @@ def _entry(
             return value
         if not isinstance(value, dict) or key not in value:
             raise wrong(f"expected a mapping with `{key}`, got {value!r}")
-        if str(value[key]) not in models and not (other and ":" in str(value[key])):
-            raise wrong(unknown(kind, value[key], models) + hint)
+        name = value[key]
+        if not isinstance(name, str) or (name not in models and not (other and ":" in name)):
+            raise wrong(unknown(kind, name, models) + hint)
         return value
 
     def tag(value: Any) -> str:

@@ -25,7 +25,10 @@ from condensation.errors import InputError
 _BLOCK = 1 << 20
 _TRIES = 5
 MAX_MEMBER_BYTES = 1 << 28  # the largest official member is 30 MB; anything near this is no image
-MAX_HEADER_BYTES = 1 << 16  # of the name and attributes of a tar member, which are read unasked
+# Names and attributes that stand before a member of a tar, which tarfile reads unasked.
+_READ_UNASKED = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_READ_UNASKED += (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+MAX_HEADER_BYTES = 1 << 16
 # Packed images shrink little, so what unpacks to far more than its size is made to fill a memory.
 _UNPACKED_FREE, _UNPACKED_RATIO = 1 << 30, 100
 _DAMAGED = (
@@ -308,23 +311,20 @@ def _zip_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
             yield name, archive.read(entry)
 
 
-class _Header(tarfile.TarInfo):
-    """A header of a tar; long names and attributes, which tarfile reads unasked, have a limit."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Header":
-        header = super().frombuf(buf, encoding, errors)
-        if header.type not in tarfile.SUPPORTED_TYPES and header.size > MAX_HEADER_BYTES:
-            raise InputError(
-                f"a name or attribute of {header.size} bytes; at most {MAX_HEADER_BYTES} are "
-                "allowed"
-            )
-        return header
-
-
 def _opened_tar(path: Path) -> tarfile.TarFile | None:
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "Header":
+            header = super().frombuf(buf, encoding, errors)
+            if header.type in _READ_UNASKED and header.size > MAX_HEADER_BYTES:
+                raise InputError(
+                    f"{path}: a name or attribute of {header.size} bytes; at most "
+                    f"{MAX_HEADER_BYTES} are allowed"
+                )
+            return header
+
     try:
-        return tarfile.open(path, tarinfo=_Header)
+        return tarfile.open(path, tarinfo=Header)
     except tarfile.TarError:
         return None
 

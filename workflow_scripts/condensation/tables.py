@@ -93,7 +93,7 @@ def load_runs(path: str | Path) -> pd.DataFrame:
             path, dtype=text, keep_default_na=False, na_values={n: [""] for n in _VALUES}
         )
         frame["other_code"] = frame["other_code"].map({"True": True, "False": False})
-        return frame[[*kinds]].astype(kinds)
+        return frame.astype(kinds)
 
 
 def costs(sets: Iterable[SetId], paths: Iterable[str | Path], runs: pd.DataFrame) -> pd.DataFrame:

@@ -315,5 +315,7 @@ def show_what_is_there():
         given = [*given, "--config"]
         at = len(given) - 1
     given = [*given[: at + 1], "partial=true", *given[at + 1 :], "--nolock"]
-    subprocess.run([sys.executable, "-m", "snakemake", *given], check=False)
-    print("\nWhat failed reads `missing`. Run again to make it.", file=sys.stderr)
+    done = subprocess.run([sys.executable, "-m", "snakemake", *given], check=False)
+    if done.returncode == 0:
+        said = "What failed reads `missing` there. Run again to make it."
+        print(f"\n{said}", file=sys.stderr)

@@ -96,19 +96,28 @@ rule leaderboard:
         LEADERBOARD,
 
 
-include: "rules/datasets.smk"
-include: "rules/condensation.smk"
-include: "rules/evaluation.smk"
+# Without them, what is there is taken as it is.
+if not CONFIG.partial:
+
+    include: "rules/datasets.smk"
+    include: "rules/condensation.smk"
+    include: "rules/evaluation.smk"
+
+
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/leaderboard.smk"
 include: "rules/plan.smk"
 
 
-if CONFIG.nas:
+if RANKINGS:
 
     include: "rules/nas.smk"
 
 
 onsuccess:
     say_where_things_are()
+
+
+onerror:
+    show_what_is_there()

@@ -3,6 +3,7 @@
 
 import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -36,7 +37,29 @@ GRID = grid.expand(CONFIG)
 RESULTS = CONFIG.results_dir
 PICTURES = CONFIG.figures_dir
 DOWNLOADS = f"{RESULTS}/downloads"
-RECORDS = [f"{RESULTS}/{path}" for path in GRID.records()]
+
+
+def is_there(*paths):
+    """Whether files may be inputs: all of them, or of a partial config those that exist."""
+    return not CONFIG.partial or all(Path(path).is_file() for path in paths)
+
+
+def set_file(folder):
+    return f"{RESULTS}/{folder}/condensed.safetensors"
+
+
+SETS = jobs.made_sets(CONFIG)
+COSTS = [f"{RESULTS}/{one.folder}/cost.json" for one in SETS]
+DATASETS = [
+    path
+    for path in (f"{RESULTS}/{name}/dataset.safetensors" for name in GRID.datasets)
+    if is_there(path)
+]
+RECORDS = [
+    f"{RESULTS}/{path}"
+    for path in GRID.records()
+    if is_there(f"{RESULTS}/{path}", set_file(path.partition("/evaluation/")[0]))
+]
 TABLES = [f"{RESULTS}/tables/accuracy.csv", f"{RESULTS}/tables/accuracy.md"]
 TABLES += [f"{RESULTS}/tables/{name}.csv" for name in ("runs", "per_class")]
 TABLES += [
@@ -50,13 +73,18 @@ TABLES += [f"{RESULTS}/tables/ranking.json", f"{RESULTS}/config.yaml"]
 PRINTED = sorted(Path(workflow.basedir, "config", "paper").glob("*.csv"))
 PRINTED = [os.path.relpath(path) for path in PRINTED]
 ACCURACY_FIGURES = plan.accuracy_figures(CONFIG, GRID)
-COST_PANELS = plan.cost_panels(GRID)
-EMBEDDED = plan.maps(CONFIG, GRID, RESULTS)
+COST_PANELS = plan.cost_panels(GRID, SETS)
+EMBEDDED = [
+    path
+    for path in plan.maps(CONFIG, GRID, RESULTS)
+    if is_there(Path(path).parents[2] / "dataset.safetensors")
+]
 # the datasets of each picture of condensed images
 PICTURED = {
     f"condensed_{dataset}": [dataset]
     for dataset in GRID.datasets
     if grid.pictured_ipc(GRID, dataset)
+    and is_there(f"{RESULTS}/{dataset}/dataset.safetensors")
 }
 if PICTURED:
     PICTURED["figure8"] = [dataset for (dataset,) in PICTURED.values()]
@@ -73,6 +101,23 @@ NAS_TABLES, NAS_FIGURES, RANKINGS = [], [], []
 if CONFIG.nas:
     SAMPLE = f"{RESULTS}/{CONFIG.nas.dataset}/nas/architectures.json"
     RANKINGS = [f"{RESULTS}/{path}" for path in GRID.rankings()]
+    # of a set all or none, or it would be ranked on other architectures
+    NOT_RANKED = [
+        folder
+        for folder in GRID.ranked
+        if not is_there(*(p for p in RANKINGS if p.startswith(f"{RESULTS}/{folder}/")))
+    ]
+    RANKINGS = [
+        path
+        for path in RANKINGS
+        if not path.startswith(tuple(f"{RESULTS}/{folder}/" for folder in NOT_RANKED))
+    ]
+    if (
+        CONFIG.nas.truth == "whole"
+        and f"{CONFIG.nas.dataset}/nas/{CONFIG.nas.whole}" in NOT_RANKED
+    ):
+        RANKINGS = []  # nothing to compare with
+if RANKINGS:
     NAS_TABLES = [
         f"{RESULTS}/tables/{name}"
         for name in ("nas.csv", "nas.md", "nas_architectures.csv")
@@ -241,6 +286,7 @@ def pictured_files(wildcards):
 
 def embedding_inputs(wildcards):
     sets = plan.embedded_sets(CONFIG, GRID, wildcards.dataset)
+    sets = [one for one in sets if is_there(set_file(one.folder))]
     kinds = dict.fromkeys(CONFIG.preprocessing_of(one.method) for one in sets)
     folder = f"{RESULTS}/{wildcards.dataset}/features/{wildcards.features}"
     networks = [f"{folder}/{kind}_network.safetensors" for kind in kinds]
@@ -249,6 +295,7 @@ def embedding_inputs(wildcards):
 
 def set_files(sets):
     """Condensed sets, and the whitenings that they were made with."""
+    sets = [one for one in sets if is_there(set_file(one.folder))]
     seen = dict.fromkeys(
         (one.dataset, CONFIG.preprocessing_of(one.method)) for one in sets
     )
@@ -257,13 +304,13 @@ def set_files(sets):
         for dataset, kind in seen
         for path in whitening_file(dataset, kind).values()
     ]
-    condensed = [f"{RESULTS}/{one.folder}/condensed.safetensors" for one in sets]
+    condensed = [set_file(one.folder) for one in sets]
     return {"condensed": condensed} | ({"whitenings": whitenings} if whitenings else {})
 
 
 def architecture_ranking(wildcards):
     """The table of the architecture ranking, where the config has one."""
-    return {"nas": f"{RESULTS}/tables/nas.csv"} if CONFIG.nas else {}
+    return {"nas": f"{RESULTS}/tables/nas.csv"} if NAS_TABLES else {}
 
 
 def say_where_things_are():
@@ -277,3 +324,24 @@ def say_where_things_are():
     ]
     if made:
         print("\nTables and figures:\n  " + "\n  ".join(made), file=sys.stderr)
+
+
+def show_what_is_there():
+    """After --keep-going did all that it could: tables in which what failed reads `missing`."""
+    # a job that a target does not need has no place in tables
+    shown = {"all", "tables", "figures", "nas", "leaderboard"}
+    if not workflow.execution_settings.keep_going or CONFIG.partial:
+        return
+    if not shown >= set(workflow.dag_settings.targets):
+        return
+    print("\nJobs failed; now the tables of what is there.", file=sys.stderr)
+    given = sys.argv[1:]
+    at = next((n for n, one in enumerate(given) if one in ("--config", "-C")), None)
+    if at is None:
+        given = [*given, "--config"]
+        at = len(given) - 1
+    given = [*given[: at + 1], "partial=true", *given[at + 1 :], "--nolock"]
+    done = subprocess.run([sys.executable, "-m", "snakemake", *given], check=False)
+    if done.returncode == 0:
+        said = "What failed reads `missing` there. Run again to make it."
+        print(f"\n{said}", file=sys.stderr)

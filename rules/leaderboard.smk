@@ -4,12 +4,12 @@
 
 rule make_leaderboard:
     input:
-        unpack(lambda wildcards: set_files(GRID.sets)),
+        unpack(lambda wildcards: set_files(SETS)),
         table=f"{RESULTS}/tables/accuracy.csv",
         config=f"{RESULTS}/config.yaml",
         records=RECORDS,
-        costs=[f"{RESULTS}/{one.folder}/cost.json" for one in GRID.sets],
-        datasets=[f"{RESULTS}/{name}/dataset.safetensors" for name in GRID.datasets],
+        costs=COSTS,
+        datasets=DATASETS,
     output:
         page=report(
             LEADERBOARD, caption="captions/leaderboard.rst", category="Leaderboard"
@@ -37,7 +37,7 @@ rule write_provenance:
         FIGURES,
         LEADERBOARD,
         config=f"{RESULTS}/config.yaml",
-        costs=[f"{RESULTS}/{one.folder}/cost.json" for one in GRID.sets],
+        costs=COSTS,
     output:
         provenance=report(
             PROVENANCE, caption="captions/provenance.rst", category="Provenance"

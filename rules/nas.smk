@@ -72,6 +72,7 @@ rule rank_architectures:
         runtime=doubling(20),
     params:
         job=jobs.rank_architectures(CONFIG),
+        missing=NOT_RANKED,
     message:
         "Ranking architectures"
     script:

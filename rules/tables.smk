@@ -53,7 +53,7 @@ rule make_paper_tables:
     input:
         unpack(architecture_ranking),
         runs=f"{RESULTS}/tables/runs.csv",
-        costs=[f"{RESULTS}/{one.folder}/cost.json" for one in GRID.sets],
+        costs=COSTS,
         printed=PRINTED,
         config=f"{RESULTS}/config.yaml",
     output:

@@ -31,7 +31,7 @@ WHERE = {"experiment": "e", "dataset": "digits", "ipc": "1"}
 
 def cell(method="random", mean=50.0, std=2.0, **more):
     about = {**WHERE, "method": method, "iteration": "end", **WAY}
-    counts = {"sets": 1, "networks": 5, "oom": 0, "diverged": 0}
+    counts = {"sets": 1, "networks": 5, "oom": 0, "diverged": 0, "missing": 0}
     return {**about, **counts, "mean": mean, "std": std, "std_of_sets": np.nan, **more}
 
 
@@ -123,6 +123,7 @@ def test_what_is_missing_is_a_gap_and_what_failed_has_its_reason():
             *(cell(augmentation="none"), cell(augmentation="dsa")),
             *(failed("oom", method="dm", augmentation="dsa"), cell("mine", augmentation="dsa")),
             failed("diverged", method="mine", augmentation="none"),
+            failed("missing", method="dm", augmentation="none"),
         ]
     )
     (ax,) = figure.axes
@@ -130,7 +131,8 @@ def test_what_is_missing_is_a_gap_and_what_failed_has_its_reason():
     heights = [[bar.get_height() for bar in one] for one in drawn]
     np.testing.assert_array_equal(heights, [[50, 50], [np.nan, np.nan], [np.nan, 50]])
     at = {text.get_text(): text.get_position()[0] for text in ax.texts}
-    assert set(at) == {"OOM", "diverged"}, "no reason is given for a cell that was not asked for"
+    assert set(at) == {"OOM", "diverged", "missing"}
+    assert at["missing"] == drawn[1][0].get_x() + drawn[1][0].get_width() / 2
     assert at["OOM"] == drawn[1][1].get_x() + drawn[1][1].get_width() / 2
     assert at["diverged"] == drawn[2][0].get_x() + drawn[2][0].get_width() / 2
 

@@ -15,9 +15,9 @@ from conftest import small_dataset
 from PIL import Image
 from scipy import stats
 
-from condensation import leaderboard, storage
+from condensation import leaderboard, storage, tables
 from condensation.grid import SetId
-from condensation.leaderboard import details, pictures
+from condensation.leaderboard import details, pictures, ranks
 from condensation.sets import Condensed
 
 KEY = ["dataset", "ipc", "augmentation", "architecture", "optimizer", "method"]
@@ -200,6 +200,29 @@ def test_failures_are_rows_of_the_page(made):
     assert made.html.count('<span class="failed">OOM</span>') == 4
     assert made.html.count('<span class="failed">diverged</span>') == 8
     assert made.html.count('<span class="failed">1 diverged</span>') == 8
+
+
+def test_what_is_missing_is_a_row_without_rank_set_or_evaluation(made):
+    """As with a partial config: no set and no record of a method, one record of another lost."""
+    records = [path for path in made.records if "/kip/" not in str(path)]
+    lost = next(path for path in records if "/dm/ipc10/set0/evaluation/mlp" in str(path))
+    records.remove(lost)
+    made_sets = {one: made_set for one, made_set in made.sets.items() if one.method != "kip"}
+    runs = tables.with_missing(tables.runs(records), made.wanted)
+    table = tables.accuracy(runs, made.wanted)
+    board = ranks.rows(table, made.wanted)
+    gone = board[board["method"] == "kip"]
+    assert set(gone["state"]) == {"missing"} and gone["rank"].isna().all()
+    (part,) = board[(board["missing"] > 0) & (board["method"] != "kip")].to_dict("records")
+    assert (part["method"], part["missing"], part["networks"], part["state"]) == ("dm", 3, 6, "ok")
+    board = board.join(details.costs(board, made_sets))
+    behind = details.gather(board, records, made_sets)
+    text = leaderboard.page(board, behind)
+    assert text.count('<span class="failed">missing</span>') == len(gone) == 8
+    assert text.count('<span class="failed">3 missing</span>') == 1
+    rows = [row for row in behind["rows"] if row["method"] == "kip"]
+    assert all(row["evaluation"] is None and row["networks"] == [] for row in rows)
+    assert not any(row["set"] in behind["sets"] for row in rows)
 
 
 def test_the_page_is_small(made):

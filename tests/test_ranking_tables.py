@@ -134,7 +134,10 @@ def test_a_missing_record_is_named(records):
 
 def test_the_table_for_reading(records):
     _, summary = tables(records)
-    text = ranking_tables.markdown(summary.reset_index(), "d", "the truth", "Only an example.")
+    text = ranking_tables.markdown(
+        summary.reset_index(), "d", "the truth", "Only an example.", ["d/dm/ipc1/set0/nas"]
+    )
+    assert "Missing, because a job failed or has not run yet: d/dm/ipc1/set0/nas." in text
     assert "**Only an example.**" in text and "the truth" in text and "100 held-out" in text
     (line,) = [line for line in text.splitlines() if line.startswith("| dm")]
     cells = [cell.strip() for cell in line.split("|")[1:-1]]

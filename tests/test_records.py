@@ -173,6 +173,29 @@ def test_a_missing_and_a_surplus_record_are_named(write, config):
         tables.accuracy(tables.runs([write(rows=surplus)], config), expand(config))
 
 
+def test_what_is_missing_is_counted_and_what_is_wrong_is_left_out_where_that_is_asked(
+    write, config, tmp_path
+):
+    rows = content(config)["rows"]
+    runs = tables.with_missing(tables.runs([write(rows=rows[:1])], config), expand(config))
+    assert list(runs["status"]) == ["ok", "missing"] and list(runs["evaluation_seed"]) == [0, 1]
+    (row,) = tables.accuracy(runs, expand(config)).to_dict("records")
+    assert (row["mean"], row["networks"], row["missing"]) == (50, 2, 1)
+    text = tables.markdown(tables.accuracy(runs, expand(config)), runs)
+    assert "50.00 ± 0.00 (1 missing)" in text and "of 2 networks 1 missing" in text
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    pd.testing.assert_frame_equal(tables.load_runs(tmp_path / "runs.csv"), runs)
+    whole = tables.runs([write()], config)
+    pd.testing.assert_frame_equal(tables.with_missing(whole, expand(config)), whole)
+    left_out = []
+    old = write(options={})
+    runs = tables.with_missing(tables.runs([old], config, left_out), expand(config))
+    assert len(left_out) == 1 and "an old result" in left_out[0]
+    assert list(runs["status"]) == ["missing", "missing"]
+    text = tables.markdown(tables.accuracy(runs, expand(config)), runs)
+    assert "| missing" in text and "No network of this experiment gave a result." in text
+
+
 def test_two_records_of_one_seed_are_refused(write, config):
     with pytest.raises(InputError, match=r"two records of the same network: .*a\.json and .*b\.js"):
         tables.runs([write("a.json"), write("b.json")], config)

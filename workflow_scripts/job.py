@@ -1,24 +1,28 @@
-"""What every rule script does first: log file, threads, and errors that a person can read."""
+"""What every rule script does around its work: log file, threads, checksums, readable errors."""
 
 import contextlib
+import errno
 import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from condensation import devices
+from condensation import checksums, devices
 from condensation.errors import InputError
 
 log = logging.getLogger("condensation")
 
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+
 
 @contextlib.contextmanager
 def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
-    """Run the block of a rule script.
+    """Run the block of a rule script, between a check of its inputs and checksums of its outputs.
 
-    Messages go to the rule's log file; bad input is shown there and on the
-    terminal as one message without a traceback, anything else with it.
+    Messages go to the rule's log file; bad input, and a disk that takes
+    nothing, is shown there and on the terminal as one message without a
+    traceback, anything else with it.
     """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,9 +40,19 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
         torch.set_num_threads(snakemake.threads)
         compute.limit_memory(snakemake.config["compute"]["memory_limit_mb"])
     try:
+        for given in snakemake.input:
+            checksums.check(given)
         yield
+        for made in snakemake.output:
+            checksums.write(made)
     except InputError as error:
         log.error("error: %s", error)
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            log.exception("failed")
+            raise
+        log.error("error: %s; nothing half-written is left", error)
         sys.exit(f"error: {error}")
     except BaseException:
         log.exception("failed")

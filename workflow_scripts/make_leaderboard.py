@@ -2,13 +2,23 @@
 
 from dataclasses import replace
 
-from condensation import config, datasets, grid, leaderboard, sets, storage, whitening
+from condensation import (
+    config,
+    datasets,
+    grid,
+    jobs,
+    leaderboard,
+    records,
+    sets,
+    storage,
+    whitening,
+)
 from condensation.leaderboard import details, pictures, ranks
 from job import job
 
 
-def made_sets(snakemake, wanted):
-    """Return every condensed set of the grid, with its picture."""
+def pictured_sets(snakemake, wanted):
+    """Return every condensed set that was made, with its picture."""
     prepared = {}
     for path in snakemake.input.datasets:
         dataset = datasets.load(path)
@@ -20,7 +30,7 @@ def made_sets(snakemake, wanted):
         ways[fitted.kind] = replace(ways["standardize"], whitening=fitted)
     found = {}
     for set_id, path, cost in zip(
-        wanted.sets, snakemake.input.condensed, snakemake.input.costs, strict=True
+        jobs.made_sets(wanted), snakemake.input.condensed, snakemake.input.costs, strict=True
     ):
         kind = storage.read_metadata(path).get("preprocessing", {}).get("kind", "standardize")
         dataset = prepared[set_id.dataset][kind]
@@ -34,12 +44,15 @@ def made_sets(snakemake, wanted):
 
 def main(snakemake):
     """Write the page."""
-    wanted = grid.expand(config.load(snakemake.input.config))
-    made = made_sets(snakemake, wanted)
+    wanted = config.load(snakemake.input.config)
+    made = pictured_sets(snakemake, wanted)
     table = ranks.read_table(snakemake.input.table)
-    board = ranks.rows(table, wanted)
+    board = ranks.rows(table, grid.expand(wanted))
     board = board.join(details.costs(board, made))
-    behind = details.gather(board, snakemake.input.records, made)
+    paths = snakemake.input.records
+    if wanted.partial:  # those that the table is made from
+        paths = [one["path"] for one in records.read(paths, wanted, left_out=[])]
+    behind = details.gather(board, paths, made)
     storage.write_text(snakemake.output.page, leaderboard.page(board, behind))
 
 

@@ -1,14 +1,13 @@
 """Rule make_paper_tables: Tables 1 to 9 from networks and costs, beside the printed ones."""
 
-import pandas as pd
-
 from condensation import (
     config,
-    grid,
+    jobs,
     paper_cells,
     paper_form,
     paper_tables,
     printed,
+    ranking_tables,
     storage,
     tables,
 )
@@ -19,12 +18,10 @@ with job(snakemake, torch_threads=False):
     runs = tables.load_runs(snakemake.input.runs)
     as_printed = printed.load(snakemake.input.printed)
     numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
-    costs = tables.costs(grid.expand(wanted).sets, snakemake.input.costs, runs)
+    costs = tables.costs(jobs.made_sets(wanted), snakemake.input.costs, runs)
     nas = None
     if path := getattr(snakemake.input, "nas", None):
-        words = ["reference", "method", "ipc"]
-        nas = pd.read_csv(path, dtype=dict.fromkeys(words, str))
-        nas[words] = nas[words].fillna("")
+        nas = ranking_tables.load(path)
     cells = paper_cells.collect(wanted, runs, numbers, slips)
     made = paper_tables.every(cells, costs, nas)
     for table, csv, markdown, latex in zip(

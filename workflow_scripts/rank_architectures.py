@@ -12,5 +12,7 @@ with job(snakemake, torch_threads=False):
     for name, one in (("csv", summary), ("architectures", table)):
         text = one.to_csv(index=False, lineterminator="\n", float_format="%.4f")
         storage.write_text(getattr(snakemake.output, name), text)
-    text = ranking_tables.markdown(summary, told["dataset"], told["truth"], told["note"])
+    text = ranking_tables.markdown(
+        summary, told["dataset"], told["truth"], told["note"], snakemake.params.missing
+    )
     storage.write_text(snakemake.output.markdown, text)

@@ -25,6 +25,12 @@ from condensation.errors import InputError
 _BLOCK = 1 << 20
 _TRIES = 5
 MAX_MEMBER_BYTES = 1 << 28  # the largest official member is 30 MB; anything near this is no image
+# Names and attributes that stand before a member of a tar, which tarfile reads unasked.
+_READ_UNASKED = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_READ_UNASKED += (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+MAX_HEADER_BYTES = 1 << 16
+# Packed images shrink little, so what unpacks to far more than its size is made to fill a memory.
+_UNPACKED_FREE, _UNPACKED_RATIO = 1 << 30, 100
 _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -228,8 +234,8 @@ def members(
     are not yielded.
 
     Raises InputError for what is neither, for a damaged or truncated archive,
-    and for any member, wanted or not, whose name leaves the archive or that is
-    a link or a device.
+    for any member, wanted or not, whose name leaves the archive or that is
+    a link or a device, and for what unpacks to more than ``unpacked_limit``.
     """
     path = Path(path)
     if path.is_dir():
@@ -240,8 +246,10 @@ def members(
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder")
     try:
-        if tarfile.is_tarfile(path):  # first: a zip inside a tar looks like a zip at its end
-            yield from _tar_members(path, wanted)
+        tar = _opened_tar(path)
+        if tar is not None:  # first: a zip inside a tar looks like a zip at its end
+            with tar:
+                yield from _tar_members(path, tar, wanted)
         elif zipfile.is_zipfile(path):
             yield from _zip_members(path, wanted)
         else:
@@ -275,8 +283,23 @@ def _files_below(folder: Path) -> Iterator[tuple[str, Path]]:
             yield path.relative_to(folder).as_posix(), path
 
 
+def unpacked_limit(path: str | Path) -> int:
+    """Return to how many bytes a packed file may unpack: a hundred times its size, or 1 GiB."""
+    return max(_UNPACKED_FREE, _UNPACKED_RATIO * Path(path).stat().st_size)
+
+
+def check_unpacked(path: str | Path, size: int) -> None:
+    """Raise InputError if ``size`` is more than ``path`` may unpack to."""
+    if size > unpacked_limit(path):
+        raise InputError(
+            f"{path}: unpacks to {size} bytes or more; at most {unpacked_limit(path)} are allowed, "
+            f"which is {_UNPACKED_RATIO} times its size or 1 GiB"
+        )
+
+
 def _zip_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
+        check_unpacked(path, sum(entry.file_size for entry in archive.infolist()))
         for entry in archive.infolist():
             name = _safe_name(path, entry.filename)
             kind = entry.external_attr >> 28  # the Unix file type, 0 where none was stored
@@ -288,26 +311,47 @@ def _zip_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
             yield name, archive.read(entry)
 
 
-def _tar_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(path) as archive:
-        while (entry := archive.next()) is not None:
-            name = _safe_name(path, entry.name)
-            if not (entry.isreg() or entry.isdir()):
-                raise InputError(f"{path}: {entry.name!r} is a link or a device, not a file")
-            if wanted(name + "/" * entry.isdir()) and not entry.isdir():
-                _check_size(path, name, entry.size)
-                file = archive.extractfile(entry)
-                assert file is not None  # regular, as just checked
-                yield name, file.read()
-            archive.members = []  # or tarfile would keep every header of a long archive
-        # tarfile takes a damaged header, or the end of the file, for the end of the archive
-        archive.fileobj.seek(archive.offset)
-        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise InputError(
-                f"{path}: the archive is damaged or truncated: no end mark after its last member"
-            )
-        while archive.fileobj.read(_BLOCK):  # to the end of a packed stream, for its checksum
-            pass
+def _opened_tar(path: Path) -> tarfile.TarFile | None:
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "Header":
+            header = super().frombuf(buf, encoding, errors)
+            if header.type in _READ_UNASKED and header.size > MAX_HEADER_BYTES:
+                raise InputError(
+                    f"{path}: a name or attribute of {header.size} bytes; at most "
+                    f"{MAX_HEADER_BYTES} are allowed"
+                )
+            return header
+
+    try:
+        return tarfile.open(path, tarinfo=Header)
+    except tarfile.TarError:
+        return None
+
+
+def _tar_members(
+    path: Path, archive: tarfile.TarFile, wanted: Callable[[str], bool]
+) -> Iterator[tuple[str, bytes]]:
+    while (entry := archive.next()) is not None:
+        name = _safe_name(path, entry.name)
+        if not (entry.isreg() or entry.isdir()):
+            raise InputError(f"{path}: {entry.name!r} is a link or a device, not a file")
+        check_unpacked(path, archive.offset)  # the end of this member, before it is read
+        if wanted(name + "/" * entry.isdir()) and not entry.isdir():
+            _check_size(path, name, entry.size)
+            file = archive.extractfile(entry)
+            assert file is not None  # regular, as just checked
+            yield name, file.read()
+        archive.members = []  # or tarfile would keep every header of a long archive
+    # tarfile takes a damaged header, or the end of the file, for the end of the archive
+    archive.fileobj.seek(archive.offset)
+    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise InputError(
+            f"{path}: the archive is damaged or truncated: no end mark after its last member"
+        )
+    end = archive.offset
+    while block := archive.fileobj.read(_BLOCK):  # to the end of a packed stream, for its checksum
+        check_unpacked(path, end := end + len(block))
 
 
 def _safe_name(path: Path, name: str) -> str:

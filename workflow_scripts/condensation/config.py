@@ -41,6 +41,10 @@ from condensation.options import (
     wrong,
 )
 
+# Of a config; paper.yaml has 480 entries, 5 deep.
+MAX_BYTES, MAX_ENTRIES, MAX_DEPTH = 1 << 20, 100_000, 50
+_MOST_LINES, _LONGEST_LINE = 50, 1000  # of what is said about one
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED_DATASETS = {
     *("benchmarks", "config.yaml", "downloads", "leaderboard", "logs", "provenance.json", "tables")
@@ -83,8 +87,9 @@ def _entry(
             return value
         if not isinstance(value, dict) or key not in value:
             raise wrong(f"expected a mapping with `{key}`, got {value!r}")
-        if str(value[key]) not in models and not (other and ":" in str(value[key])):
-            raise wrong(unknown(kind, value[key], models) + hint)
+        name = value[key]
+        if not isinstance(name, str) or (name not in models and not (other and ":" in name)):
+            raise wrong(unknown(kind, name, models) + hint)
         return value
 
     def tag(value: Any) -> str:
@@ -305,6 +310,12 @@ class Config(Strict):
     nas: Ranking | None = Field(
         None, description="Ranking of architectures by what they learn from condensed sets."
     )
+    partial: bool = Field(
+        False,
+        description="Make tables, figures and leaderboard of the results that are there, and start "
+        "no job behind them; cells without a result read `missing`. Where jobs fail under "
+        "`--keep-going`, it is done unasked at the end.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -493,11 +504,38 @@ def parse(data: Any, origin: str = "config") -> Config:
     """
     if not isinstance(data, dict) or not data:
         raise InputError(f"{origin}: expected a mapping with datasets, methods and experiments")
+    _check_size(data, origin)
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        lines = [f"{origin}: {_line(problem)}" for problem in error.errors()]
+        problems = error.errors()
+        lines = [f"{origin}: {_line(problem)}" for problem in problems[:_MOST_LINES]]
+        if more := len(problems) - len(lines):
+            lines.append(f"{origin}: and {more} more")
         raise InputError("\n".join(lines)) from error
+
+
+def _check_size(data: Any, origin: str) -> None:
+    """Raise InputError for a config that is far larger, by aliases too, than any that is meant.
+
+    ``data`` is Python's own, or the nodes that YAML has before it.
+    """
+    known: dict[int, int] = {}
+
+    def size(one: Any, depth: int) -> int:
+        if depth > MAX_DEPTH:
+            raise InputError(f"{origin}: nested more than {MAX_DEPTH} deep, or in itself")
+        if id(one) not in known:
+            within = one.value if isinstance(one, yaml.CollectionNode) else one
+            if isinstance(within, dict):
+                within = [*within, *within.values()]
+            elif not isinstance(within, (list, tuple)):
+                return 1
+            known[id(one)] = 1 + sum(size(part, depth + 1) for part in within)
+        return known[id(one)]
+
+    if size(data, 0) > MAX_ENTRIES:
+        raise InputError(f"{origin}: more than {MAX_ENTRIES} entries, counting aliases out")
 
 
 def _line(problem: dict[str, Any]) -> str:
@@ -515,15 +553,26 @@ def _line(problem: dict[str, Any]) -> str:
         text = f"{text}, got {problem['input']!r}{nearest(str(problem['input']), allowed)}"
     elif problem["type"] != "input":
         text = f"{text}, got {problem['input']!r}"
-    return f"{where}: {text}" if where else text
+    line = f"{where}: {text}" if where else text
+    return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + " …"
 
 
 def load(path: str | Path) -> Config:
     """Return the config in a YAML file; raises InputError as ``parse`` does."""
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the config ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: larger than {MAX_BYTES} bytes; is this a config?")
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read the config ({error})") from error
+    try:
+        _check_size(
+            yaml.compose(text, yaml.SafeLoader), str(path)
+        )  # merge keys copy in YAML itself
+        data = yaml.safe_load(text)
+    except InputError:
+        raise
+    # numbers and dates that there are not are ValueErrors
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid YAML: {error}") from error
     return parse(data, str(path))

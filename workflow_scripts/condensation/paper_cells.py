@@ -128,7 +128,7 @@ class Cells:
             return about | nothing("missing")
         failed = {
             status: sum(int((cell.networks["status"] == status).sum()) for cell in present)
-            for status in ("oom", "diverged")
+            for status in tables.LOST
         }
         # networks of the same two seeds, one of each cell
         wide = pd.concat([cell.networks["accuracy"].astype(float) for cell in present], axis=1)
@@ -204,7 +204,7 @@ def collect(
 
 def nothing(text: str) -> dict[str, Any]:
     """Return the numbers of an entry that has none; ``missing``, or a status."""
-    about = {"status": text, "sets": 0, "networks": 0, "oom": 0, "diverged": 0}
+    about = {"status": text, "sets": 0, "networks": 0, **dict.fromkeys(tables.LOST, 0)}
     return about | dict.fromkeys(("mean", "std", "std_of_sets", "low", "high")) | unprinted()
 
 
@@ -213,7 +213,7 @@ def measured(accuracy: pd.Series, failed: dict[str, int]) -> dict[str, Any]:
     sets = accuracy.index.get_level_values("condensation_seed")
     about = {"status": "ok", "sets": sets.nunique(), "networks": len(accuracy), **failed}
     if accuracy.notna().sum() == 0:
-        about["status"] = "oom" if failed["oom"] else "diverged"
+        about["status"] = next((name for name in tables.LOST if failed[name]), "diverged")
     return about | statistics.summary(accuracy, pd.Series(sets, accuracy.index))
 
 
@@ -249,7 +249,7 @@ def compare(accuracy: pd.Series, number: Number, differs: list[str]) -> dict[str
     return about
 
 
-_NUMBERS = ["status", "sets", "networks", "oom", "diverged", "mean", "std", "std_of_sets"]
+_NUMBERS = ["status", "sets", "networks", *tables.LOST, "mean", "std", "std_of_sets"]
 _NUMBERS += [
     "low",
     "high",

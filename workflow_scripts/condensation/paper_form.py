@@ -64,16 +64,14 @@ def _ipc(ipc: str) -> str:
 def number(entry: dict[str, Any], plus_minus: str = "±") -> str:
     """Return ours as text: mean and population std; why there is none; how many failed."""
     if entry["status"] == "missing":
-        return "-"
+        return "missing" if entry["missing"] else "-"
     if entry["status"] != "ok":
         return {"oom": "OOM"}.get(entry["status"], entry["status"])
     digits = _digits(entry["mean"])
     text = f"{entry['mean']:.{digits}f}"
     if entry["std"] == entry["std"]:
         text += f" {plus_minus} {entry['std']:.{digits}f}"
-    failed = [
-        f"{entry[name]} {name.replace('oom', 'OOM')}" for name in ("oom", "diverged") if entry[name]
-    ]
+    failed = [f"{entry[name]} {name.replace('oom', 'OOM')}" for name in tables.LOST if entry[name]]
     return f"{text} ({', '.join(failed)})" if failed else text
 
 

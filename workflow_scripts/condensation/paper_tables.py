@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from condensation import paper_names
+from condensation import paper_names, tables
 from condensation.grid import WHOLE
 from condensation.paper_cells import RAW, Cell, Cells, frame, measured, nothing, unprinted
 from condensation.paper_form import Table
@@ -77,7 +77,7 @@ def _chosen(cells: list[Cell]) -> dict[str, Any]:
         halves.append((best.networks[judge].astype(float), best.augmentation))
     accuracy = (halves[0][0] + halves[1][0]) / 2
     chosen = " ".join(dict.fromkeys(name for _, name in halves))
-    about = measured(accuracy.reindex(index), {"oom": 0, "diverged": 0})
+    about = measured(accuracy.reindex(index), dict.fromkeys(tables.LOST, 0))
     return about | unprinted() | {"over": chosen}
 
 

@@ -21,6 +21,7 @@ WHOLE = "Whole Dataset"
 # name belongs under the second. DSA and n/a follow from Tables 1, 2, 5 and 7, the order of the
 # other three from the rotation.
 KIP_COLUMNS = dict(zip((WITHOUT, *AUGMENTATIONS), (*AUGMENTATIONS, WITHOUT), strict=True))
+_LARGEST = 10**9  # seconds and MB are printed too
 _ROUNDING = Decimal("0.005")  # of two printed decimals
 _COLUMN = {  # what tells a table's columns apart
     1: "statistic",
@@ -57,7 +58,7 @@ def load(files: list[str | Path]) -> dict[Key, Number]:
     numbers = {}
     for path in map(Path, files):
         stem = path.stem.removeprefix("table")
-        table = 4 if path.stem == "whole_dataset" else int(stem) if stem.isdigit() else None
+        table = 4 if path.stem == "whole_dataset" else int(stem) if stem.isdecimal() else None
         if table not in TABLES:
             raise InputError(f"{path}: expected table1.csv to table9.csv, or whole_dataset.csv")
         try:
@@ -78,9 +79,16 @@ def _number(table: int, row: dict[str, str]) -> tuple[Key, Number]:
     if row["method"] == WHOLE:
         column = "DSA"
     text = row["mean"] or "-"
-    value = None if text in ("-", "OOM") else Decimal(text)
-    std = Decimal(row["std"]) if row.get("std") else None
+    value = None if text in ("-", "OOM") else _decimal(text)
+    std = _decimal(row["std"]) if row.get("std") else None
     return (table, row["dataset"], row["method"], ipc, column), Number(text, value, std)
+
+
+def _decimal(text: str) -> Decimal:
+    number = Decimal(text)
+    if not abs(number) < _LARGEST:
+        raise ValueError(f"{text} is no printed number")
+    return number
 
 
 def reread(numbers: dict[Key, Number]) -> dict[Key, Number]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from condensation import architectures201, randomness, ranking, storage
+from condensation import architectures201, randomness, ranking, storage, tables
 from condensation.errors import InputError
 
 KEY = ["reference", "method", "ipc", "condensation_seed"]
@@ -22,6 +22,7 @@ COLUMNS = [
     *("architectures", "disconnected", "tied", "tied_first", "not_trained"),
     *("networks", "lost", *_SHOWN),
 ]
+_NAMES = ("set", "reference", "method", "ipc", "architecture")  # they may look like numbers
 _RANDOM = "condensation.methods.random"
 _WORST = -1.0  # below every accuracy: no search would choose what did not train
 
@@ -149,8 +150,13 @@ def _baseline(about: pd.Series, random: pd.DataFrame) -> str | None:
     return next(iter([*close.index, *same.index]), None)
 
 
-def markdown(summary: pd.DataFrame, dataset: str, truth: str, note: str | None) -> str:
-    """Return the summary for reading; ``truth`` says what the proxies are compared with."""
+def markdown(
+    summary: pd.DataFrame, dataset: str, truth: str, note: str | None, missing: Iterable[str] = ()
+) -> str:
+    """Return the summary for reading; ``truth`` says what the proxies are compared with.
+
+    ``missing`` names what was to be ranked with, and has no records.
+    """
     lines = [f"# Ranking architectures on {dataset}\n"]
     if note:
         lines.append(f"**{note}**\n")
@@ -188,7 +194,20 @@ def markdown(summary: pd.DataFrame, dataset: str, truth: str, note: str | None) 
         "share their proxy accuracy with another. `lost`: networks that diverged or ran out of "
         "memory; an architecture without any network left ranks last.\n"
     )
+    if missing := list(missing):
+        names = ", ".join(missing)
+        lines.append(f"Missing, because a job failed or has not run yet: {names}.\n")
     return "\n".join(lines)
+
+
+def load(path: str | Path) -> pd.DataFrame:
+    """Return a table of the ranking from its CSV file: names as text; InputError if it is none."""
+    with tables.reading(path):
+        columns = pd.read_csv(path, nrows=0).columns
+        empty = {name: [""] for name in columns if name not in _NAMES}
+        return pd.read_csv(
+            path, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=empty
+        )
 
 
 def _number(value: float) -> str:

@@ -234,6 +234,8 @@ def _number(file: str) -> int:
     return int("".join(c for c in Path(file).stem.rpartition("_")[2] if c.isdigit()) or 0)
 
 
+MAX_PIXELS = 1 << 26  # of one image; a packed file of a few kB can claim any number
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # no EPS: it runs a program
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 
 
@@ -293,7 +295,12 @@ def _split_parts(name: str) -> tuple[str, str, str] | None:
 def _decode(content: bytes, where: str, channels: int, size: int | None) -> np.ndarray:
     """One image as uint8 C x H x W."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(
+                    f"{where}: {image.width} x {image.height} pixels; at most {MAX_PIXELS} are "
+                    "allowed"
+                )
             if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut them off
                 scaled = np.asarray(image).clip(0, 65535) / 257
                 image = Image.fromarray(scaled.round().astype(np.uint8))
@@ -301,6 +308,8 @@ def _decode(content: bytes, where: str, channels: int, size: int | None) -> np.n
             if size and image.size != (size, size):
                 image = image.resize((size, size), Image.Resampling.BILINEAR)
             pixels = np.asarray(image)
+    except InputError:
+        raise
     except Exception as error:  # Pillow raises many kinds on damaged files
         raise InputError(f"{where}: not a readable image ({error})") from error
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)

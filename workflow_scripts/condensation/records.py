@@ -20,22 +20,36 @@ FAILED = ("oom", "diverged")
 _AGAIN = "Delete it and run again; the workflow makes it anew"
 
 
-def read(paths: Iterable[str | Path], config: Config | None = None) -> Iterator[dict[str, Any]]:
+def read(
+    paths: Iterable[str | Path], config: Config | None = None, left_out: list[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield each record, with its ``path`` and whether ``other_code`` made it or its set.
 
     Raises InputError for a damaged record, for one whose rows are no results,
     and, with ``config``, for one that was made with other options than the
-    config now has. Without, ``other_code`` is False.
+    config now has. Without, ``other_code`` is False. With ``left_out`` such a
+    record is left out, and what is wrong with it is added there.
     """
     told = _Told(config) if config else None
     for path in paths:
-        record = storage.read_json(path)
-        if not {"cell", "rows"} <= set(record):
-            raise InputError(f"{path}: not a record of an evaluation. {_AGAIN}")
-        for row in record["rows"]:
-            _check_row(row, path)
-        other = told.check(record, path) if told else False
-        yield record | {"path": str(path), "other_code": other}
+        try:
+            record = _read(path, told)
+        except InputError as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+        else:
+            yield record
+
+
+def _read(path: str | Path, told: "_Told | None") -> dict[str, Any]:
+    record = storage.read_json(path)
+    if not {"cell", "rows"} <= set(record):
+        raise InputError(f"{path}: not a record of an evaluation. {_AGAIN}")
+    for row in record["rows"]:
+        _check_row(row, path)
+    other = told.check(record, path) if told else False
+    return record | {"path": str(path), "other_code": other}
 
 
 def _check_row(row: dict[str, Any], path: str | Path) -> None:

@@ -6,9 +6,12 @@ or altered is noticed before it is used. Nothing here unpickles anything.
 """
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
+import platform
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,8 +33,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # a fixed name: what a killed job left is overwritten by the next, not collected
-    temporary = path.with_name(f".{path.name}.part")
+    # a name of this process alone: a job whose Snakemake was killed lives on beside its successor
+    prefix = f".{path.name}.{platform.node()}-"
+    for left in path.parent.glob(glob.escape(prefix) + "*.part"):
+        if not _runs(left.name.removeprefix(prefix).removesuffix(".part")):
+            left.unlink(missing_ok=True)
+    temporary = path.with_name(f"{prefix}{os.getpid()}.part")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -39,6 +46,16 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _runs(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def _canonical(content: Any) -> str:
@@ -60,12 +77,21 @@ def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) ->
 def write_tensors(
     path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
 ) -> None:
-    """Write ``tensors`` and JSON-able ``metadata`` to ``path``; same content, same bytes."""
+    """Write ``tensors`` and JSON-able ``metadata`` to ``path``; same content, same bytes.
+
+    Raises OSError where the disk does not take it; then what was there is there still.
+    """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = json.loads(_canonical(metadata))
     content["checksum"] = _digest(plain, content)
     with atomic(path) as temporary:
-        save_file(plain, str(temporary), metadata={_KEY: _canonical(content)})
+        try:
+            save_file(plain, str(temporary), metadata={_KEY: _canonical(content)})
+        except SafetensorError as error:
+            if code := re.search(r"os error (\d+)", str(error)):
+                number = int(code[1])
+                raise OSError(number, os.strerror(number), str(path)) from error
+            raise
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """From records to tidy tables."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,16 @@ _WAY = ["architecture", "augmentation", "optimizer"]
 CELL = ["dataset", "method", "ipc", "iteration", *_WAY]
 _VALUES = ["accuracy", "first_half", "second_half", "loss", "calibration_error"]
 _ABOUT = ["set_status", "other_code", "record"]
-_NUMBERS = ["sets", "networks", "oom", "diverged", "mean", "std", "std_of_sets", "low", "high"]
+MISSING = "missing"  # the status of a network without a record
+LOST = (*records.FAILED, MISSING)
+COUNTS = ["sets", "networks", *LOST]
+_NUMBERS = [*COUNTS, "mean", "std", "std_of_sets", "low", "high"]
 FINAL = "end"  # the iteration of a finished set
 
 
-def runs(paths: Iterable[str | Path], config: Config | None = None) -> pd.DataFrame:
+def runs(
+    paths: Iterable[str | Path], config: Config | None = None, left_out: list[str] | None = None
+) -> pd.DataFrame:
     """Return one row per trained network: the cell, both seeds, accuracy (percent) and loss.
 
     ``first_half`` and ``second_half`` are accuracies on half of the test
@@ -28,11 +34,11 @@ def runs(paths: Iterable[str | Path], config: Config | None = None) -> pd.DataFr
     says that code of another digest than today's made the record or its set.
 
     Raises InputError for a damaged record, for one that does not agree with
-    ``config``, where it is given (``condensation.records``), and for two
-    records of one network.
+    ``config``, where it is given, unless there is ``left_out``
+    (``condensation.records``), and for two records of one network.
     """
     rows = []
-    for record in records.read(paths, config):
+    for record in records.read(paths, config, left_out):
         for row in record["rows"]:
             halves = row.get("accuracy_of_halves") or [None, None]
             values = {name: row.get(name) for name in ("accuracy", "loss", "calibration_error")}
@@ -49,13 +55,45 @@ def runs(paths: Iterable[str | Path], config: Config | None = None) -> pd.DataFr
     return frame
 
 
-def load_runs(path: str | Path) -> pd.DataFrame:
-    """Return the frame of ``runs`` that was written to a CSV file."""
-    text = dict.fromkeys([*_SET, *_WAY, "status", *_ABOUT], str)
-    text |= {"condensation_seed": int, "other_code": bool}
-    return pd.read_csv(
-        path, dtype=text, keep_default_na=False, na_values={n: [""] for n in _VALUES}
+def with_missing(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
+    """Return ``runs`` with a row of status ``missing`` for each network without a record."""
+    names = [*_SET, *_WAY, "evaluation_seed"]
+    there = set(frame[names].itertuples(index=False, name=None))
+    rows = [
+        dict(zip(names, key, strict=True))
+        | {"status": MISSING, "set_status": "", "other_code": False, "record": ""}
+        for cell, seeds in grid.cells.items()
+        for seed in range(seeds)
+        if (key := _key(cell, seed)) not in there
+    ]
+    if not rows:
+        return frame
+    return pd.DataFrame([*frame.to_dict("records"), *rows], columns=frame.columns).astype(
+        dict.fromkeys(_VALUES, float)
     )
+
+
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Raise InputError for whatever pandas raises over a table that is none, or damaged."""
+    try:
+        yield
+    except (OSError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: not a table of this pipeline, or damaged ({reason})") from error
+
+
+def load_runs(path: str | Path) -> pd.DataFrame:
+    """Return the frame of ``runs`` that was written to a CSV file; InputError if it is none."""
+    text = dict.fromkeys([*_SET, *_WAY, "status", *_ABOUT], str)
+    kinds = text | {"condensation_seed": int, "evaluation_seed": int, "other_code": bool}
+    kinds |= dict.fromkeys(_VALUES, float)
+    with reading(path):
+        frame = pd.read_csv(
+            path, dtype=text, keep_default_na=False, na_values={n: [""] for n in _VALUES}
+        )
+        frame["other_code"] = frame["other_code"].map({"True": True, "False": False})
+        return frame.astype(kinds)
 
 
 def costs(sets: Iterable[SetId], paths: Iterable[str | Path], runs: pd.DataFrame) -> pd.DataFrame:
@@ -82,7 +120,7 @@ def costs(sets: Iterable[SetId], paths: Iterable[str | Path], runs: pd.DataFrame
                 "seconds": cost["seconds"],
                 "memory_mb": cost.get("peak_cuda_mb", cost["peak_rss_mb"]),
                 "device": cost["device_name"],
-                "failed": "" if status == "ok" else status,
+                "failed": "" if status in ("ok", "") else status,
             }
         )
     numbers = ["seconds_per_iteration", "first_quartile", "third_quartile", "seconds", "memory_mb"]
@@ -110,8 +148,8 @@ def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     """Return one row per experiment and cell.
 
     ``mean`` and ``std`` (population, as in the paper) are over all networks of
-    the cell, but for those that ``diverged`` or ran out of memory (``oom``),
-    which are counted; ``std_of_sets`` is that of the sets' means, where a cell
+    the cell, but for those that ``diverged``, ran out of memory (``oom``) or
+    are ``missing``, which are counted; ``std_of_sets`` is that of the sets' means, where a cell
     has several condensed sets; ``low`` and ``high`` are the 95 % interval of
     ``statistics.summary``.
 
@@ -138,8 +176,7 @@ def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
                     **dict(zip(CELL, key, strict=True)),
                     "sets": values["set"].nunique(),
                     "networks": len(values),
-                    "oom": int((values["status"] == "oom").sum()),
-                    "diverged": int((values["status"] == "diverged").sum()),
+                    **{status: int((values["status"] == status).sum()) for status in LOST},
                     **statistics.summary(values["accuracy"], values["set"]),
                 }
             )
@@ -193,6 +230,11 @@ def markdown(table: pd.DataFrame, runs: pd.DataFrame | None = None) -> str:
         "networks of a cell. `sets` is the number of condensed sets, `networks` the number of "
         "networks trained on them, each on one.\n"
     ]
+    if missing := int(table["missing"].sum()):
+        parts.append(
+            f"Incomplete: of {int(table['networks'].sum())} networks {missing} missing, because a "
+            "job failed or has not run yet. Run again to make them.\n"
+        )
     old = [] if runs is None else sorted(set(runs["record"][runs["other_code"]]))
     if old:
         parts.append(
@@ -203,7 +245,7 @@ def markdown(table: pd.DataFrame, runs: pd.DataFrame | None = None) -> str:
         parts.append("No experiment holds a cell.\n")
     for (experiment, dataset), part in table.groupby(["experiment", "dataset"], sort=False):
         part = part.assign(
-            cell=list(map(_text, part["mean"], part["std"], part["diverged"], part["oom"])),
+            cell=[_text(row) for row in part.to_dict("records")],
         )
         rows = [*_WAY, "method", "sets", "networks"]
         if (part["iteration"] != FINAL).any():
@@ -220,10 +262,12 @@ def markdown(table: pd.DataFrame, runs: pd.DataFrame | None = None) -> str:
     return "\n".join(parts)
 
 
-def _text(mean: float, std: float, diverged: int, oom: int) -> str:
-    if oom:
+def _text(row: dict[str, Any]) -> str:
+    if row["oom"]:
         return "OOM"
-    if mean != mean and diverged:
-        return "diverged"
-    text = f"{mean:.2f} ± {std:.2f}" if mean == mean else "-"
-    return f"{text} ({diverged} diverged)" if diverged else text
+    lost = {name: row[name] for name in LOST if row[name]}
+    if row["mean"] != row["mean"]:
+        return next(iter(lost), "-")
+    text = f"{row['mean']:.2f} ± {row['std']:.2f}"
+    said = ", ".join(f"{count} {name}" for name, count in lost.items())
+    return f"{text} ({said})" if said else text

@@ -49,8 +49,9 @@ def cost_accuracy(
     handles: dict = {}
     for ax, panel in axes:
         part = data.select(table, panel["where"]).set_index("method")
-        part = part.loc[[method for method in styles if method in part.index]]
         key = panel["where"]["dataset"], panel["where"]["ipc"]
+        known = {method for dataset, method, ipc in seconds if (dataset, ipc) == key}
+        part = part.loc[[method for method in styles if method in part.index and method in known]]
         at = np.array([seconds[key[0], method, key[1]] for method in part.index])
         _front(ax, at, part["mean"].to_numpy(), handles)
         for x, (method, cell), bars in zip(at, part.iterrows(), data.spread(part).T, strict=True):

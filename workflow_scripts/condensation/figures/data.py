@@ -7,19 +7,19 @@ import numpy as np
 import pandas as pd
 
 from condensation.grid import WHOLE
-from condensation.tables import FINAL
+from condensation.tables import COUNTS, FINAL, reading
 
 _NUMBERS = ("mean", "std", "std_of_sets", "low", "high")
-_COUNTS = ("sets", "networks", "oom", "diverged")
 
 
 def read(path: str | Path) -> pd.DataFrame:
     """Return the table of ``tables.accuracy`` from its CSV file, names as text."""
     # as text first: names may look like numbers, and `none` is a name
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    numbers = [name for name in _NUMBERS if name in table]
-    table[numbers] = table[numbers].replace("", "nan").astype(float)
-    table[list(_COUNTS)] = table[list(_COUNTS)].astype(int)
+    with reading(path):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        numbers = [name for name in _NUMBERS if name in table]
+        table[numbers] = table[numbers].replace("", "nan").astype(float)
+        table[COUNTS] = table[COUNTS].astype(int)
     return table
 
 
@@ -68,4 +68,5 @@ def missing(row: pd.Series) -> str:
     if np.isfinite(row["mean"]):
         return ""
     # above 0, for a cell that the config does not hold has no counts
-    return "OOM" if row["oom"] > 0 else "diverged" if row["diverged"] > 0 else ""
+    named = {"oom": "OOM", "diverged": "diverged", "missing": "missing"}
+    return next((text for name, text in named.items() if row[name] > 0), "")

@@ -63,8 +63,12 @@ def accuracy_figures(config: Config, grid: Grid) -> dict[str, dict[str, Any]]:
     }
 
 
-def cost_panels(grid: Grid) -> list[Panel]:
-    """Return a panel per dataset and IPC with the sets of two methods or more."""
+def cost_panels(grid: Grid, made: Iterable[SetId] | None = None) -> list[Panel]:
+    """Return a panel per dataset and IPC with the sets of two methods or more.
+
+    With ``made`` of these alone.
+    """
+    made = set(grid.sets if made is None else made)
     panels = []
     for dataset in grid.datasets:
         final = [cell for cell in grid.cells if _is_final(cell, dataset)]
@@ -73,7 +77,7 @@ def cost_panels(grid: Grid) -> list[Panel]:
         rest = _usual(final, _WAY)
         sets = dict.fromkeys(cell.set for cell in final if _has(cell, rest))
         for ipc in _ipcs(sets):
-            shown = [one for one in sets if one.ipc == ipc]
+            shown = [one for one in sets if one.ipc == ipc and one in made]
             if len({one.method for one in shown}) > 1:
                 where = {"dataset": dataset, "ipc": ipc, **rest}
                 sets_of = [(one.method, one.folder) for one in shown]

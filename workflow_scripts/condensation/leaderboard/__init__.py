@@ -15,10 +15,11 @@ import pandas as pd
 from itables.utils import read_package_file
 
 from condensation.leaderboard.ranks import CELL
+from condensation.tables import COUNTS
 
 _BESIDE = Path(__file__).parent
 COLUMNS = ["rank", "ranked", "method", *CELL, "state", "mean", "low", "high", "std"]
-COLUMNS += ["sets", "networks", "oom", "diverged", "seconds", "memory_mb"]
+COLUMNS += [*COUNTS, "seconds", "memory_mb"]
 
 
 def csv(board: pd.DataFrame) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -37,10 +38,14 @@ def costs(board: pd.DataFrame, sets: Mapping[SetId, MadeSet]) -> pd.DataFrame:
     """Return per row of ``board`` the mean seconds of its sets, and the peak memory in MiB.
 
     The memory is that of the device where one was used, else of the process.
+    Both are NaN where no set was made.
     """
     found = []
     for key in board[["dataset", "method", "ipc"]].itertuples(index=False, name=None):
         members = [one.cost for set_id, one in sets.items() if _key(set_id) == key]
+        if not members:
+            found.append((nan, nan))
+            continue
         peaks = [cost.get("peak_cuda_mb", cost["peak_rss_mb"]) for cost in members]
         found.append((fmean(cost["seconds"] for cost in members), max(peaks)))
     return pd.DataFrame(found, board.index, ["seconds", "memory_mb"])
@@ -52,7 +57,8 @@ def gather(
     """Return what the page shows of each row, as plain JSON.
 
     ``rows`` are in the order of ``board``; ``sets`` (by dataset, method and IPC)
-    and ``evaluations`` are what several rows share.
+    and ``evaluations`` are what several rows share; a row without a record has
+    no ``evaluation``, and its set may be missing.
     """
     evaluations: list[dict[str, Any]] = []
     networks: dict[tuple, list[dict[str, Any]]] = {}
@@ -73,15 +79,15 @@ def gather(
     rows = []
     for about in board[_ROW].to_dict("records"):
         key = tuple(about[name] for name in _ROW)
-        members = sorted(networks[key], key=lambda row: (row["set"], row["seed"]))
+        members = sorted(networks.get(key, ()), key=lambda row: (row["set"], row["seed"]))
         rows.append(
             {
                 **{name: about[name] for name in _ROW},
                 "set": "/".join((about["dataset"], about["method"], about["ipc"])),
-                "evaluation": judged[key],
+                "evaluation": judged.get(key),
                 "networks": [_network(row) for row in members],
                 "epochs": max((_epochs(row) for row in members), key=len, default=[]),
-                "per_class": _per_class(members, classes[about["dataset"]]),
+                "per_class": _per_class(members, classes.get(about["dataset"], ())),
             }
         )
     shown: dict[str, list[dict[str, Any]]] = {}

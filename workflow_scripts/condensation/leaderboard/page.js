@@ -61,7 +61,7 @@ function make(tag, attributes = {}, ...children) {
 
 function open(row) {
   const about = behind.rows[row.dataset.row];
-  const made = behind.sets[about.set];
+  const made = behind.sets[about.set] ?? [];
   const ipc = about.ipc === "all" ? "whole set" : `IPC ${about.ipc}`;
   const way = [about.dataset, ipc, about.augmentation, about.architecture, about.optimizer];
   const close = make("button", { type: "button", "aria-label": "Close" }, "✕");
@@ -78,7 +78,7 @@ function open(row) {
       section("Accuracy by class", "full", classes(about.per_class)),
       section("Networks", "full", networks(about.networks)),
       ...made.map(({ facts }) => section(`Set ${facts.seed}`, "full", value(facts))),
-      section("Evaluation", "full", value(behind.evaluations[about.evaluation]))));
+      section("Evaluation", "full", value(behind.evaluations[about.evaluation] ?? null))));
   dialog.showModal();
   dialog.scrollTop = 0;
 }
@@ -92,6 +92,7 @@ function section(title, kind, content) {
 }
 
 function pictures(made) {
+  if (!made.length) return make("p", { class: "failed" }, "No set: its job failed, or has not run.");
   const first = made.find(({ picture }) => picture);
   if (!first) {
     const failed = made.find(({ facts }) => facts.status !== "ok");

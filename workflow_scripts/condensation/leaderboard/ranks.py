@@ -5,19 +5,19 @@ from pathlib import Path
 import pandas as pd
 
 from condensation.grid import Grid
-from condensation.tables import FINAL, ipc_order
+from condensation.tables import COUNTS, FINAL, ipc_order, reading
 
 CELL = ["dataset", "ipc", "augmentation", "architecture", "optimizer"]  # ranked within one of these
 _NUMBERS = ["mean", "std", "low", "high", "std_of_sets"]
-_COUNTS = ["sets", "networks", "oom", "diverged"]
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
     """Return ``tables/accuracy.csv``: names and IPC as text, absent numbers as NaN."""
     # as text first: names may look like numbers, and `none` is a name
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    table = table.replace({name: {"": "nan"} for name in _NUMBERS})
-    return table.astype(dict.fromkeys(_NUMBERS, float) | dict.fromkeys(_COUNTS, int))
+    with reading(path):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = table.replace({name: {"": "nan"} for name in _NUMBERS})
+        return table.astype(dict.fromkeys(_NUMBERS, float) | dict.fromkeys(COUNTS, int))
 
 
 def rows(table: pd.DataFrame, grid: Grid) -> pd.DataFrame:
@@ -25,7 +25,7 @@ def rows(table: pd.DataFrame, grid: Grid) -> pd.DataFrame:
 
     ``rank`` is 1 for the highest mean, equal means share the better rank, and
     ``ranked`` says among how many. A method whose ``state`` is not ``ok`` (``oom``,
-    or ``diverged`` with every network) has no rank. The order is
+    or ``diverged`` or ``missing`` with every network) has no rank. The order is
     that of the grid's cells, then rank.
 
     Parameters
@@ -37,6 +37,7 @@ def rows(table: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     board = board.sort_values("networks", kind="stable")
     board = board.drop_duplicates([*CELL, "method"], keep="last").sort_index()
     state = board["mean"].isna().map({True: "diverged", False: "ok"})
+    state = state.mask(board["missing"] == board["networks"], "missing")
     board = board.assign(state=state.mask(board["oom"] > 0, "oom"))
     scores = board["mean"].where(board["state"] == "ok")
     cells = scores.groupby([board[name] for name in CELL])

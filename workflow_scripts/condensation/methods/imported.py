@@ -6,6 +6,7 @@ PyTorch files are read with weights-only loading: no code in them is run.
 """
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from condensation import sets, storage
+from condensation import archives, sets, storage
 from condensation.contract import Problem
 from condensation.errors import InputError
 from condensation.sets import Condensed
@@ -93,7 +94,8 @@ def _read(path: Path) -> tuple[torch.Tensor, torch.Tensor | None]:
         content = content["data"][-1]  # DC's files: one entry per run, the last is used
     if isinstance(content, dict):
         if "images" not in content:
-            raise InputError(f"{path}: holds {sorted(map(str, content))}; expected {_ACCEPTED}")
+            names = sorted(key for key in content if isinstance(key, str))[:10]
+            raise InputError(f"{path}: holds {names}; expected {_ACCEPTED}")
         labels = content.get("labels")
         return _tensor(content["images"], path), (None if labels is None else _tensor(labels, path))
     if isinstance(content, (list, tuple)):
@@ -107,6 +109,9 @@ def _load(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
+        if path.suffix != ".safetensors" and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as packed:
+                archives.check_unpacked(path, sum(one.file_size for one in packed.infolist()))
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
@@ -119,6 +124,8 @@ def _load(path: Path) -> Any:
             f"{path}: holds more than tensors, and running code from a file is refused; save "
             f"only tensors: {_ACCEPTED}"
         ) from error
+    except InputError:
+        raise
     except Exception as error:  # a damaged file makes the readers raise anything
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise InputError(f"{path}: not a readable {path.suffix} file ({reason})") from error
@@ -129,6 +136,11 @@ def _tensor(value: Any, path: Path | str) -> torch.Tensor:
         value = torch.from_numpy(value)
     if not isinstance(value, torch.Tensor):
         raise InputError(f"{path}: holds {type(value).__name__}; expected {_ACCEPTED}")
+    plain = value.layout == torch.strided and value.device.type == "cpu"
+    if not plain or value.is_nested or value.is_quantized or value.is_complex():
+        raise InputError(f"{path}: holds a tensor that is no plain array of real numbers")
+    # one number may stand for any shape, by strides of 0
+    archives.check_unpacked(path, value.numel() * value.element_size())
     return value.detach()
 
 

@@ -40,7 +40,14 @@ def test_lines_come_now_and_then(monkeypatch, caplog):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0123, "12.3 ms"), (5, "5 s"), (119, "119 s"), (600, "10 min"), (36_000, "10 h")],
+    [
+        (0.0123, "12.3 ms"),
+        (5, "5 s"),
+        (119, "119 s"),
+        (600, "10 min"),
+        (36_000, "10 h"),
+        (5e7, "13,889 h"),
+    ],
 )
 def test_durations(seconds, text):
     assert progress.duration(seconds) == text

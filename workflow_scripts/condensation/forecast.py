@@ -271,12 +271,12 @@ def render(plan: Plan) -> str:
             f"| {row['rule']} | {row['on']} | {row['jobs']} | {row['done']} "
             f"| {duration(3600 * row['hours_left'])} | {duration(3600 * row['longest_hours'])} "
             f"| {row['memory_gb']:.1f} GB | {row['device_gb']:.1f} GB "
-            f"| {1000 * row['disk_gb']:.3g} MB | {row['basis']} |"
+            f"| {_size(row['disk_gb'])} | {row['basis']} |"
         )
     totals = plan.rules.groupby("on")["hours_left"].sum()
     told = (f"{duration(3600 * hours)} of one {on}" for on, hours in totals.items())
     lines += ["", f"Left: {', '.join(told)}; divide by how many work side by side."]
-    disk = f"{plan.rules['disk_gb'].sum():.3g} GB of disk"
+    disk = f"{_size(plan.rules['disk_gb'].sum())} of disk"
     lines += [
         f"All jobs: {plan.operations:.2g} operations, {disk}. Tables and figures take minutes."
     ]
@@ -291,6 +291,10 @@ def render(plan: Plan) -> str:
     if plan.assumed:
         lines += ["", "Sizes assumed, not known: " + "; ".join(plan.assumed) + "."]
     return "\n".join(lines) + "\n"
+
+
+def _size(gigabytes: float) -> str:
+    return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{1000 * gigabytes:.3g} MB"
 
 
 def networks_used(config: Config, grid: Grid) -> list[tuple[str, str]]:

@@ -51,4 +51,5 @@ def duration(seconds: float) -> str:
         return f"{seconds:.3g} s"
     if seconds < 7200:
         return f"{seconds / 60:.3g} min"
-    return f"{seconds / 3600:.3g} h"
+    hours = seconds / 3600
+    return f"{hours:.3g} h" if hours < 1000 else f"{hours:,.0f} h"

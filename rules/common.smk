@@ -162,7 +162,7 @@ wildcard_constraints:
 
 
 def memory_of(name):
-    """What a job of a rule asks for, in MB: by its work, and more after a failed attempt."""
+    """What jobs ask for, in MB, by their work, and more after a failed attempt."""
     return lambda wildcards, attempt: REQUESTS.memory_mb(
         name, dict(wildcards.items()), attempt
     )

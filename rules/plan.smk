@@ -35,8 +35,6 @@ rule plan:
     resources:
         mem_mb=1000,
         runtime=10,
-    params:
-        results=RESULTS,
     message:
         "Planning"
     script:

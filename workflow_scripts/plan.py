@@ -7,7 +7,7 @@ from job import job
 
 with job(snakemake, torch_threads=False):
     wanted = config.load(snakemake.input.config)
-    results = Path(snakemake.params.results)
+    results = Path(snakemake.input.config).parent
     calibration = storage.read_json(snakemake.input.calibration)
     found = forecast.forecast(wanted, grid.expand(wanted), results, calibration)
     text = forecast.render(found)

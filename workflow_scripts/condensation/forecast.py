@@ -1,5 +1,6 @@
 """The plan of a run: jobs, hours, memory and disk by rule, and what cannot fit."""
 
+import contextlib
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from condensation.errors import InputError
 from condensation.figures import plan as figure_plan
 from condensation.grid import Grid, SetId
 from condensation.progress import duration
+from condensation.sizes import Images
 from condensation.storage import read_json
 from condensation.work import Estimator, Work
 
@@ -26,7 +28,7 @@ class Job:
     """One job: its rule, its wildcards, and who computes (a method or an architecture)."""
 
     rule: str
-    wildcards: Mapping[str, str]
+    wildcards: dict[str, str]
     name: str
     cost: str | None = None  # path of its cost file, relative to the results
 
@@ -42,20 +44,17 @@ def all_jobs(config: Config, grid: Grid) -> Iterator[Job]:
     for one in grid.sets:
         wildcards = _of_set(one)
         yield Job("condense", wildcards, one.method, f"{one.folder}/cost.json")
-    per_job = grid.seeds_per_job
-    for cell, seeds in grid.cells.items():
-        for first in range(0, seeds, per_job):
-            last = min(first + per_job, seeds) - 1
-            wildcards = _of_set(cell.set) | {
-                "snapshot": "" if cell.set.iteration is None else f"iteration{cell.set.iteration}",
-                "architecture": cell.architecture,
-                "augmentation": cell.augmentation,
-                "optimizer": cell.optimizer,
-                "first": str(first),
-                "last": str(last),
-            }
-            cost = f"{cell.folder}/seeds{first}-{last}.cost.json"
-            yield Job("evaluate", wildcards, cell.architecture, cost)
+    for cell, first, last in grid.evaluations():
+        wildcards = _of_set(cell.set) | {
+            "snapshot": "" if cell.set.iteration is None else f"iteration{cell.set.iteration}",
+            "architecture": cell.architecture,
+            "augmentation": cell.augmentation,
+            "optimizer": cell.optimizer,
+            "first": str(first),
+            "last": str(last),
+        }
+        cost = f"{cell.folder}/seeds{first}-{last}.cost.json"
+        yield Job("evaluate", wildcards, cell.architecture, cost)
     for folder in grid.ranked:
         dataset, _, ranked = folder.partition("/")
         for first, last in grid.chunks:
@@ -144,6 +143,21 @@ class Plan:
     operations: float
 
 
+@dataclass(frozen=True)
+class _Estimate:
+    """A job, its work, how long it takes by the calibration, and by what is known of others."""
+
+    job: Job
+    work: Work
+    expected: float  # seconds, by calibration or assumption
+    took: float | None  # seconds, where it has finished
+    done: bool
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        return self.job.rule, self.job.name
+
+
 def forecast(
     config: Config, grid: Grid, results: Path, calibration: Mapping[str, Any] | None = None
 ) -> Plan:
@@ -152,55 +166,75 @@ def forecast(
     Finished jobs of the same rule and the same method or architecture tell
     how long an operation takes there (the median over them).
     """
-    estimator, asked = Estimator(config, grid, results), requests.Requests(config, grid, results)
-    every = list(all_jobs(config, grid))
-    work = {id(job): estimator.of(job.rule, dict(job.wildcards)) for job in every}
-    base = {
-        id(job): _seconds(job, work[id(job)], estimator, asked, calibration or {}) for job in every
-    }
-    measured = _measured(every, base, results)
-    hours: dict[int, float] = {}
-    basis: dict[int, str] = {}
-    for job in every:
-        ratios = measured.get((job.rule, job.name), [])
-        factor = statistics.median(ratios) if ratios else 1.0
-        hours[id(job)] = (base[id(job)] * factor + _START_SECONDS) / 3600
-        basis[id(job)] = "records" if ratios else ("calibration" if calibration else "assumption")
+    asked = requests.Requests(config, grid, results)
+    every = [_estimate(job, asked, results, calibration) for job in all_jobs(config, grid)]
+    ratios = defaultdict(list)
+    for one in every:
+        if one.took and one.expected:
+            ratios[one.kind].append(one.took / one.expected)
+    factors = {kind: statistics.median(found) for kind, found in ratios.items()}
+    otherwise = "calibration" if calibration else "assumption"
+
+    def hours(one: _Estimate) -> float:
+        return (one.expected * factors.get(one.kind, 1.0) + _START_SECONDS) / 3600
+
     limit = config.compute.device_memory_mb or (calibration or {}).get("memory_mb")
     rows = []
-    for rule in dict.fromkeys(job.rule for job in every):
-        own = [job for job in every if job.rule == rule]
-        left = [job for job in own if not (job.cost and (results / job.cost).is_file())]
+    for rule in dict.fromkeys(one.job.rule for one in every):
+        own = [one for one in every if one.job.rule == rule]
+        left = [one for one in own if not one.done]
+        basis = ("records" if one.kind in factors else otherwise for one in own)
         rows.append(
             {
                 "rule": rule,
                 "on": "device" if rule in requests.ON_DEVICE else "CPU",
                 "jobs": len(own),
                 "done": len(own) - len(left),
-                "hours_left": sum(hours[id(job)] for job in left),
-                "longest_hours": max(hours[id(job)] for job in own),
-                "memory_gb": max(asked.memory_mb(rule, dict(j.wildcards)) for j in own) / 1e3,
-                "device_gb": max(requests.device_mb(work[id(job)]) for job in own) / 1e3,
-                "disk_gb": sum(work[id(job)].disk_bytes for job in own) / 1e9,
-                "basis": ", ".join(dict.fromkeys(basis[id(job)] for job in own)),
+                "hours_left": sum(map(hours, left)),
+                "longest_hours": max(map(hours, own)),
+                "memory_gb": max(asked.memory_mb(rule, one.job.wildcards) for one in own) / 1e3,
+                "device_gb": max(requests.device_mb(one.work) for one in own) / 1e3,
+                "disk_gb": sum(one.work.disk_bytes for one in own) / 1e9,
+                "basis": ", ".join(dict.fromkeys(basis)),
             }
         )
-    by_length = sorted(every, key=lambda job: -hours[id(job)])
-    needs = {_words(job): requests.device_mb(work[id(job)]) for job in every if _on_device(job)}
+    needs = [
+        (_words(one.job), requests.device_mb(one.work))
+        for one in every
+        if one.job.rule in requests.ON_DEVICE
+    ]
+    operations = asked.estimator.operations_of
     return Plan(
         sets=len(grid.sets),
-        evaluations=sum(1 for job in every if job.rule == "evaluate"),
+        evaluations=sum(1 for one in every if one.job.rule == "evaluate"),
         networks=sum(grid.cells.values()),
         device=_device(calibration),
         device_gb=limit and limit / 1e3,
         rules=pd.DataFrame(rows),
-        longest=[(_words(job), hours[id(job)]) for job in by_length[:10]],
-        too_large=[(name, mb / 1e3) for name, mb in needs.items() if limit and mb > limit],
-        operations=sum(
-            estimator.operations_of(work[id(job)], job.wildcards["dataset"]) for job in every
-        ),
-        assumed=sorted({_assumption(job) for job in every if not work[id(job)].known}),
+        longest=[
+            (_words(one.job), hours(one)) for one in sorted(every, key=hours, reverse=True)[:10]
+        ],
+        too_large=[(name, mb / 1e3) for name, mb in needs if limit and mb > limit],
+        assumed=sorted({": ".join(one.kind) for one in every if not one.work.known}),
+        operations=sum(operations(one.work, one.job.wildcards["dataset"]) for one in every),
     )
+
+
+def _estimate(
+    job: Job,
+    asked: requests.Requests,
+    results: Path,
+    calibration: Mapping[str, Any] | None,
+) -> _Estimate:
+    done = job.cost is not None and (results / job.cost).is_file()
+    took = None
+    if done:
+        with contextlib.suppress(InputError):  # a damaged one is made anew before it is used
+            cost = read_json(results / job.cost)
+            took = cost.get("seconds") or sum(row["seconds"] for row in cost.get("rows", []))
+    work = asked.estimator.of(job.rule, job.wildcards)
+    expected = asked.seconds(job.rule, job.wildcards, calibration)
+    return _Estimate(job, work, expected, took, done)
 
 
 def _device(calibration: Mapping[str, Any] | None) -> str:
@@ -209,48 +243,6 @@ def _device(calibration: Mapping[str, Any] | None) -> str:
     if calibration["device"] == "cpu":
         return f"{calibration['threads']} thread(s) of a CPU, {calibration['device_name']}"
     return calibration["device_name"]
-
-
-def _on_device(job: Job) -> bool:
-    return job.rule in requests.ON_DEVICE
-
-
-def _assumption(job: Job) -> str:
-    return f"{job.rule}: {job.name}"
-
-
-def _seconds(
-    job: Job,
-    work: Work,
-    estimator: Estimator,
-    asked: requests.Requests,
-    calibration: Mapping[str, Any],
-) -> float:
-    dataset = job.wildcards["dataset"]
-    speed = calibration.get("operations_per_second", asked.speed)
-    own = calibration.get("networks", {}).get(work.architecture, {}).get(dataset)
-    if own:
-        seconds = work.passes * own["seconds_per_pass"] + work.steps * own["seconds_per_step"]
-        return seconds + work.operations / speed
-    launch = requests.GPU_LAUNCH if asked.on_gpu else requests.CPU_LAUNCH
-    return estimator.operations_of(work, dataset) / speed + work.steps * launch
-
-
-def _measured(
-    every: list[Job], base: Mapping[int, float], results: Path
-) -> dict[tuple[str, str], list[float]]:
-    found = defaultdict(list)
-    for job in every:
-        if job.cost is None or not (results / job.cost).is_file():
-            continue
-        try:
-            cost = read_json(results / job.cost)
-        except InputError:
-            continue  # it is made anew before anything uses it
-        seconds = cost.get("seconds") or sum(row["seconds"] for row in cost.get("rows", []))
-        if seconds and base[id(job)]:
-            found[job.rule, job.name].append(seconds / base[id(job)])
-    return found
 
 
 def render(plan: Plan) -> str:
@@ -297,12 +289,17 @@ def _size(gigabytes: float) -> str:
     return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{1000 * gigabytes:.3g} MB"
 
 
-def networks_used(config: Config, grid: Grid) -> list[tuple[str, str]]:
-    """Return the pairs of architecture and dataset that passes go through."""
-    estimator = Estimator(config, grid)
-    pairs = {}
-    for job in all_jobs(config, grid):
-        architecture = estimator.of(job.rule, dict(job.wildcards)).architecture
-        if architecture is not None:
-            pairs[architecture, job.wildcards["dataset"]] = None
-    return list(pairs)
+def networks_used(
+    config: Config, grid: Grid, results: Path
+) -> list[tuple[str, str, dict[str, Any], Images]]:
+    """Return what passes go through: names of architecture and dataset, and what they are."""
+    estimator = Estimator(config, grid, results)
+    pairs = {
+        (estimator.of(job.rule, job.wildcards).architecture, job.wildcards["dataset"]): None
+        for job in all_jobs(config, grid)
+    }
+    return [
+        (architecture, dataset, estimator.entry(architecture), estimator.images(dataset))
+        for architecture, dataset in pairs
+        if architecture is not None
+    ]

@@ -86,12 +86,16 @@ class Grid:
             for first, last in self.chunks:
                 yield f"{folder}/architectures{first}-{last}.json"
 
-    def records(self) -> Iterator[str]:
-        """Yield the path of every record file, relative to the results."""
+    def evaluations(self) -> Iterator[tuple[Cell, int, int]]:
+        """Yield the cell of every evaluation job, with its first and last evaluation seed."""
         for cell, seeds in self.cells.items():
             for first in range(0, seeds, self.seeds_per_job):
-                last = min(first + self.seeds_per_job, seeds) - 1
-                yield f"{cell.folder}/seeds{first}-{last}.json"
+                yield cell, first, min(first + self.seeds_per_job, seeds) - 1
+
+    def records(self) -> Iterator[str]:
+        """Yield the path of every record file, relative to the results."""
+        for cell, first, last in self.evaluations():
+            yield f"{cell.folder}/seeds{first}-{last}.json"
 
 
 def expand(config: Config) -> Grid:

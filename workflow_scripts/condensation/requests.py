@@ -5,8 +5,10 @@ estimated time, half as much memory again. One that was ended all the same is st
 much by the next attempt.
 """
 
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from condensation.config import Config
 from condensation.grid import Grid
@@ -39,13 +41,29 @@ class Requests:
 
     def minutes(self, rule: str, wildcards: dict[str, str], attempt: int = 1) -> int:
         """Return the time to ask for, in minutes, by steps of 5."""
-        work = self.estimator.of(rule, wildcards)
+        needed = _MARGIN_MINUTES + _TIMES * self.seconds(rule, wildcards) / 60
+        return ceil(needed / _BY_MINUTES) * _BY_MINUTES * 2 ** (attempt - 1)
+
+    def seconds(
+        self, rule: str, wildcards: dict[str, str], calibration: Mapping[str, Any] | None = None
+    ) -> float:
+        """Return the time that a job is expected to take once it computes.
+
+        By the ``calibration`` (``condensation.calibration``) of its network, or of
+        the device; without one, and for what works on the CPU beside a GPU, by the
+        speeds assumed here.
+        """
+        work, dataset = self.estimator.of(rule, wildcards), wildcards["dataset"]
         on_gpu = self.on_gpu and rule in ON_DEVICE
         speed = self.speed if on_gpu or not self.on_gpu else CPU_SPEED
-        seconds = self.estimator.operations_of(work, wildcards["dataset"]) / speed
-        seconds += work.steps * (GPU_LAUNCH if on_gpu else CPU_LAUNCH)
-        needed = _MARGIN_MINUTES + _TIMES * seconds / 60
-        return ceil(needed / _BY_MINUTES) * _BY_MINUTES * 2 ** (attempt - 1)
+        if calibration:
+            speed = calibration["operations_per_second"]
+            own = calibration["networks"].get(work.architecture, {}).get(dataset)
+            if own:
+                passes = work.passes * own["seconds_per_pass"]
+                return passes + work.steps * own["seconds_per_step"] + work.operations / speed
+        launch = GPU_LAUNCH if on_gpu else CPU_LAUNCH
+        return self.estimator.operations_of(work, dataset) / speed + work.steps * launch
 
 
 # Rules that want a GPU; the other ones with estimates of their own work on the CPU.

@@ -11,6 +11,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+# of NAS-Bench-201: with as many convolutions as the mean of its cells, about
+MEAN_CELL = (
+    "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
+)
 _STAGES = {18: (2, 2, 2, 2), 152: (3, 8, 36, 3)}  # blocks of a ResNet
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil, prod
 from pathlib import Path
+from typing import Any
 
 from condensation import sizes
 from condensation.config import Config
@@ -70,11 +71,14 @@ class Estimator:
         return sizes.images(self.config.datasets[dataset], file)
 
     def _network(self, architecture: str, dataset: str) -> sizes.Network:
+        return sizes.network(self.entry(architecture), self.images(dataset))
+
+    def entry(self, architecture: str) -> dict[str, Any]:
+        """Return the entry of an architecture; for ``nasbench201`` with a cell of mean size."""
         if architecture == "nasbench201":
-            entry = {"network": "nasbench201", **self.config.nas.network.model_dump()}
-        else:
-            entry = self.config.architectures[architecture].model_dump()
-        return sizes.network(entry, self.images(dataset))
+            options = self.config.nas.network.model_dump()
+            return {"network": "nasbench201", "cell": sizes.MEAN_CELL, **options}
+        return self.config.architectures[architecture].model_dump()
 
     def operations_of(self, work: Work, dataset: str) -> float:
         """Return all operations of a job."""

@@ -48,7 +48,7 @@ def set_file(folder):
     return f"{RESULTS}/{folder}/condensed.safetensors"
 
 
-SETS = jobs.made_sets(CONFIG)
+SETS = jobs.made_sets(CONFIG, GRID)
 COSTS = [f"{RESULTS}/{one.folder}/cost.json" for one in SETS]
 DATASETS = [
     path

@@ -1,6 +1,7 @@
 """What several test files share: a small dataset, a way to run Snakemake."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,19 @@ def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.C
         timeout=600,
         check=False,
     )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every result in ``folder`` that must not depend on the clock, with checksums beside them."""
+    costs = r"cost\.json$|^provenance\.json$|cost_accuracy|table8"  # these show what it cost
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for top in ("results", "figures")
+        for path in sorted((folder / top).rglob("*"))
+        if path.is_file()
+        and not {"logs", "benchmarks", "leaderboard"} & set(path.parts)
+        and not re.search(costs, path.name)
+    }
 
 
 def copy_workflow(folder: Path) -> Path:

@@ -22,7 +22,7 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
-from conftest import ROOT, copy_workflow, snakemake
+from conftest import ROOT, contents, copy_workflow, snakemake
 
 from condensation import checksums, storage
 from condensation.errors import InputError
@@ -66,18 +66,6 @@ def prepared(folder: Path, poison: str = "") -> Path:
     (folder / "faults.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
     (folder / "mine.py").write_text(METHOD.format(poison=poison or "pass"))
     return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every result that does not depend on the clock, with the checksums beside them."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for top in ("results", "figures")
-        for path in sorted((folder / top).rglob("*"))
-        if path.is_file()
-        and not {"logs", "benchmarks", "leaderboard"} & set(path.parts)
-        and not re.search(r"cost\.json$|provenance|cost_accuracy|table8", path.name)
-    }
 
 
 def assert_same(found: dict[str, bytes], expected: dict[str, bytes], told: object) -> None:

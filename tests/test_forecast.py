@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from conftest import small_dataset
 
-from condensation import calibration, config, forecast, grid, sizes, storage
+from condensation import calibration, config, datasets, forecast, grid, sizes, storage
 
 PASS, STEP = 1e-4, 1e-3  # seconds
 
@@ -127,6 +128,18 @@ def test_without_a_calibration_it_says_that_it_assumes(tmp_path):
     assert set(plan.rules["basis"]) == {"assumption"}
     assert plan.too_large == []
     assert "Sizes assumed, not known: " in forecast.render(plan)
+
+
+def test_a_prepared_folder_is_timed_by_its_own_size(tmp_path):
+    own = wanted(datasets={"cifar10": {"source": "image_folder", "path": "x.tar"}})
+    path = tmp_path / "cifar10/dataset.safetensors"
+    path.parent.mkdir()
+    datasets.write(small_dataset(shape=(3, 16, 16)), path)
+    found = forecast.networks_used(own, grid.expand(own), tmp_path)
+    assert {(name, data.shape) for name, _, _, data in found} == {
+        ("convnet", (3, 16, 16)),
+        ("mlp", (3, 16, 16)),
+    }
 
 
 def test_a_calibration_is_of_a_plausible_size():

@@ -345,7 +345,7 @@ halves = st.one_of(tensors, st.just(SET), inside)
 def test_condensed_sets_of_other_things(place, content):
     try:
         written = saved(content)
-    except (RuntimeError, NotImplementedError):
+    except (RuntimeError, NotImplementedError):  # no file can be made of it
         assume(False)
     judge("condensed-set-made-up set.pt", place, written, import_set)
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import ROOT, copy_workflow, snakemake
+from conftest import ROOT, contents, copy_workflow, snakemake
 from PIL import Image
 
-from condensation import architectures201, config, forecast, grid, storage
+from condensation import architectures201, config, forecast, grid, requests, storage
 
 EXAMPLE = (ROOT / "docs/adding-a-method.md").read_text().split("```python\n")[1].split("```")[0]
 TINY = ("--configfile", "config/test/tiny.yaml")
@@ -133,6 +133,19 @@ def test_the_plan_counts_the_jobs_that_a_run_has(checkout):
         for rule in found:
             assert found[rule] == int(counted[rule]), (name, rule)
         assert {"condense", "evaluate", "train_expert", "train_architectures"} <= found.keys()
+
+
+def test_the_lists_of_rules_that_want_a_gpu_agree(checkout):
+    """In the rules, in what they ask for, and in the profile, which is read without ours."""
+    rules = [
+        rule.partition(":")[0]
+        for path in checkout.glob("rules/*.smk")
+        for rule in path.read_text().split("\nrule ")[1:]
+        if "gpu=GPU" in rule
+    ]
+    profile = (checkout / "profiles/slurm/config.yaml").read_text()
+    listed = re.findall(r'"(\w+)"', re.search(r"gpu_rules = \[(.*?)\]", profile, re.S)[1])
+    assert sorted(rules) == sorted(listed) == sorted([*requests.ON_DEVICE, "calibrate"])
 
 
 def test_every_rule_that_computes_declares_a_gpu_and_no_other_does(checkout):
@@ -276,20 +289,6 @@ def test_the_config_as_used_is_a_config(finished, monkeypatch):
     monkeypatch.chdir(finished)
     used = config.load(finished / RESULTS / "config.yaml")
     assert used == config.load(finished / TINY[1])
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every result that must not depend on the clock."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for top in ("results", "figures")
-        for path in sorted((folder / top).rglob("*"))
-        if path.is_file()
-        and not {"logs", "benchmarks", "leaderboard"} & set(path.parts)
-        and not path.name.endswith("cost.json")
-        and path.name != "provenance.json"
-        and not re.search("cost_accuracy|table8", path.name)  # they show what it cost
-    }
 
 
 def test_two_runs_give_the_same_bytes(finished):

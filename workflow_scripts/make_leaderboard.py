@@ -17,7 +17,7 @@ from condensation.leaderboard import details, pictures, ranks
 from job import job
 
 
-def pictured_sets(snakemake, wanted):
+def pictured_sets(snakemake, made):
     """Return every condensed set that was made, with its picture."""
     prepared = {}
     for path in snakemake.input.datasets:
@@ -30,7 +30,7 @@ def pictured_sets(snakemake, wanted):
         ways[fitted.kind] = replace(ways["standardize"], whitening=fitted)
     found = {}
     for set_id, path, cost in zip(
-        jobs.made_sets(wanted), snakemake.input.condensed, snakemake.input.costs, strict=True
+        made, snakemake.input.condensed, snakemake.input.costs, strict=True
     ):
         kind = storage.read_metadata(path).get("preprocessing", {}).get("kind", "standardize")
         dataset = prepared[set_id.dataset][kind]
@@ -45,9 +45,10 @@ def pictured_sets(snakemake, wanted):
 def main(snakemake):
     """Write the page."""
     wanted = config.load(snakemake.input.config)
-    made = pictured_sets(snakemake, wanted)
+    everything = grid.expand(wanted)
+    made = pictured_sets(snakemake, jobs.made_sets(wanted, everything))
     table = ranks.read_table(snakemake.input.table)
-    board = ranks.rows(table, grid.expand(wanted))
+    board = ranks.rows(table, everything)
     board = board.join(details.costs(board, made))
     paths = snakemake.input.records
     if wanted.partial:  # those that the table is made from

@@ -2,6 +2,7 @@
 
 from condensation import (
     config,
+    grid,
     jobs,
     paper_cells,
     paper_form,
@@ -18,7 +19,7 @@ with job(snakemake, torch_threads=False):
     runs = tables.load_runs(snakemake.input.runs)
     as_printed = printed.load(snakemake.input.printed)
     numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
-    costs = tables.costs(jobs.made_sets(wanted), snakemake.input.costs, runs)
+    costs = tables.costs(jobs.made_sets(wanted, grid.expand(wanted)), snakemake.input.costs, runs)
     nas = None
     if path := getattr(snakemake.input, "nas", None):
         nas = ranking_tables.load(path)

@@ -10,20 +10,19 @@ from typing import Any
 from condensation import archives, augmentation, benchmark201, networks
 from condensation.config import Config
 from condensation.digest import ROOT, source_digest
-from condensation.grid import WHOLE, Grid, SetId, expand
+from condensation.grid import WHOLE, Grid, SetId
 from condensation.method_options import TM, Plugin
 
 
-def made_sets(config: Config) -> list[SetId]:
+def made_sets(config: Config, grid: Grid) -> list[SetId]:
     """Return the sets of the grid; of a partial config those that are there, with their cost."""
-    every = expand(config).sets
     if not config.partial:
-        return every
-    folders = [Path(config.results_dir, one.folder) for one in every]
+        return grid.sets
+    files = ("condensed.safetensors", "cost.json")
     return [
         one
-        for one, folder in zip(every, folders, strict=True)
-        if (folder / "condensed.safetensors").is_file() and (folder / "cost.json").is_file()
+        for one in grid.sets
+        if all(Path(config.results_dir, one.folder, name).is_file() for name in files)
     ]
 
 

@@ -136,7 +136,7 @@ def make(folder: Path) -> Made:
         made[one] = made_set(folder / one.folder / "condensed.safetensors", one, dataset)
     table = folder / "accuracy.csv"
     tables.accuracy(tables.runs(records), wanted).to_csv(table, index=False)
-    board = ranks.rows(ranks.read_table(table), wanted)
+    board = ranks.rows(tables.load_accuracy(table), wanted)
     board = board.join(details.costs(board, made))
     html = leaderboard.page(board, details.gather(board, records, made))
     storage.write_text(folder / "index.html", html)

@@ -14,7 +14,7 @@ from conftest import ROOT, small_dataset
 from matplotlib.collections import PathCollection
 from PIL import Image
 
-from condensation import sets, whitening
+from condensation import sets, tables, whitening
 from condensation.errors import InputError
 from condensation.figures import accuracy, comparison, data, embedding, images, sources, style, tsne
 
@@ -56,7 +56,7 @@ def errors(container):
 def test_a_table_is_read_with_its_names_as_text(tmp_path):
     rows = [cell(augmentation="none", dataset="2024"), failed("oom", ipc="10", low="", high="")]
     pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
-    table = data.read(tmp_path / "t.csv")
+    table = tables.load_accuracy(tmp_path / "t.csv")
     assert list(table["augmentation"]) == ["none", "dsa"] and table["dataset"][0] == "2024"
     assert table["mean"][0] == 50 and np.isnan(table["mean"][1]) and table["oom"][1] == 5
     assert table["low"].isna().all()

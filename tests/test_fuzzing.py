@@ -38,8 +38,6 @@ from condensation import (
     tables,
 )
 from condensation.errors import InputError
-from condensation.figures import data
-from condensation.leaderboard import ranks
 from condensation.methods import imported
 
 SECONDS = 10.0  # for one input; they take milliseconds, but the machine may be busy
@@ -387,8 +385,7 @@ TABLES = {
     "own-nas-table": ([NAS.encode()], lambda path: benchmark201.read(path, COLUMN)),
     "printed-numbers": (PRINTED, lambda path: printed.slips(printed.load([path]))),
     "runs": ([RUNS.encode()], tables.load_runs),
-    "accuracy-of-figures": ([ACCURACY.encode()], data.read),
-    "accuracy-of-leaderboard": ([ACCURACY.encode()], ranks.read_table),
+    "accuracy": ([ACCURACY.encode()], tables.load_accuracy),
     "ranking": ([RANKED.encode()], ranking_tables.load),
 }
 

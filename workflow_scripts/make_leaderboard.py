@@ -47,7 +47,7 @@ def main(snakemake):
     wanted = config.load(snakemake.input.config)
     everything = grid.expand(wanted)
     made = pictured_sets(snakemake, jobs.made_sets(wanted, everything))
-    table = ranks.read_table(snakemake.input.table)
+    table = tables.load_accuracy(snakemake.input.table)
     board = ranks.rows(table, everything)
     board = board.join(details.costs(board, made))
     paths = snakemake.input.records

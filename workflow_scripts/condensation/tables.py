@@ -20,7 +20,7 @@ _ABOUT = ["set_status", "other_code", "record"]
 MISSING = "missing"  # the status of a network without a record
 LOST = (*records.FAILED, MISSING)
 COUNTS = ["sets", "networks", *LOST]
-_NUMBERS = [*COUNTS, "mean", "std", "std_of_sets", "low", "high"]
+_STATISTICS = ["mean", "std", "std_of_sets", "low", "high"]
 FINAL = "end"  # the iteration of a finished set
 
 
@@ -94,6 +94,18 @@ def load_runs(path: str | Path) -> pd.DataFrame:
         )
         frame["other_code"] = frame["other_code"].map({"True": True, "False": False})
         return frame.astype(kinds)
+
+
+def load_accuracy(path: str | Path) -> pd.DataFrame:
+    """Return the frame of ``accuracy`` that was written to a CSV file, absent numbers as NaN.
+
+    Raises InputError if it is none.
+    """
+    # as text first: names may look like numbers, and `none` is a name
+    with reading(path):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = table.replace({name: {"": "nan"} for name in _STATISTICS})
+        return table.astype(dict.fromkeys(_STATISTICS, float) | dict.fromkeys(COUNTS, int))
 
 
 def costs(sets: Iterable[SetId], paths: Iterable[str | Path], runs: pd.DataFrame) -> pd.DataFrame:
@@ -180,7 +192,7 @@ def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
                     **statistics.summary(values["accuracy"], values["set"]),
                 }
             )
-    return pd.DataFrame(rows, columns=["experiment", *CELL, *_NUMBERS])
+    return pd.DataFrame(rows, columns=["experiment", *CELL, *COUNTS, *_STATISTICS])
 
 
 def _require_all(frame: pd.DataFrame, grid: Grid) -> None:

@@ -1,26 +1,12 @@
 """The accuracy table as figures need it."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from condensation.grid import WHOLE
-from condensation.tables import COUNTS, FINAL, reading
-
-_NUMBERS = ("mean", "std", "std_of_sets", "low", "high")
-
-
-def read(path: str | Path) -> pd.DataFrame:
-    """Return the table of ``tables.accuracy`` from its CSV file, names as text."""
-    # as text first: names may look like numbers, and `none` is a name
-    with reading(path):
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        numbers = [name for name in _NUMBERS if name in table]
-        table[numbers] = table[numbers].replace("", "nan").astype(float)
-        table[COUNTS] = table[COUNTS].astype(int)
-    return table
+from condensation.tables import FINAL
 
 
 def select(table: pd.DataFrame, where: Mapping[str, str], final: bool = True) -> pd.DataFrame:

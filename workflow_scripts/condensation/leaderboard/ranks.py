@@ -1,23 +1,11 @@
 """The rows of the leaderboard: which methods there are in each cell, and who is first."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from condensation.grid import Grid
-from condensation.tables import COUNTS, FINAL, ipc_order, reading
+from condensation.tables import FINAL, ipc_order
 
 CELL = ["dataset", "ipc", "augmentation", "architecture", "optimizer"]  # ranked within one of these
-_NUMBERS = ["mean", "std", "low", "high", "std_of_sets"]
-
-
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Return ``tables/accuracy.csv``: names and IPC as text, absent numbers as NaN."""
-    # as text first: names may look like numbers, and `none` is a name
-    with reading(path):
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        table = table.replace({name: {"": "nan"} for name in _NUMBERS})
-        return table.astype(dict.fromkeys(_NUMBERS, float) | dict.fromkeys(COUNTS, int))
 
 
 def rows(table: pd.DataFrame, grid: Grid) -> pd.DataFrame:

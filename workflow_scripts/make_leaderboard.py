@@ -11,6 +11,7 @@ from condensation import (
     records,
     sets,
     storage,
+    tables,
     whitening,
 )
 from condensation.leaderboard import details, pictures, ranks

@@ -56,9 +56,11 @@ def test_a_record_comes_back_and_a_change_is_noticed(tmp_path):
     path.write_text(path.read_text().replace("1.5", "2.5"))
     with pytest.raises(InputError, match="altered"):
         storage.read_json(path)
-    path.write_text(path.read_text()[:30])
-    with pytest.raises(InputError, match="not a record"):
-        storage.read_json(path)
+    storage.write_json(path, METADATA)
+    for cut in (path.read_text()[:30], path.read_text()[:-1]):  # the last byte says nothing
+        path.write_text(cut)
+        with pytest.raises(InputError, match="not a record|altered"):
+            storage.read_json(path)
     with pytest.raises(InputError, match="no such file"):
         storage.read_json(tmp_path / "none.json")
 

@@ -150,22 +150,29 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
     """Write ``content`` as indented JSON with a checksum of itself."""
     plain = json.loads(_canonical(content))
     plain["checksum"] = hashlib.sha256(_canonical(plain).encode()).hexdigest()
-    write_text(path, json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    write_text(path, _indented(plain))
+
+
+def _indented(plain: Mapping[str, Any]) -> str:
+    return json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
     """Return what ``write_json`` wrote.
 
-    Raises InputError if the file is missing, is not JSON, or was altered.
+    Raises InputError if the file is missing, is not JSON, or is not those bytes any more.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_bytes().decode()
+        content = json.loads(text)
+        as_written = _indented(content)
         checksum = content.pop("checksum")
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: not a record of this pipeline ({error!r})") from error
-    if hashlib.sha256(_canonical(content).encode()).hexdigest() != checksum:
+    # the text too: a record without its last newline was cut short, though it says the same
+    if text != as_written or hashlib.sha256(_canonical(content).encode()).hexdigest() != checksum:
         raise InputError(
             f"{path}: the content does not match the checksum inside it: the file was altered. "
             "Delete it and run again; the workflow makes it anew"

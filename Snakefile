@@ -107,6 +107,7 @@ if not CONFIG.partial:
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/leaderboard.smk"
+include: "rules/evidence.smk"
 include: "rules/plan.smk"
 
 

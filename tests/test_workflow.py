@@ -1,6 +1,7 @@
 """The workflow as its users meet it: dry runs, a whole run, what reruns, what errors say."""
 
 import json
+import lzma
 import re
 import shutil
 from collections import Counter
@@ -316,6 +317,31 @@ def settled(finished, tmp_path):
     folder = tmp_path / "settled"
     shutil.copytree(finished, folder, copy_function=shutil.copy2)
     return folder
+
+
+def test_the_evidence_of_a_finished_run_holds_every_record_and_set(settled):
+    done = snakemake(settled, "--cores", "1", "evidence", *TINY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = settled / "results/test"
+    folder = results / "evidence"
+    with lzma.open(folder / "records.jsonl.xz", "rt") as file:
+        lines = [json.loads(line) for line in file]
+    for line in lines:
+        path = line.pop("path")
+        assert line == storage.read_json(results / path)
+    wanted = {*results.glob("*/*/*/*/evaluation/**/*.json"), *results.glob("*/*/*/*/cost.json")}
+    wanted |= set(results.glob("*/*/*/*/snapshots/*/evaluation/**/*.json"))
+    assert len(lines) == len(wanted)
+    runs = pd.read_csv(results / "tables/runs.csv", keep_default_na=False, dtype=str)
+    final = runs[runs["iteration"] == "end"]
+    cells = pd.read_csv(folder / "cells.csv", keep_default_na=False)
+    assert cells["networks"].sum() == len(final)
+    assert (cells["network_seconds"].astype(float) > 0).all()
+    for name, ipc in final[["dataset", "ipc"]].drop_duplicates().to_numpy():
+        assert ipc == "all" or Image.open(folder / f"sets_{name}_ipc{ipc}.png").size[0] > 200
+    assert all(
+        line in (folder / "report.md").read_text() for line in ("## Cell by cell", "| herding")
+    )
 
 
 def test_a_finished_run_has_nothing_to_do_nor_has_a_touched_or_recommented_one(settled):

@@ -118,8 +118,11 @@ def _blocks(runs: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
         yield dict(zip(BLOCK, key, strict=True)), wide[list(dict.fromkeys(part["method"]))]
 
 
-def _pairs(wide: pd.DataFrame, first: str, second: str) -> tuple[pd.DataFrame, str]:
-    """Return what is paired: sets of a condensation seed where there are several, else networks."""
+def pairs(wide: pd.DataFrame, first: str, second: str) -> tuple[pd.DataFrame, str]:
+    """Return what is paired, and its name: sets of a seed where there are several, else networks.
+
+    ``wide`` has both seeds as index and the two columns among its own.
+    """
     both = wide[[first, second]].astype(float).dropna()
     of_sets = both.groupby(level="condensation_seed").mean()
     return (of_sets, "sets") if len(of_sets) > 1 else (both, "networks")
@@ -136,13 +139,13 @@ def paired(runs: pd.DataFrame, alpha: float) -> pd.DataFrame:
     for block, wide in _blocks(runs):
         of_block = []
         for first, second in combinations(wide.columns, 2):
-            pairs, unit = _pairs(wide, first, second)
-            gaps = (pairs[first] - pairs[second]).to_numpy()
+            shared, unit = pairs(wide, first, second)
+            gaps = (shared[first] - shared[second]).to_numpy()
             values = {"first": first, "second": second, "paired_on": unit, "n": len(gaps)}
             values["difference"] = gaps.mean() if len(gaps) else None
             values["low"], values["high"] = interval(gaps)
             tested = len(gaps) > 1 and np.ptp(gaps) > 1e-9
-            values["p"] = stats.ttest_rel(pairs[first], pairs[second]).pvalue if tested else None
+            values["p"] = stats.ttest_rel(shared[first], shared[second]).pvalue if tested else None
             of_block.append(block | values)
         corrected = _holm([row["p"] for row in of_block])
         for row, value in zip(of_block, corrected, strict=True):
@@ -180,15 +183,15 @@ def equivalence(
             continue
         for reference in [name for name in references if name in wide]:
             for method in [name for name in wide.columns if name not in references]:
-                pairs, unit = _pairs(wide, method, reference)
-                gaps = (pairs[method] - pairs[reference]).to_numpy()
+                shared, unit = pairs(wide, method, reference)
+                gaps = (shared[method] - shared[reference]).to_numpy()
                 values = {"method": method, "reference": reference, "paired_on": unit}
                 values |= {"n": len(gaps), "margin": margin}
                 values["difference"] = gaps.mean() if len(gaps) else None
                 values |= dict.fromkeys(("p_no_worse", "p_no_better", "p"))
                 if len(gaps) > 1 and np.ptp(gaps) > 1e-9:
                     p, worse, better = ttost_paired(
-                        pairs[method].to_numpy(), pairs[reference].to_numpy(), -margin, margin
+                        shared[method].to_numpy(), shared[reference].to_numpy(), -margin, margin
                     )
                     values |= {"p_no_worse": float(worse[1]), "p_no_better": float(better[1])}
                     values["p"] = float(p)

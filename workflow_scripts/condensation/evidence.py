@@ -1,0 +1,211 @@
+"""What a run says beside the paper: every cell with its printed number, and three findings.
+
+All functions return tidy frames; accuracies and differences are in percent
+points, intervals are of 95 %.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from condensation import paper_cells, paper_names, statistics, tables
+from condensation.config import Config
+from condensation.grid import WHOLE
+from condensation.paper_cells import RAW, Cells
+
+FAR = 2.0  # points; a larger difference from print wants a sentence
+_SET = ["dataset", "method", "ipc"]
+_DIFFERENCE = ["paired_on", "n", "difference", "low", "high"]
+_SEEDS = ["condensation_seed", "evaluation_seed"]
+
+
+def cells(found: Cells, sets: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per cell: ours, the printed number of Table 4, 5 or 9, iterations and cost.
+
+    Parameters
+    ----------
+    sets : the frame of ``tables.costs``.
+    networks : per network ``seconds``, ``memory_mb`` and the cell; see ``network_costs``.
+    """
+    rows = []
+    for cell in found.cells.values():
+        name = paper_names.method(found.config, *cell.set)
+        number = 5 if cell.architecture != found.reference["architecture"] else 4
+        column = found.name(*_axis(number, cell))
+        if name and name.name.endswith(RAW) and number == 4 and column == "DSA":
+            number, column = 9, "raw input"
+        if cell.optimizer != found.reference["optimizer"]:
+            column = None
+        where = dict(zip(_SET, cell.set, strict=True))
+        where |= {way: getattr(cell, way) for way in paper_cells.WAY}
+        ours, theirs = iterations(found.config, cell.method)
+        where |= {"table": number, "iterations": ours, "iterations_of_paper": theirs}
+        rows.append(found.entry(number, [cell], column, **where))
+    frame = paper_cells.frame(rows)
+    cost = sets.groupby(_SET, sort=False)[["seconds", "memory_mb"]].mean()
+    frame = frame.join(cost.add_prefix("set_"), on=_SET)
+    cost = networks.groupby([*_SET, *paper_cells.WAY])[["seconds", "memory_mb"]].mean()
+    return frame.join(cost.add_prefix("network_"), on=[*_SET, *paper_cells.WAY])
+
+
+def _axis(number: int, cell: paper_cells.Cell) -> tuple[str, str]:
+    axis = "augmentation" if number == 4 else "architecture"
+    return axis, getattr(cell, axis)
+
+
+def iterations(config: Config, method: str) -> tuple[int | None, int | None]:
+    """Return a method's iterations and the paper's; None for one that does not iterate."""
+    if method == WHOLE or method not in config.methods:
+        return None, None
+    entry = config.methods[method]
+    ours = getattr(entry, "iterations", None)
+    if ours is None or entry.algorithm not in paper_names.METHOD_NAMES:
+        return ours, None
+    return ours, type(entry)(algorithm=entry.algorithm).iterations
+
+
+def network_costs(records: Sequence[dict[str, Any]], costs: Sequence[dict[str, Any]]):
+    """Return per trained network its cell, ``seconds`` and the peak ``memory_mb`` of its job."""
+    rows = []
+    for record, cost in zip(records, costs, strict=True):
+        memory = cost.get("peak_cuda_mb", cost["peak_rss_mb"])
+        about = {name: record["cell"][name] for name in (*_SET, *paper_cells.WAY)}
+        rows += [about | {"seconds": row["seconds"], "memory_mb": memory} for row in cost["rows"]]
+    return pd.DataFrame(rows, columns=[*_SET, *paper_cells.WAY, "seconds", "memory_mb"])
+
+
+def augmentation(config: Config, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return, per set and network, what an augmentation at evaluation adds to none.
+
+    Differences are of networks of the same two seeds: of sets' means where a
+    cell has several sets, else of networks. A row with method ``all`` is the
+    mean over the methods of that IPC with the interval over methods.
+    """
+    final = runs[runs["iteration"] == tables.FINAL]
+    without = [n for n, entry in config.augmentations.items() if entry.policy == "none"]
+    fixed = [*_SET, "architecture", "optimizer"]
+    rows = []
+    for key, part in final.groupby(fixed, sort=False):
+        wide = part.pivot(index=_SEEDS, columns="augmentation", values="accuracy")
+        for none in [name for name in without if name in wide]:
+            for name in [name for name in wide if name not in without]:
+                about = dict(zip(fixed, key, strict=True)) | {"augmentation": name}
+                rows.append(about | _difference(wide, name, none))
+    frame = pd.DataFrame(rows, columns=[*fixed, "augmentation", *_DIFFERENCE])
+    frame = frame[frame["n"] > 0]
+    over = [name for name in fixed if name != "method"] + ["augmentation"]
+    return _with_all(frame, over, "method")
+
+
+def start(config: Config, runs: pd.DataFrame, reference: str = "random") -> pd.DataFrame:
+    """Return, along the iterations, what another start adds to that from random images.
+
+    Methods belong together when they differ in ``init`` (and the features that
+    K-Center clusters) alone. A row with iteration ``along`` is the mean over
+    the iterations after 0 and before the end of each seed, the speed of early progress.
+    """
+    groups: dict[tuple, dict[str, str]] = {}
+    for name, entry in config.methods.items():
+        if init := getattr(entry, "init", None):
+            same = entry.model_dump(exclude={"init", "features"})
+            groups.setdefault(tuple(sorted(map(repr, same.items()))), {})[init] = name
+    rows = []
+    fixed = ["dataset", "ipc", *paper_cells.WAY]
+    for members in groups.values():
+        if reference not in members:
+            continue
+        part = runs[runs["method"].isin(members.values())]
+        for key, block in part.groupby(fixed, sort=False):
+            wide = block.pivot(
+                index=[*_SEEDS, "iteration"], columns="method", values="accuracy"
+            ).astype(float)
+            along = {i: wide.xs(i, level="iteration") for i in _in_order(block["iteration"])}
+            if len(along) < 2:
+                continue
+            early = [part for i, part in along.items() if i not in ("0", tables.FINAL)]
+            if early:
+                along["along"] = sum(early) / len(early)
+            for init, name in members.items():
+                if init == reference or name not in wide:
+                    continue
+                for iteration, at in along.items():
+                    about = dict(zip(fixed, key, strict=True))
+                    about |= {"start": init, "method": name, "iteration": iteration}
+                    rows.append(about | _difference(at, name, members[reference]))
+    return pd.DataFrame(rows, columns=[*fixed, "start", "method", "iteration", *_DIFFERENCE])
+
+
+def spread(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return how much of the spread of a number is that of the choice of one set.
+
+    ``share`` is the part of a single network's variance that is the set's
+    (``statistics.variance``), with the exact F interval of one-way random
+    effects; ``std_of_networks`` and ``std`` are the spreads within a set and
+    in all, ``factor`` their ratio; ``printed_std`` covers networks of one set.
+
+    ``found`` is the frame of ``cells``.
+    """
+    final = runs[runs["iteration"] == tables.FINAL]
+    cell = [*_SET, *paper_cells.WAY]
+    made = statistics.variance(final, cell)
+    within, between = made["inner"].astype(float), made["outer"].astype(float)
+    made["std_of_networks"], made["std"] = np.sqrt(within), np.sqrt(within + between)
+    made["factor"] = made["std"] / made["std_of_networks"]
+    made["share"] = made["share_outer"].astype(float)
+    bounds = [share_interval(final, row, cell) for row in made[cell].to_dict("records")]
+    made["share_low"], made["share_high"] = zip(*bounds, strict=True) if bounds else ((), ())
+    printed = found.set_index(cell)["printed_std"]
+    made["printed_std"] = [printed.get(tuple(row)) for row in made[cell].to_numpy()]
+    names = ["sets", "networks", "std_of_networks", "std", "factor", "share"]
+    return made[[*cell, *names, "share_low", "share_high", "printed_std"]]
+
+
+def share_interval(
+    runs: pd.DataFrame, where: dict[str, str], cell: Sequence[str]
+) -> tuple[float, float]:
+    """Return the 95 % interval of the sets' share of a cell's variance.
+
+    With k networks on each of n sets, F = MSB/MSW over its own ratio of
+    variances follows F(n - 1, n(k - 1)). NaN where the sets have unequal numbers of networks.
+    """
+    part = runs[np.logical_and.reduce([runs[name] == where[name] for name in cell])]
+    groups = [g.dropna().to_numpy(float) for _, g in part.groupby("condensation_seed")["accuracy"]]
+    n, k = len(groups), len(groups[0])
+    if any(len(group) != k for group in groups):
+        return float("nan"), float("nan")
+    means = np.array([group.mean() for group in groups])
+    within = sum(group.var(ddof=0) * k for group in groups) / (n * (k - 1))
+    if not within:
+        return float("nan"), float("nan")
+    ratio = k * means.var(ddof=1) / within
+    tail = (1 - statistics.CONFIDENCE) / 2
+    freedom = n - 1, n * (k - 1)
+    low, high = (ratio / stats.f.ppf(q, *freedom) for q in (1 - tail, tail))
+    return tuple(max(0.0, (f - 1) / (f - 1 + k)) for f in (low, high))
+
+
+def _difference(wide: pd.DataFrame, first: str, second: str) -> dict[str, Any]:
+    pairs, unit = statistics.pairs(wide, first, second)
+    gaps = (pairs[first] - pairs[second]).to_numpy(float)
+    low, high = statistics.interval(gaps)
+    mean = gaps.mean() if len(gaps) else float("nan")
+    return {"paired_on": unit, "n": len(gaps), "difference": mean, "low": low, "high": high}
+
+
+def _with_all(frame: pd.DataFrame, over: list[str], axis: str) -> pd.DataFrame:
+    rows = []
+    for key, part in frame.groupby(over, sort=False):
+        rows += part.to_dict("records")
+        if len(part) > 1:
+            low, high = statistics.interval(part["difference"])
+            about = dict(zip(over, key, strict=True)) | {axis: "all", "paired_on": axis + "s"}
+            mean = part["difference"].mean()
+            rows.append(about | {"n": len(part), "difference": mean, "low": low, "high": high})
+    return pd.DataFrame(rows, columns=frame.columns)
+
+
+def _in_order(found: pd.Series) -> list[str]:
+    return sorted(set(found), key=lambda i: float("inf") if i == tables.FINAL else int(i))

@@ -1,0 +1,183 @@
+"""The page beside the tables of evidence: every cell, the findings, and what made them."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from condensation import tables
+from condensation.evidence import FAR
+
+_WAY = ["architecture", "augmentation"]
+
+
+def markdown(
+    cells: pd.DataFrame,
+    augmentation: pd.DataFrame,
+    start: pd.DataFrame,
+    spread: pd.DataFrame,
+    provenance: dict[str, Any],
+) -> str:
+    """Return the page; the frames are those of ``evidence``, the last the file of provenance."""
+    parts = [_head(provenance), _cells(cells), _augmentation(augmentation), _start(start)]
+    return "\n".join([*parts, _spread(spread)])
+
+
+def _head(provenance: dict[str, Any]) -> str:
+    git, machine, rules = (provenance[name] for name in ("git", "machine", "rules"))
+    hours = sum(rule["seconds"] for rule in rules.values()) / 3600
+    commit = f"commit `{git['commit'][:7]}`" if git["commit"] else "a copy without git"
+    if git["dirty"]:
+        commit += " with uncommitted changes"
+    longest = sorted(rules.items(), key=lambda item: -item[1]["seconds"])[:4]
+    spent = ", ".join(f"{name} {rule['seconds'] / 3600:.2f}" for name, rule in longest)
+    return (
+        "# Beside the printed numbers\n\n"
+        f"Tables of {commit}, torch {provenance['versions']['torch']}, {machine['cores']} cores; "
+        f"{hours:.2f} hours of jobs in all ({spent}). Accuracy on the test images in percent, "
+        "intervals of 95 %.\n"
+    )
+
+
+def _cells(cells: pd.DataFrame) -> str:
+    text = (
+        "\n## Cell by cell\n\n"
+        "`ours` is the mean over all networks with its interval: over the sets' means where there "
+        "are several sets, else over the networks of the one set, which says nothing of another "
+        f"set. A difference of more than {FAR:g} points is bold; its interval has both spreads, "
+        "and that of the paper's one set where ours is known. Seconds and peak MB (of the process, "
+        "on CUDA of the device) are of a set and of a network.\n"
+    )
+    blocks = dict(iter(cells.groupby(["dataset", "ipc"], sort=False)))
+    order = tables.ipc_order(cells["ipc"])
+    for dataset, ipc in sorted(blocks, key=lambda block: (block[0], order.index(block[1]))):
+        part = blocks[dataset, ipc]
+        rows = [
+            {
+                "method": row["method"],
+                "network": row["architecture"],
+                "augmentation": row["augmentation"],
+                "iterations (paper)": _iterations(row),
+                "sets, networks each": f"{row['sets']}, {_each(row)}",
+                "ours": _interval(row["mean"], row["low"], row["high"], row["status"]),
+                "printed": _printed(row),
+                "difference": _difference(row),
+                "set: s, MB": _cost(row, "set"),
+                "network: s, MB": _cost(row, "network"),
+            }
+            for row in part.to_dict("records")
+        ]
+        text += f"\n### {dataset}, IPC {ipc}\n\n{_table(rows)}\n"
+    return text
+
+
+def _augmentation(frame: pd.DataFrame) -> str:
+    text = "\n## Does augmentation at evaluation alone raise the accuracy?\n\n"
+    if frame.empty:
+        return text + "No set was judged both with and without.\n"
+    every = frame[frame["method"] != "all"]
+    text += _counted(every, "Of {n} cells judged with and without") + "\n\n"
+    columns = ["dataset", "ipc", "architecture", "augmentation", "method"]
+    return text + _table([_gap(row, columns) for row in frame.to_dict("records")]) + "\n"
+
+
+def _start(frame: pd.DataFrame) -> str:
+    text = "\n## Does another start converge faster than random images?\n\n"
+    if frame.empty:
+        return text + "No method was started in several ways and judged along its iterations.\n"
+    text += (
+        "Accuracy after so many iterations minus that of the same method from random images; "
+        "`along` is the mean over the iterations between.\n\n"
+    )
+    columns = ["dataset", "ipc", "augmentation", "method", "start", "iteration"]
+    return text + _table([_gap(row, columns) for row in frame.to_dict("records")]) + "\n"
+
+
+def _spread(frame: pd.DataFrame) -> str:
+    text = "\n## How much of the spread does one condensed set hide?\n\n"
+    if frame.empty:
+        return text + "No cell has several sets with several networks each.\n"
+    text += (
+        "Standard deviation of a network's accuracy around its set's mean (what a spread over "
+        "networks of one set shows), and over sets and networks together; the share of the "
+        "variance that is the choice of the set, with its interval.\n\n"
+    )
+    rows = [
+        {
+            **{name: row[name] for name in ("dataset", "ipc", "method", *_WAY)},
+            "sets, networks each": f"{row['sets']}, {_each(row)}",
+            "within a set": f"{row['std_of_networks']:.2f}",
+            "in all": f"{row['std']:.2f}",
+            "ratio": f"{row['factor']:.1f}",
+            "share of the set": _interval(row["share"], row["share_low"], row["share_high"]),
+            "printed spread": _number(row["printed_std"]),
+        }
+        for row in frame.to_dict("records")
+    ]
+    return text + _table(rows) + "\n"
+
+
+def _counted(frame: pd.DataFrame, of: str) -> str:
+    above, below = (frame["low"] > 0).sum(), (frame["high"] < 0).sum()
+    unknown = frame["low"].isna().sum()
+    said = f"{of.format(n=len(frame))}, the interval of the difference lies above 0 in {above}"
+    said += f", below in {below}, on both sides in {len(frame) - above - below - unknown}"
+    return said + (f"; {unknown} have one pair and no interval." if unknown else ".")
+
+
+def _gap(row: dict[str, Any], columns: list[str]) -> dict[str, str]:
+    about = {name: row[name] for name in columns}
+    unit = row["paired_on"].removesuffix("s") if row["n"] == 1 else row["paired_on"]
+    pairs = f"{row['n']} {unit}"
+    return about | {
+        "pairs": pairs,
+        "difference": _interval(row["difference"], row["low"], row["high"], sign="+"),
+    }
+
+
+def _iterations(row: dict[str, Any]) -> str:
+    ours, theirs = row["iterations"], row["iterations_of_paper"]
+    if ours != ours or ours is None:
+        return "-"
+    return f"{ours:.0f}" + ("" if theirs != theirs or theirs is None else f" ({theirs:,.0f})")
+
+
+def _each(row: dict[str, Any]) -> str:
+    each = row["networks"] / row["sets"] if row["sets"] else 0
+    return f"{each:.0f}" if each == int(each) else f"{each:.1f}"
+
+
+def _printed(row: dict[str, Any]) -> str:
+    std = row["printed_std"]
+    if std is None or std != std:
+        return row["printed"] or "-"
+    return f"{float(row['printed']):.2f} ± {std:.2f}"
+
+
+def _difference(row: dict[str, Any]) -> str:
+    gap = row["difference"]
+    if gap is None or gap != gap:
+        return "-"
+    text = f"**{gap:+.2f}**" if abs(gap) > FAR else f"{gap:+.2f}"
+    half = row["interval"]
+    return text if half is None or half != half else f"{text} ± {half:.2f}"
+
+
+def _interval(mean: float, low: float, high: float, status: str = "ok", sign: str = "") -> str:
+    if mean is None or mean != mean:
+        return status if status != "ok" else "-"
+    text = f"{mean:{sign}.2f}"
+    return text if low is None or low != low else f"{text} ({low:{sign}.2f} to {high:{sign}.2f})"
+
+
+def _cost(row: dict[str, Any], what: str) -> str:
+    seconds, memory = row[f"{what}_seconds"], row[f"{what}_memory_mb"]
+    return "-" if seconds != seconds else f"{seconds:,.0f}, {memory:,.0f}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or np.isnan(value) else f"{value:.2f}"
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)

@@ -167,8 +167,8 @@ def test_the_page_names_what_is_far_from_print_and_what_is_not_known():
     assert "commit `abcdefa`" in page and "1.00 hours of jobs in all (condense 1.00)" in page
     page = re.sub(" +", " ", page)
     assert "| 35.50 (29.15 to 41.85) | 31.00 ± 0.48 | **+4.50** ± " in page
-    assert "| diverged" in page and "| 30 (20,000) " in page
-    assert "| 1, 1 | 15.00 | 15.40 ± 0.28 | -0.40 |" in page
+    assert "| 0 of 2 (1) | diverged" in page and "| 30 (20,000) " in page
+    assert "| 1 (1) | 15.00 | 15.40 ± 0.28 | -0.40 |" in page
     for said in ("No set was judged both", "No method was started", "No cell has several sets"):
         assert said in page
 

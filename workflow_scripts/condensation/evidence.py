@@ -135,7 +135,8 @@ def start(config: Config, runs: pd.DataFrame, reference: str = "random") -> pd.D
                     about = dict(zip(fixed, key, strict=True))
                     about |= {"start": init, "method": name, "iteration": iteration}
                     rows.append(about | _difference(at, name, members[reference]))
-    return pd.DataFrame(rows, columns=[*fixed, "start", "method", "iteration", *_DIFFERENCE])
+    made = pd.DataFrame(rows, columns=[*fixed, "start", "method", "iteration", *_DIFFERENCE])
+    return made[made["n"] > 0]
 
 
 def spread(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -58,7 +58,7 @@ def _cells(cells: pd.DataFrame) -> str:
                 "network": row["architecture"],
                 "augmentation": row["augmentation"],
                 "iterations (paper)": _iterations(row),
-                "sets, networks each": f"{row['sets']}, {_each(row)}",
+                "networks (sets)": _networks(row),
                 "ours": _interval(row["mean"], row["low"], row["high"], row["status"]),
                 "printed": _printed(row),
                 "difference": _difference(row),
@@ -105,7 +105,7 @@ def _spread(frame: pd.DataFrame) -> str:
     rows = [
         {
             **{name: row[name] for name in ("dataset", "ipc", "method", *_WAY)},
-            "sets, networks each": f"{row['sets']}, {_each(row)}",
+            "networks (sets)": _networks(row),
             "within a set": f"{row['std_of_networks']:.2f}",
             "in all": f"{row['std']:.2f}",
             "ratio": f"{row['factor']:.1f}",
@@ -142,9 +142,10 @@ def _iterations(row: dict[str, Any]) -> str:
     return f"{ours:.0f}" + ("" if theirs != theirs or theirs is None else f" ({theirs:,.0f})")
 
 
-def _each(row: dict[str, Any]) -> str:
-    each = row["networks"] / row["sets"] if row["sets"] else 0
-    return f"{each:.0f}" if each == int(each) else f"{each:.1f}"
+def _networks(row: dict[str, Any]) -> str:
+    lost = sum(row.get(name, 0) for name in tables.LOST)
+    told = f"{row['networks'] - lost} of {row['networks']}" if lost else f"{row['networks']}"
+    return f"{told} ({row['sets']})"
 
 
 def _printed(row: dict[str, Any]) -> str:

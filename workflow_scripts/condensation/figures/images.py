@@ -68,7 +68,8 @@ def _size(pictures: Pictures) -> tuple[float, float]:
     in_rows, panel, beside = _layout(pictures)
     count, classes = len(pictures.images), len(pictures.classes)
     if in_rows:
-        return 1.6 + panel, 1.2 + 0.95 * count
+        names = 0.4 + 0.095 * max(map(len, pictures.images))
+        return max(1.6, names) + panel, 1.2 + 0.95 * count
     per_class = next(iter(pictures.images.values())).shape[1]
     height = panel * classes / per_class + 0.35
     return 1.2 + (panel + 0.15) * beside, 0.5 + height * -(-count // beside)

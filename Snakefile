@@ -96,6 +96,12 @@ rule leaderboard:
         LEADERBOARD,
 
 
+# Every cell beside its printed number; for those who check a run against the paper.
+rule evidence:
+    input:
+        f"{EVIDENCE}/report.md",
+
+
 # Without them, what is there is taken as it is.
 if not CONFIG.partial:
 

@@ -139,6 +139,7 @@ if CONFIG.nas and (table := jobs.architectures_table(CONFIG, DOWNLOADS)):
     NEEDED_DOWNLOADS |= {table} if table.startswith(f"{DOWNLOADS}/") else set()
 LEADERBOARD = f"{RESULTS}/leaderboard/index.html"
 PROVENANCE = f"{RESULTS}/provenance.json"
+EVIDENCE = f"{RESULTS}/evidence"
 
 
 wildcard_constraints:

@@ -1,14 +1,8 @@
 # Takes tables, records, costs, condensed sets and the provenance; leaves in <results>/evidence every
 # cell beside its printed number, three findings, all records in one file, and a picture of every set.
-EVIDENCE = f"{RESULTS}/evidence"
 EVERY_SET = list(
     dict.fromkeys((one.dataset, one.ipc) for one in SETS if one.ipc != "all")
 )
-
-
-rule evidence:
-    input:
-        f"{EVIDENCE}/report.md",
 
 
 rule make_evidence:

@@ -96,6 +96,7 @@ def _draw(part: SubFigure, pictures: Pictures) -> None:
         places = (np.arange(len(classes)) + 0.5) * side - 0.5
         if in_rows:
             ax.set_ylabel(method, rotation=0, ha="right", va="center")
+            ax.set_anchor("E")  # what the fixed aspect leaves over is for the name
             if number == 0:
                 ax.xaxis.tick_top()
                 slanted = {"rotation": 30, "ha": "left"} if max(map(len, classes)) > 6 else {}

@@ -1,7 +1,7 @@
 # Takes tables, records, costs, condensed sets and the provenance; leaves in <results>/evidence every
 # cell beside its printed number, three findings, all records in one file, and a picture of every set.
 EVERY_SET = list(
-    dict.fromkeys((one.dataset, one.ipc) for one in SETS if one.ipc != "all")
+    dict.fromkeys((one.dataset, one.ipc) for one in SETS if one.ipc != grid.WHOLE)
 )
 
 

@@ -34,19 +34,12 @@ def made(tmp_path_factory):
     as_printed = printed.load(sorted((ROOT / "config/paper").glob("*.csv")))
     numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
     found = paper_cells.collect(wanted, runs, numbers, slips)
-    cells = evidence.cells(found, costs, networks)
-    return {
-        "cells": cells,
-        "augmentation": evidence.augmentation(wanted, runs),
-        "start": evidence.start(wanted, runs),
-        "spread": evidence.spread(cells, runs),
-    }
+    return evidence.every(found, runs, costs, networks)
 
 
 @pytest.mark.parametrize("name", ["cells", "augmentation", "start", "spread"])
 def test_the_tables_follow_from_the_records(made, name):
-    text = made[name].to_csv(index=False, lineterminator="\n", float_format="%.4f")
-    assert text == (HERE / f"{name}.csv").read_text()
+    assert evidence.as_csv(made[name]) == (HERE / f"{name}.csv").read_text()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/reproduction/README.md"])

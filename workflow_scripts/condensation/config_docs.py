@@ -38,6 +38,7 @@ Generated from the models in `workflow_scripts/condensation/` by
 | `config.yaml` | the default: scikit-learn's digits, minutes on a laptop |
 | `paper.yaml` | the paper's grid, as far as the code goes |
 | `cifar10-check.yaml` | Random, K-Center and a short DM on CIFAR-10, hours on two CPU cores |
+| `cifar10-cpu.yaml` | CIFAR-10 beside the printed numbers, half a day on two CPU cores |
 | `nas-check.yaml` | architectures ranked with small sets of CIFAR-10, half an hour on a CPU core |
 | `test/` | seconds on a CPU, for the tests |
 | `schema.json` | the JSON Schema, for editors |

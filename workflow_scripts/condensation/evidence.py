@@ -51,6 +51,24 @@ def cells(found: Cells, sets: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFr
     return frame.join(cost.add_prefix("network_"), on=[*_SET, *paper_cells.WAY])
 
 
+def every(
+    found: Cells, runs: pd.DataFrame, sets: pd.DataFrame, networks: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Return the four tables by name, in the order of the page; see ``cells`` for the arguments."""
+    made = cells(found, sets, networks)
+    return {
+        "cells": made,
+        "augmentation": augmentation(found.config, runs),
+        "start": start(found.config, runs),
+        "spread": spread(made, runs),
+    }
+
+
+def as_csv(frame: pd.DataFrame) -> str:
+    """Return a table as it is written."""
+    return frame.to_csv(index=False, lineterminator="\n", float_format="%.4f")
+
+
 def _axis(number: int, cell: paper_cells.Cell) -> tuple[str, str]:
     axis = "augmentation" if number == 4 else "architecture"
     return axis, getattr(cell, axis)

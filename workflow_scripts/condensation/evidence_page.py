@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from condensation import tables
@@ -72,36 +71,26 @@ def _cells(cells: pd.DataFrame) -> str:
 
 
 def _augmentation(frame: pd.DataFrame) -> str:
-    text = "\n## Does augmentation at evaluation alone raise the accuracy?\n\n"
-    if frame.empty:
-        return text + "No set was judged both with and without.\n"
-    every = frame[frame["method"] != "all"]
-    text += _counted(every, "Of {n} cells judged with and without") + "\n\n"
-    columns = ["dataset", "ipc", "architecture", "augmentation", "method"]
-    return text + _table([_gap(row, columns) for row in frame.to_dict("records")]) + "\n"
+    every = frame[frame["method"] != "all"] if len(frame) else frame
+    return _section(
+        "Does augmentation at evaluation alone raise the accuracy?",
+        _gaps(frame, ["dataset", "ipc", "architecture", "augmentation", "method"]),
+        _counted(every) if len(every) else "",
+        "No set was judged both with and without.",
+    )
 
 
 def _start(frame: pd.DataFrame) -> str:
-    text = "\n## Does another start converge faster than random images?\n\n"
-    if frame.empty:
-        return text + "No method was started in several ways and judged along its iterations.\n"
-    text += (
+    return _section(
+        "Does another start converge faster than random images?",
+        _gaps(frame, ["dataset", "ipc", "augmentation", "method", "start", "iteration"]),
         "Accuracy after so many iterations minus that of the same method from random images; "
-        "`along` is the mean over the iterations between.\n\n"
+        "`along` is the mean over the iterations between.",
+        "No method was started in several ways and judged along its iterations.",
     )
-    columns = ["dataset", "ipc", "augmentation", "method", "start", "iteration"]
-    return text + _table([_gap(row, columns) for row in frame.to_dict("records")]) + "\n"
 
 
 def _spread(frame: pd.DataFrame) -> str:
-    text = "\n## How much of the spread does one condensed set hide?\n\n"
-    if frame.empty:
-        return text + "No cell has several sets with several networks each.\n"
-    text += (
-        "Standard deviation of a network's accuracy around its set's mean (what a spread over "
-        "networks of one set shows), and over sets and networks together; the share of the "
-        "variance that is the choice of the set, with its interval.\n\n"
-    )
     rows = [
         {
             **{name: row[name] for name in ("dataset", "ipc", "method", *_WAY)},
@@ -110,36 +99,48 @@ def _spread(frame: pd.DataFrame) -> str:
             "in all": f"{row['std']:.2f}",
             "ratio": f"{row['factor']:.1f}",
             "share of the set": _interval(row["share"], row["share_low"], row["share_high"]),
-            "printed spread": _number(row["printed_std"]),
+            "printed spread": "-" if pd.isna(row["printed_std"]) else f"{row['printed_std']:.2f}",
         }
         for row in frame.to_dict("records")
     ]
-    return text + _table(rows) + "\n"
+    return _section(
+        "How much of the spread does one condensed set hide?",
+        rows,
+        "Standard deviation of a network's accuracy around its set's mean (what a spread over "
+        "networks of one set shows), and over sets and networks together; the share of the "
+        "variance that is the choice of the set, with its interval.",
+        "No cell has several sets with several networks each.",
+    )
 
 
-def _counted(frame: pd.DataFrame, of: str) -> str:
+def _section(title: str, rows: list[dict[str, str]], said: str, nothing: str) -> str:
+    return f"\n## {title}\n\n" + (f"{said}\n\n{_table(rows)}\n" if rows else f"{nothing}\n")
+
+
+def _counted(frame: pd.DataFrame) -> str:
     above, below = (frame["low"] > 0).sum(), (frame["high"] < 0).sum()
     unknown = frame["low"].isna().sum()
-    said = f"{of.format(n=len(frame))}, the interval of the difference lies above 0 in {above}"
-    said += f", below in {below}, on both sides in {len(frame) - above - below - unknown}"
+    said = f"Of {len(frame)} cells judged with and without, the interval of the difference lies "
+    said += f"above 0 in {above}, below in {below}, on both sides in "
+    said += f"{len(frame) - above - below - unknown}"
     return said + (f"; {unknown} have one pair and no interval." if unknown else ".")
 
 
-def _gap(row: dict[str, Any], columns: list[str]) -> dict[str, str]:
-    about = {name: row[name] for name in columns}
-    unit = row["paired_on"].removesuffix("s") if row["n"] == 1 else row["paired_on"]
-    pairs = f"{row['n']} {unit}"
-    return about | {
-        "pairs": pairs,
-        "difference": _interval(row["difference"], row["low"], row["high"], sign="+"),
-    }
+def _gaps(frame: pd.DataFrame, columns: list[str]) -> list[dict[str, str]]:
+    rows = []
+    for row in frame.to_dict("records"):
+        unit = row["paired_on"].removesuffix("s") if row["n"] == 1 else row["paired_on"]
+        gap = _interval(row["difference"], row["low"], row["high"], sign="+")
+        about = {name: row[name] for name in columns}
+        rows.append(about | {"pairs": f"{row['n']} {unit}", "difference": gap})
+    return rows
 
 
 def _iterations(row: dict[str, Any]) -> str:
     ours, theirs = row["iterations"], row["iterations_of_paper"]
-    if ours != ours or ours is None:
+    if pd.isna(ours):
         return "-"
-    return f"{ours:.0f}" + ("" if theirs != theirs or theirs is None else f" ({theirs:,.0f})")
+    return f"{ours:.0f}" + ("" if pd.isna(theirs) else f" ({theirs:,.0f})")
 
 
 def _networks(row: dict[str, Any]) -> str:
@@ -150,34 +151,30 @@ def _networks(row: dict[str, Any]) -> str:
 
 def _printed(row: dict[str, Any]) -> str:
     std = row["printed_std"]
-    if std is None or std != std:
+    if pd.isna(std):
         return row["printed"] or "-"
     return f"{float(row['printed']):.2f} ± {std:.2f}"
 
 
 def _difference(row: dict[str, Any]) -> str:
     gap = row["difference"]
-    if gap is None or gap != gap:
+    if pd.isna(gap):
         return "-"
     text = f"**{gap:+.2f}**" if abs(gap) > FAR else f"{gap:+.2f}"
     half = row["interval"]
-    return text if half is None or half != half else f"{text} ± {half:.2f}"
+    return text if pd.isna(half) else f"{text} ± {half:.2f}"
 
 
 def _interval(mean: float, low: float, high: float, status: str = "ok", sign: str = "") -> str:
-    if mean is None or mean != mean:
+    if pd.isna(mean):
         return status if status != "ok" else "-"
     text = f"{mean:{sign}.2f}"
-    return text if low is None or low != low else f"{text} ({low:{sign}.2f} to {high:{sign}.2f})"
+    return text if pd.isna(low) else f"{text} ({low:{sign}.2f} to {high:{sign}.2f})"
 
 
 def _cost(row: dict[str, Any], what: str) -> str:
     seconds, memory = row[f"{what}_seconds"], row[f"{what}_memory_mb"]
-    return "-" if seconds != seconds else f"{seconds:,.0f}, {memory:,.0f}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None or np.isnan(value) else f"{value:.2f}"
+    return "-" if pd.isna(seconds) else f"{seconds:,.0f}, {memory:,.0f}"
 
 
 def _table(rows: list[dict[str, str]]) -> str:

@@ -10,6 +10,8 @@ from condensation import sets, storage, whitening
 from condensation.datasets import Dataset
 from condensation.errors import InputError
 
+SHOWN = 10  # classes, and images per class, of a picture
+
 
 def views(dataset: Dataset, whitenings: Iterable[str | Path]) -> dict[str, Dataset]:
     """Return the dataset by kind of preprocessing: standardised, and as each whitening has it.
@@ -46,6 +48,15 @@ def condensed(
         if one is not None:
             images = one.images.view(len(usual.classes), about["ipc"], *usual.shape)
             yield about["method"], seen, images
+
+
+def first(seen: Dataset, images: torch.Tensor) -> torch.Tensor:
+    """Return the first images of the first classes of a set that ``condensed`` gave.
+
+    uint8 [classes, per class, C, H, W], of either at most ``SHOWN``.
+    """
+    some = images[:SHOWN, :SHOWN]
+    return seen.to_pixels(some.flatten(0, 1)).view(*some.shape)
 
 
 def inputs_of_class(

@@ -131,19 +131,6 @@ def test_starts_are_compared_along_the_iterations_of_methods_alike_but_for_the_s
     assert made.loc["along", "n"] == 2 and made.loc["along", "paired_on"] == "sets"
 
 
-def test_the_share_of_the_sets_covers_the_truth_as_often_as_it_says():
-    draw = np.random.default_rng(0)
-    covered, share = 0, 4 / 5
-    for _ in range(400):
-        sets = 30 + 2 * draw.normal(size=(6, 1))
-        values = sets + draw.normal(size=(6, 3))
-        runs = networks({("random", "1"): values.tolist()})
-        low, high = evidence.share_interval(runs, {"method": "random"}, ["method"])
-        assert 0 <= low < high <= 1
-        covered += low <= share <= high
-    assert 0.92 < covered / 400 < 0.98
-
-
 def test_the_spread_is_the_analysis_of_variance_and_stands_beside_the_printed_one():
     runs = networks({("random", "1"): [[15.0, 16.0], [19.0, 20.0], [11.0, 12.0]]})
     row = evidence.spread(cells(runs).reset_index(), runs).iloc[0]

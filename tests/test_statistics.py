@@ -78,6 +78,20 @@ def test_variance_of_unequal_sets_and_of_none():
     assert row["outer"] == 0 and row["inner"] == 8
 
 
+def test_the_share_of_the_sets_covers_the_truth_as_often_as_it_says():
+    draw = np.random.default_rng(0)
+    covered, share = 0, 4 / 5
+    for _ in range(400):
+        sets = 30 + 2 * draw.normal(size=(6, 1))
+        values = sets + draw.normal(size=(6, 3))
+        runs = networks({("random", "1"): values.tolist()})
+        row = statistics.variance(runs, ["method"]).iloc[0]
+        low, high = row["share_low"], row["share_high"]
+        assert 0 <= low < high <= 1
+        covered += low <= share <= high
+    assert 0.92 < covered / 400 < 0.98
+
+
 def test_pairs_share_seeds_and_holm_corrects_them():
     rng = np.random.default_rng(1)
     seeds = rng.normal(0, 2, 5)  # what both networks of a seed have in common

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from condensation import paper_cells, paper_names, statistics, tables
 from condensation.config import Config
@@ -161,9 +160,9 @@ def spread(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Return how much of the spread of a number is that of the choice of one set.
 
     ``share`` is the part of a single network's variance that is the set's
-    (``statistics.variance``), with the exact F interval of one-way random
-    effects; ``std_of_networks`` and ``std`` are the spreads within a set and
-    in all, ``factor`` their ratio; ``printed_std`` covers networks of one set.
+    (``statistics.variance``); ``std_of_networks`` and ``std`` are the spreads
+    within a set and in all, ``factor`` their ratio; ``printed_std`` covers
+    networks of one set.
 
     ``found`` is the frame of ``cells``.
     """
@@ -174,36 +173,10 @@ def spread(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     made["std_of_networks"], made["std"] = np.sqrt(within), np.sqrt(within + between)
     made["factor"] = made["std"] / made["std_of_networks"]
     made["share"] = made["share_outer"].astype(float)
-    bounds = [share_interval(final, row, cell) for row in made[cell].to_dict("records")]
-    made["share_low"], made["share_high"] = zip(*bounds, strict=True) if bounds else ((), ())
     printed = found.set_index(cell)["printed_std"]
     made["printed_std"] = [printed.get(tuple(row)) for row in made[cell].to_numpy()]
     names = ["sets", "networks", "std_of_networks", "std", "factor", "share"]
     return made[[*cell, *names, "share_low", "share_high", "printed_std"]]
-
-
-def share_interval(
-    runs: pd.DataFrame, where: dict[str, str], cell: Sequence[str]
-) -> tuple[float, float]:
-    """Return the 95 % interval of the sets' share of a cell's variance.
-
-    With k networks on each of n sets, F = MSB/MSW over its own ratio of
-    variances follows F(n - 1, n(k - 1)). NaN where the sets have unequal numbers of networks.
-    """
-    part = runs[np.logical_and.reduce([runs[name] == where[name] for name in cell])]
-    groups = [g.dropna().to_numpy(float) for _, g in part.groupby("condensation_seed")["accuracy"]]
-    n, k = len(groups), len(groups[0])
-    if any(len(group) != k for group in groups):
-        return float("nan"), float("nan")
-    means = np.array([group.mean() for group in groups])
-    within = sum(group.var(ddof=0) * k for group in groups) / (n * (k - 1))
-    if not within:
-        return float("nan"), float("nan")
-    ratio = k * means.var(ddof=1) / within
-    tail = (1 - statistics.CONFIDENCE) / 2
-    freedom = n - 1, n * (k - 1)
-    low, high = (ratio / stats.f.ppf(q, *freedom) for q in (1 - tail, tail))
-    return tuple(max(0.0, (f - 1) / (f - 1 + k)) for f in (low, high))
 
 
 def _difference(wide: pd.DataFrame, first: str, second: str) -> dict[str, Any]:

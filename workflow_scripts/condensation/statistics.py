@@ -85,7 +85,9 @@ def variance(runs: pd.DataFrame, cell: Sequence[str]) -> pd.DataFrame:
     moments): ``inner`` is the mean square within sets, ``outer`` what the mean
     square between sets exceeds it by, over the networks per set, and 0 where it
     does not. ``share_outer`` is the part of a single network's variance that is
-    the set's; ``p`` is that of the F test of no difference between sets.
+    the set's; its exact 95 % interval, ``share_low`` to ``share_high``, is NaN
+    where sets have unequal numbers of networks. ``p`` is that of the F test of
+    no difference between sets.
     """
     rows = []
     for key, part in runs.dropna(subset="accuracy").groupby(list(cell), sort=False):
@@ -103,10 +105,28 @@ def variance(runs: pd.DataFrame, cell: Sequence[str]) -> pd.DataFrame:
         values = {"sets": len(groups), "networks": int(sizes.sum()), "mean": means.mean()}
         values |= {"low": low, "high": high, "outer": outer, "inner": within}
         values["share_outer"] = outer / (outer + within) if outer + within else None
+        bounds = _share_interval(between, within, sizes)
+        values["share_low"], values["share_high"] = bounds
         values["p"] = stats.f_oneway(*groups).pvalue if within else None
         rows.append(dict(zip(cell, key, strict=True)) | values)
-    columns = ["sets", "networks", "mean", "low", "high", "outer", "inner", "share_outer", "p"]
+    columns = ["sets", "networks", "mean", "low", "high", "outer", "inner"]
+    columns += ["share_outer", "share_low", "share_high", "p"]
     return pd.DataFrame(rows, columns=[*cell, *columns])
+
+
+def _share_interval(between: float, within: float, sizes: np.ndarray) -> tuple[float, float]:
+    """Return the interval of the share, from both mean squares and the networks of each set.
+
+    With k networks on each of n sets, their ratio over its own ratio of
+    variances follows F(n - 1, n(k - 1)).
+    """
+    n, k = len(sizes), int(sizes[0])
+    if not within or (sizes != k).any():
+        return float("nan"), float("nan")
+    tail = (1 - CONFIDENCE) / 2
+    scaled = (between / within / stats.f.ppf(q, n - 1, n * (k - 1)) for q in (1 - tail, tail))
+    low, high = (max(0.0, (f - 1) / (f - 1 + k)) for f in scaled)
+    return low, high
 
 
 def _blocks(runs: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:

@@ -1,40 +1,22 @@
 """The numbers of docs/reproduction are those that its records give."""
 
-import json
-import lzma
 import re
 
 import pandas as pd
 import pytest
 from conftest import ROOT
 
-from condensation import config, evidence, grid, jobs, paper_cells, printed, storage, tables
+from condensation import config, evidence, printed, record_file, tables
 
 HERE = ROOT / "docs" / "reproduction"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made():
     """The tables of evidence, computed from the committed records."""
-    folder = tmp_path_factory.mktemp("records")
-    with lzma.open(HERE / "records.jsonl.xz", "rt") as file:
-        contents = [json.loads(line) for line in file]
-    for content in contents:
-        path = folder / content.pop("path")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        storage.write_json(path, content)
     wanted = config.load(ROOT / "config/cifar10-cpu.yaml")
-    asked = grid.expand(wanted)
-    records = [folder / path for path in asked.records() if (folder / path).is_file()]
-    runs = tables.with_missing(tables.runs(records), asked)
-    sets = [one for one in jobs.made_sets(wanted, asked) if (folder / one.folder).is_dir()]
-    costs = tables.costs(sets, [folder / one.folder / "cost.json" for one in sets], runs)
-    spent = [storage.read_json(path.with_suffix(".cost.json")) for path in records]
-    networks = evidence.network_costs([storage.read_json(path) for path in records], spent)
     as_printed = printed.load(sorted((ROOT / "config/paper").glob("*.csv")))
-    numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
-    found = paper_cells.collect(wanted, runs, numbers, slips)
-    return evidence.every(found, runs, costs, networks)
+    return evidence.of_records(wanted, record_file.unpack(HERE / "records.jsonl.xz"), as_printed)
 
 
 @pytest.mark.parametrize("name", ["cells", "augmentation", "start", "spread"])

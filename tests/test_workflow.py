@@ -4,6 +4,8 @@ import json
 import lzma
 import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -342,6 +344,12 @@ def test_the_evidence_of_a_finished_run_holds_every_record_and_set(settled):
     assert all(
         line in (folder / "report.md").read_text() for line in ("## Cell by cell", "| herding")
     )
+    # the records alone give the same tables
+    command = [sys.executable, "workflow_scripts/join_evidence.py", "--into", "joined"]
+    command += ["--config", f"{RESULTS}/config.yaml", folder / "records.jsonl.xz"]
+    subprocess.run(command, cwd=settled, check=True, capture_output=True)
+    for name in ("cells.csv", "augmentation.csv", "start.csv", "spread.csv", "records.jsonl.xz"):
+        assert (settled / "joined" / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_a_finished_run_has_nothing_to_do_nor_has_a_touched_or_recommented_one(settled):

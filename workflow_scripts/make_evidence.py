@@ -1,7 +1,5 @@
 """Rule make_evidence: cells beside the printed numbers, findings, records, pictures of sets."""
 
-import json
-import lzma
 from pathlib import Path
 
 from condensation import (
@@ -13,20 +11,12 @@ from condensation import (
     jobs,
     paper_cells,
     printed,
+    record_file,
     storage,
     tables,
 )
 from condensation.figures import images, sources, style
 from job import job
-
-
-def pack(contents):
-    """Return records and costs by path, a line of JSON each, compressed: always the same bytes."""
-    lines = (
-        json.dumps({"path": str(Path(path).relative_to(root)), **content}) + "\n"
-        for path, content in contents.items()
-    )
-    return lzma.compress("".join(lines).encode())
 
 
 def pictures(dataset, whitenings, condensed, ipc):
@@ -59,10 +49,12 @@ with job(snakemake):
     frames = evidence.every(collected, runs, costs, networks)
     for name, frame in frames.items():
         storage.write_text(getattr(snakemake.output, name), evidence.as_csv(frame))
-    page = evidence_page.markdown(*frames.values(), storage.read_json(snakemake.input.provenance))
+    head = evidence_page.head_of_run(storage.read_json(snakemake.input.provenance))
+    page = evidence_page.markdown(*frames.values(), head)
     storage.write_text(snakemake.output.page, page)
     with storage.atomic(snakemake.output.records) as temporary:
-        temporary.write_bytes(pack(contents))
+        below = {str(Path(path).relative_to(root)): held for path, held in contents.items()}
+        temporary.write_bytes(record_file.pack(below))
     loaded = {dataset.name: dataset for dataset in map(datasets.load, snakemake.input.datasets)}
     for path, (name, ipc) in zip(snakemake.output.pictures, snakemake.params.pictured, strict=True):
         whitenings = getattr(snakemake.input, "whitenings", [])

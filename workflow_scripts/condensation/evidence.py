@@ -4,16 +4,19 @@ All functions return tidy frames; accuracies and differences are in percent
 points, intervals are of 95 %.
 """
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from condensation import paper_cells, paper_names, statistics, tables
+from condensation import grid, paper_cells, paper_names, printed, statistics, storage, tables
 from condensation.config import Config
 from condensation.grid import WHOLE
 from condensation.paper_cells import RAW, Cells
+from condensation.printed import Key, Number
 
 FAR = 2.0  # points; a larger difference from print wants a sentence
 _SET = ["dataset", "method", "ipc"]
@@ -61,6 +64,30 @@ def every(
         "start": start(found.config, runs),
         "spread": spread(made, runs),
     }
+
+
+def of_records(
+    wanted: Config, contents: Mapping[str, Mapping[str, Any]], as_printed: Mapping[Key, Number]
+) -> dict[str, pd.DataFrame]:
+    """Return the tables of ``every`` from records and costs by path; networks without are missing.
+
+    Raises InputError for a record that the config did not ask for in this form.
+    """
+    everything = grid.expand(wanted)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for path, content in contents.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            storage.write_json(root / path, content)
+        held = [path for path in everything.records() if path in contents]
+        paths = [root / path for path in held]
+        runs = tables.with_missing(tables.runs(paths, wanted), everything)
+        made = [one for one in everything.sets if f"{one.folder}/cost.json" in contents]
+        sets = tables.costs(made, [root / one.folder / "cost.json" for one in made], runs)
+    spent = [contents[path.removesuffix(".json") + ".cost.json"] for path in held]
+    networks = network_costs([contents[path] for path in held], spent)
+    numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
+    return every(paper_cells.collect(wanted, runs, numbers, slips), runs, sets, networks)
 
 
 def as_csv(frame: pd.DataFrame) -> str:
@@ -173,8 +200,8 @@ def spread(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     made["std_of_networks"], made["std"] = np.sqrt(within), np.sqrt(within + between)
     made["factor"] = made["std"] / made["std_of_networks"]
     made["share"] = made["share_outer"].astype(float)
-    printed = found.set_index(cell)["printed_std"]
-    made["printed_std"] = [printed.get(tuple(row)) for row in made[cell].to_numpy()]
+    of_print = found.set_index(cell)["printed_std"]
+    made["printed_std"] = [of_print.get(tuple(row)) for row in made[cell].to_numpy()]
     names = ["sets", "networks", "std_of_networks", "std", "factor", "share"]
     return made[[*cell, *names, "share_low", "share_high", "printed_std"]]
 

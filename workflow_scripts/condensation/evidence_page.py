@@ -1,5 +1,6 @@
 """The page beside the tables of evidence: every cell, the findings, and what made them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,6 +9,8 @@ from condensation import tables
 from condensation.evidence import FAR
 
 _WAY = ["architecture", "augmentation"]
+_TITLE = "# Beside the printed numbers\n\n"
+_UNITS = "Accuracy on the test images in percent, intervals of 95 %."
 
 
 def markdown(
@@ -15,14 +18,15 @@ def markdown(
     augmentation: pd.DataFrame,
     start: pd.DataFrame,
     spread: pd.DataFrame,
-    provenance: dict[str, Any],
+    head: str,
 ) -> str:
-    """Return the page; the frames are those of ``evidence``, the last the file of provenance."""
-    parts = [_head(provenance), _cells(cells), _augmentation(augmentation), _start(start)]
+    """Return the page below its head; the frames are those of ``evidence``."""
+    parts = [head, _cells(cells), _augmentation(augmentation), _start(start)]
     return "\n".join([*parts, _spread(spread)])
 
 
-def _head(provenance: dict[str, Any]) -> str:
+def head_of_run(provenance: dict[str, Any]) -> str:
+    """Return the head of the page of one run, from its file of provenance."""
     git, machine, rules = (provenance[name] for name in ("git", "machine", "rules"))
     hours = sum(rule["seconds"] for rule in rules.values()) / 3600
     commit = f"commit `{git['commit'][:7]}`" if git["commit"] else "a copy without git"
@@ -30,11 +34,24 @@ def _head(provenance: dict[str, Any]) -> str:
         commit += " with uncommitted changes"
     longest = sorted(rules.items(), key=lambda item: -item[1]["seconds"])[:4]
     spent = ", ".join(f"{name} {rule['seconds'] / 3600:.2f}" for name, rule in longest)
-    return (
-        "# Beside the printed numbers\n\n"
+    return _TITLE + (
         f"Tables of {commit}, torch {provenance['versions']['torch']}, {machine['cores']} cores; "
-        f"{hours:.2f} hours of jobs in all ({spent}). Accuracy on the test images in percent, "
-        "intervals of 95 %.\n"
+        f"{hours:.2f} hours of jobs in all ({spent}). {_UNITS}\n"
+    )
+
+
+def head_of_records(contents: Mapping[str, Mapping[str, Any]], files: int) -> str:
+    """Return the head of the page of records by path, which come from so many files."""
+    sets = networks = 0.0
+    for held in contents.values():
+        if "rows" in held and "device_name" in held:  # the cost of networks
+            networks += sum(row["seconds"] for row in held["rows"]) / 3600
+        elif "device_name" in held:
+            sets += held["seconds"] / 3600
+    return _TITLE + (
+        f"Tables of the records of {files} file{'s' * (files > 1)}; {sets + networks:.2f} hours of "
+        f"jobs (sets {sets:.2f}, networks {networks:.2f}; features, experts and whitening leave no "
+        f"record). {_UNITS}\n"
     )
 
 

@@ -1,0 +1,78 @@
+"""Files of records: written and read, joined, and refused where they do not belong together."""
+
+import lzma
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from condensation import record_file
+from condensation.errors import InputError
+
+
+def record(accuracy, images="aaaa", seed=0):
+    cell = {"dataset": "d", "method": "dm", "ipc": "1", "condensation_seed": 0, "iteration": None}
+    return {
+        "cell": cell,
+        "rows": [{"seed": seed, "accuracy": accuracy}],
+        "set": {"content": images},
+    }
+
+
+def written(folder, name, contents):
+    (folder / name).write_bytes(record_file.pack(contents))
+    return folder / name
+
+
+def test_what_is_packed_is_read_and_packed_again_to_the_same_bytes(tmp_path):
+    contents = {"d/a.json": record(1.5), "d/a.cost.json": {"seconds": 2.0}}
+    path = written(tmp_path, "one.jsonl.xz", contents)
+    assert record_file.unpack(path) == contents
+    assert record_file.pack(record_file.unpack(path)) == path.read_bytes()
+
+
+def test_of_two_files_all_records_count_and_of_a_shared_path_the_first(tmp_path):
+    one = written(tmp_path, "1", {"d/0.json": record(10.0), "d/1.json": record(11.0, seed=1)})
+    two = written(tmp_path, "2", {"d/1.json": record(99.0, seed=1), "d/2.json": record(12.0)})
+    joined = record_file.join([one, two])
+    found = {path: held["rows"][0]["accuracy"] for path, held in joined.items()}
+    assert found == {"d/0.json": 10.0, "d/1.json": 11.0, "d/2.json": 12.0}
+
+
+def test_networks_of_other_images_under_one_name_are_refused(tmp_path):
+    one = written(tmp_path, "1", {"d/0.json": record(10.0)})
+    two = written(tmp_path, "2", {"d/1.json": record(11.0, "bbbb", seed=1)})
+    with pytest.raises(InputError, match=r"d/1\.json in .*2 and d/0\.json in .*bbbb and aaaa"):
+        record_file.join([one, two])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"text",
+        lzma.compress(b"[1]\n"),
+        lzma.compress(b"{}\n"),
+        lzma.compress(b"3\n"),
+        lzma.compress(b'{"path": []}\n'),
+        lzma.compress(b'{"path": 3}\n'),
+        lzma.compress(b'{"path": "/etc/a.json"}\n'),
+        lzma.compress(b'{"path": "../a.json"}\n'),
+        lzma.compress(b'{"path": "a.json"}\n')[:-9],
+        lzma.compress(b"\xff\n"),
+    ],
+)
+def test_what_is_no_file_of_records_is_named(tmp_path, data):
+    path = tmp_path / "records.jsonl.xz"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="records.jsonl.xz"):
+        record_file.unpack(path)
+
+
+def test_the_command_names_what_is_wrong_and_writes_nothing(tmp_path):
+    script = ROOT / "workflow_scripts" / "join_evidence.py"
+    given = ["--config", ROOT / "config/cifar10-cpu.yaml", "--into", tmp_path / "into", "none.xz"]
+    done = subprocess.run([sys.executable, script, *given], capture_output=True, text=True)
+    assert done.returncode == 1 and "none.xz: not a file of records" in done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "into").exists()

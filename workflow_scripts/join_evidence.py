@@ -1,0 +1,49 @@
+"""Put the cells of one or several runs beside the printed numbers, from their records alone.
+
+    python workflow_scripts/join_evidence.py --config config/cifar10-cpu.yaml --into joined \
+        first/evidence/records.jsonl.xz second/evidence/records.jsonl.xz
+
+Needs no images: to check published numbers, or to join a grid whose parts ran on several machines.
+Leaves the tables and the page of `snakemake evidence`, and the records as one file. Of a record
+that two files hold the first counts; records of different images under one name are an error.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from condensation import config, evidence, evidence_page, printed, record_file, storage
+from condensation.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(given: list[str]) -> None:
+    """Read the records, and write tables, page and records into a folder."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", required=True, help="the config that asked for the cells")
+    parser.add_argument("--into", required=True, help="a folder, made if it is not there")
+    parser.add_argument("records", nargs="+", help="files of records (.jsonl.xz)")
+    options = parser.parse_args(given)
+    wanted = config.load(options.config)
+    contents = record_file.join(options.records)
+    as_printed = printed.load(sorted((ROOT / "config" / "paper").glob("*.csv")))
+    frames = evidence.of_records(wanted, contents, as_printed)
+    into = Path(options.into)
+    into.mkdir(parents=True, exist_ok=True)
+    for name, frame in frames.items():
+        storage.write_text(into / f"{name}.csv", evidence.as_csv(frame))
+    head = evidence_page.head_of_records(contents, len(options.records))
+    storage.write_text(into / "report.md", evidence_page.markdown(*frames.values(), head))
+    with storage.atomic(into / "records.jsonl.xz") as temporary:
+        temporary.write_bytes(record_file.pack(contents))
+    print(f"{len(contents)} records and costs: {into}/report.md")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except InputError as error:
+        sys.exit(str(error))

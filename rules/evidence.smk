@@ -21,6 +21,7 @@ rule make_evidence:
         augmentation=f"{EVIDENCE}/augmentation.csv",
         start=f"{EVIDENCE}/start.csv",
         spread=f"{EVIDENCE}/spread.csv",
+        figure=f"{EVIDENCE}/beside_print.png",
         records=f"{EVIDENCE}/records.jsonl.xz",
         pictures=[f"{EVIDENCE}/sets_{name}_ipc{ipc}.png" for name, ipc in EVERY_SET],
     log:

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from builders import networks
 from conftest import ROOT
+from scipy import stats
 
 from condensation import evidence, evidence_page, paper_cells, printed
 from condensation.config import parse
+from condensation.figures import beside_print
 
 PRINTED = printed.load(sorted((ROOT / "config" / "paper").glob("*.csv")))
 CONFIG = parse(
@@ -162,6 +164,33 @@ def test_the_page_names_what_is_far_from_print_and_what_is_not_known():
     assert "| 1 (1) | 15.00 | 15.40 ± 0.28 | -0.40 |" in page
     for said in ("No set was judged both", "No method was started", "No cell has several sets"):
         assert said in page
+
+
+def test_the_figure_has_ours_and_the_printed_number_of_every_cell_with_both():
+    runs = pd.concat(
+        [
+            networks({("random", "10"): [[35.0, 36.0]], ("dm", "1"): [[20.0]]}),
+            networks({("random", "1"): [[15.0], [17.0]], ("dm", "10"): [[None]]}),
+        ]
+    )
+    figure = beside_print.draw(cells(runs).reset_index())
+    drawn = {}
+    for ax in figure.axes:
+        names = [label.get_text() for label in ax.get_yticklabels()]
+        theirs, ours = (container.lines[0].get_xdata() for container in ax.containers)
+        for name, *numbers in zip(names, ours, theirs, strict=True):
+            drawn[ax.get_title(), name] = numbers
+    # typed off the paper's Table 4
+    assert drawn == {
+        ("d, IPC 1", "random, convnet, dsa"): [16.0, 15.40],
+        ("d, IPC 1", "dm, convnet, dsa (30 of 20,000)"): [20.0, 26.45],
+        ("d, IPC 10", "random, convnet, dsa"): [35.5, 31.00],
+    }
+    bars = figure.axes[0].containers[1].lines[2][0].get_segments()
+    half = stats.t.ppf(0.975, 1) * 1.0  # of two sets' means, 15 and 17
+    found = {round((bar[0, 0] + bar[1, 0]) / 2): bar[1, 0] - bar[0, 0] for bar in bars}
+    assert found[16] == pytest.approx(2 * half) and found[20] == 0
+    beside_print.draw(cells(runs.assign(accuracy=np.nan)).reset_index())  # nothing to compare
 
 
 ABOUT = {

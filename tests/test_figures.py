@@ -524,3 +524,7 @@ def test_an_interval_of_two_networks_does_not_stretch_the_axis_beyond_percent():
     accuracy.within_percent([ax])
     assert ax.get_ylim() == (20, 40)
     plt.close(figure)
+
+
+def test_names_below_bars_are_broken_between_words_alone():
+    assert accuracy._broken(["imagenet_aug", "randaug"], 1.0) == ["imagenet_\naug", "randaug"]

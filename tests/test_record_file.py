@@ -7,7 +7,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from condensation import record_file
+from condensation import config, evidence, printed, record_file
 from condensation.errors import InputError
 
 
@@ -76,3 +76,13 @@ def test_the_command_names_what_is_wrong_and_writes_nothing(tmp_path):
     done = subprocess.run([sys.executable, script, *given], capture_output=True, text=True)
     assert done.returncode == 1 and "none.xz: not a file of records" in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "into").exists()
+
+
+def test_a_record_without_its_cost_is_named(tmp_path):
+    contents = record_file.unpack(ROOT / "docs/reproduction/records.jsonl.xz")
+    lost = next(path for path in contents if path.endswith("seeds0-0.cost.json"))
+    del contents[lost]
+    wanted = config.load(ROOT / "config/cifar10-cpu.yaml")
+    as_printed = printed.load(sorted((ROOT / "config/paper").glob("*.csv")))
+    with pytest.raises(InputError, match=f"{lost}: not among the records"):
+        evidence.of_records(wanted, contents, as_printed)

@@ -4,16 +4,27 @@
         first/evidence/records.jsonl.xz second/evidence/records.jsonl.xz
 
 Needs no images: to check published numbers, or to join a grid whose parts ran on several machines.
-Leaves the tables and the page of `snakemake evidence`, and the records as one file. Of a record
-that two files hold the first counts; records of different images under one name are an error.
+Leaves the tables, page and figure of `snakemake evidence`, the figures of accuracy that the config
+asks for, and all records as one file. Of a record that two files hold the first counts; records of
+different images under one name are an error.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from condensation import config, evidence, evidence_page, printed, record_file, storage
+from condensation import (
+    config,
+    evidence,
+    evidence_page,
+    grid,
+    printed,
+    record_file,
+    storage,
+    tables,
+)
 from condensation.errors import InputError
+from condensation.figures import accuracy, beside_print, plan, style
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,13 +41,19 @@ def main(given: list[str]) -> None:
     wanted = config.load(options.config)
     contents = record_file.join(options.records)
     as_printed = printed.load(sorted((ROOT / "config" / "paper").glob("*.csv")))
-    frames = evidence.of_records(wanted, contents, as_printed)
+    frames, accuracies = evidence.of_records(wanted, contents, as_printed)
     into = Path(options.into)
     into.mkdir(parents=True, exist_ok=True)
     for name, frame in frames.items():
         storage.write_text(into / f"{name}.csv", evidence.as_csv(frame))
     head = evidence_page.head_of_records(contents, len(options.records))
     storage.write_text(into / "report.md", evidence_page.markdown(*frames.values(), head))
+    storage.write_text(into / "accuracy.csv", accuracies.to_csv(index=False, lineterminator="\n"))
+    table = tables.load_accuracy(into / "accuracy.csv")
+    styles = style.method_styles(plan.methods(wanted))
+    for name, one in plan.accuracy_figures(wanted, grid.expand(wanted)).items():
+        style.save(accuracy.draw(table, one, styles), into / f"{name}.png")
+    style.save(beside_print.draw(frames["cells"]), into / "beside_print.png")
     with storage.atomic(into / "records.jsonl.xz") as temporary:
         temporary.write_bytes(record_file.pack(contents))
     print(f"{len(contents)} records and costs: {into}/report.md")

@@ -15,7 +15,7 @@ from condensation import (
     storage,
     tables,
 )
-from condensation.figures import images, sources, style
+from condensation.figures import beside_print, images, sources, style
 from job import job
 
 
@@ -52,6 +52,7 @@ with job(snakemake):
     head = evidence_page.head_of_run(storage.read_json(snakemake.input.provenance))
     page = evidence_page.markdown(*frames.values(), head)
     storage.write_text(snakemake.output.page, page)
+    style.save(beside_print.draw(frames["cells"]), snakemake.output.figure)
     with storage.atomic(snakemake.output.records) as temporary:
         below = {str(Path(path).relative_to(root)): held for path, held in contents.items()}
         temporary.write_bytes(record_file.pack(below))

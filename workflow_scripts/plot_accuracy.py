@@ -5,9 +5,7 @@ from condensation.figures import accuracy, style
 from job import job
 
 with job(snakemake, torch_threads=False):
-    draw = {"bars": accuracy.bars, "lines": accuracy.lines, "curves": accuracy.curves}
-    plan = snakemake.params.plan
     table = tables.load_accuracy(snakemake.input.table)
     styles = style.method_styles(snakemake.params.methods)
-    figure = draw[plan["draw"]](table, plan["panels"], plan["across"], styles)
+    figure = accuracy.draw(table, snakemake.params.plan, styles)
     style.save(figure, snakemake.output.png, snakemake.output.pdf)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from condensation import grid, paper_cells, paper_names, printed, statistics, storage, tables
 from condensation.config import Config
+from condensation.errors import InputError
 from condensation.grid import WHOLE
 from condensation.paper_cells import RAW, Cells
 from condensation.printed import Key, Number
@@ -68,10 +69,11 @@ def every(
 
 def of_records(
     wanted: Config, contents: Mapping[str, Mapping[str, Any]], as_printed: Mapping[Key, Number]
-) -> dict[str, pd.DataFrame]:
-    """Return the tables of ``every`` from records and costs by path; networks without are missing.
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """Return the tables of ``every`` and that of accuracy, from records and costs by path.
 
-    Raises InputError for a record that the config did not ask for in this form.
+    Networks without a record are missing. Raises InputError for a record
+    that the config did not ask for in this form, and for one without its cost.
     """
     everything = grid.expand(wanted)
     with tempfile.TemporaryDirectory() as folder:
@@ -84,10 +86,14 @@ def of_records(
         runs = tables.with_missing(tables.runs(paths, wanted), everything)
         made = [one for one in everything.sets if f"{one.folder}/cost.json" in contents]
         sets = tables.costs(made, [root / one.folder / "cost.json" for one in made], runs)
-    spent = [contents[path.removesuffix(".json") + ".cost.json"] for path in held]
+    costs_of = {path: path.removesuffix(".json") + ".cost.json" for path in held}
+    if lost := [name for name in costs_of.values() if name not in contents]:
+        raise InputError(f"{lost[0]}: not among the records, though the record beside it is")
+    spent = [contents[name] for name in costs_of.values()]
     networks = network_costs([contents[path] for path in held], spent)
     numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
-    return every(paper_cells.collect(wanted, runs, numbers, slips), runs, sets, networks)
+    found = paper_cells.collect(wanted, runs, numbers, slips)
+    return every(found, runs, sets, networks), tables.accuracy(runs, everything)
 
 
 def as_csv(frame: pd.DataFrame) -> str:

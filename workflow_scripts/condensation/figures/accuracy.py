@@ -20,6 +20,12 @@ Styles = Mapping[str, Mapping[str, Any]]
 _NOT_IN_TITLE = ("experiment", "dataset", "ipc")
 
 
+def draw(table: pd.DataFrame, plan: Mapping[str, Any], styles: Styles) -> Figure:
+    """Draw one of the figures of ``plan.accuracy_figures``."""
+    kinds = {"bars": bars, "lines": lines, "curves": curves}
+    return kinds[plan["draw"]](table, plan["panels"], plan["across"], styles)
+
+
 def bars(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styles) -> Figure:
     """Draw a group of bars per value of ``across``, a bar per method, a panel per dataset and IPC.
 
@@ -31,7 +37,9 @@ def bars(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styl
     shown = [method for method in styles if method in found]
     groups = max(len(panel["values"]) for panel in panels)
     width = min(max(2.8, 0.6 + 0.095 * (len(shown) + 1.5) * groups), 9.0)
-    figure, axes = panels_of(panels, (width, 2.7), most=max(1, min(3, int(16 / width))))
+    most = max(1, min(3, int(16 / width)))
+    figure, axes = panels_of(panels, (width, 2.7), most=most)
+    width = figure.get_figwidth() / min(most, len(panels))  # a single one is wider than asked
     handles: dict = {}
     for (ax, panel), part in zip(axes, parts, strict=True):
         cells = part.set_index([across, "method"])
@@ -210,6 +218,8 @@ def _broken(names: Sequence[str], width: float) -> list[str]:
     """Names below the groups of a panel ``width`` inches wide, in two lines where they are long."""
     letters = int(11 * width / len(names))
     return [
-        "\n".join(textwrap.wrap(one.replace("_", "_ "), letters)).replace("_ ", "_")
+        "\n".join(textwrap.wrap(one.replace("_", "_ "), letters, break_long_words=False)).replace(
+            "_ ", "_"
+        )
         for one in names
     ]

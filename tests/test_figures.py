@@ -1,6 +1,7 @@
 """Figures: what is drawn is what was given, read back from the drawn shapes."""
 
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -420,9 +421,23 @@ def test_with_one_image_per_class_the_methods_are_rows():
     pictures = torch.zeros(3, 1, 3, 8, 8, dtype=torch.uint8)
     one = images.Pictures({"m": pictures, "n": pictures}, ["zero", "one"], "title")
     axes = images.image_grids([one]).subfigs[0].axes
-    assert [ax.get_ylabel() for ax in axes] == ["m", "n"]
-    assert [t.get_text() for t in axes[0].get_xticklabels()] == ["zero", "one"]
-    assert axes[0].images[0].get_array().shape == (9, 18, 3)
+    names, rows = axes[::2], axes[1::2]
+    assert [ax.texts[0].get_text() for ax in names] == ["m", "n"]
+    assert [t.get_text() for t in rows[0].get_xticklabels()] == ["zero", "one"]
+    assert [ax.images[0].get_array().shape for ax in rows] == [(9, 18, 3)] * 2
+
+
+def test_the_names_of_rows_are_not_cut():
+    names = ["dm_from_random 1", "kcenter_classifier_restarts 2"]
+    for count, rows in itertools.product((1, 6), ([names[0]], names)):
+        drawn = {f"{name}{i}": torch.zeros(10, 1, 3, 8, 8) for name in rows for i in range(count)}
+        figure = images.image_grids([images.Pictures(drawn, list("0123456789"), "t")])
+        figure.canvas.draw()
+        boxes = [t.get_window_extent() for ax in figure.subfigs[0].axes for t in ax.texts]
+        edge = min(ax.get_window_extent().x0 for ax in figure.subfigs[0].axes if ax.images)
+        assert len(boxes) == len(drawn)
+        assert all(0 <= box.x0 < box.x1 <= edge for box in boxes), (count, rows)
+        style.plt.close(figure)
 
 
 def test_many_methods_go_on_below_and_datasets_stand_below_each_other():

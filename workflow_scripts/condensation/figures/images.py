@@ -68,20 +68,31 @@ def _size(pictures: Pictures) -> tuple[float, float]:
     in_rows, panel, beside = _layout(pictures)
     count, classes = len(pictures.images), len(pictures.classes)
     if in_rows:
-        names = 0.4 + 0.095 * max(map(len, pictures.images))
-        return max(1.6, names) + panel, 1.2 + 0.95 * count
+        return _names(pictures) + panel, 1.2 + 0.95 * count
     per_class = next(iter(pictures.images.values())).shape[1]
     height = panel * classes / per_class + 0.35
     return 1.2 + (panel + 0.15) * beside, 0.5 + height * -(-count // beside)
+
+
+def _names(pictures: Pictures) -> float:
+    """Inches for the names beside rows."""
+    return max(1.2, 0.3 + 0.1 * max(map(len, pictures.images)))
 
 
 def _draw(part: SubFigure, pictures: Pictures) -> None:
     part.suptitle(pictures.title)
     if not pictures.images:
         return
-    in_rows, _, beside = _layout(pictures)
+    in_rows, panel, beside = _layout(pictures)
     lines = -(-len(pictures.images) // beside)
-    axes = part.subplots(lines, beside, squeeze=False)
+    if in_rows:  # names have axes of their own: a layout with fixed aspects leaves no sure room
+        wide = [_names(pictures), panel]
+        names, axes = part.subplots(lines, 2, squeeze=False, width_ratios=wide).T
+        for ax, method in zip(names, pictures.images, strict=True):
+            ax.set_axis_off()
+            ax.text(1, 0.5, method, ha="right", va="center", transform=ax.transAxes)
+    else:
+        axes = part.subplots(lines, beside, squeeze=False)
     for ax in axes.flat[len(pictures.images) :]:
         ax.remove()
     classes = pictures.classes
@@ -95,8 +106,7 @@ def _draw(part: SubFigure, pictures: Pictures) -> None:
         ax.grid(False)
         places = (np.arange(len(classes)) + 0.5) * side - 0.5
         if in_rows:
-            ax.set_ylabel(method, rotation=0, ha="right", va="center")
-            ax.set_anchor("E")  # what the fixed aspect leaves over is for the name
+            ax.set_anchor("W")
             if number == 0:
                 ax.xaxis.tick_top()
                 slanted = {"rotation": 30, "ha": "left"} if max(map(len, classes)) > 6 else {}

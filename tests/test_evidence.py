@@ -105,9 +105,7 @@ def test_augmentation_is_compared_on_the_same_sets_and_networks():
     assert (made.loc["dm", "paired_on"], made.loc["dm", "difference"]) == ("networks", 1.5)
     every = made.loc["all"]
     assert (every["n"], every["difference"]) == (2, 1.75)
-    page = evidence_page.markdown(
-        cells(runs).reset_index(), made.reset_index(), *_none(), evidence_page.head_of_run(ABOUT)
-    )
+    page = evidence_page.markdown(cells(runs).reset_index(), made.reset_index(), *_none(), HEAD)
     assert (
         "Of 2 cells judged with and without, the interval of the difference lies above 0 in 0"
         in page
@@ -154,9 +152,7 @@ def test_the_page_names_what_is_far_from_print_and_what_is_not_known():
             networks({("random", "1"): [[15.0]]}),
         ]
     )
-    page = evidence_page.markdown(
-        cells(runs).reset_index(), *_nothing(), evidence_page.head_of_run(ABOUT)
-    )
+    page = evidence_page.markdown(cells(runs).reset_index(), *_nothing(), HEAD)
     assert "commit `abcdefa`" in page and "1.00 hours of jobs in all (condense 1.00)" in page
     page = re.sub(" +", " ", page)
     assert "| 35.50 (29.15 to 41.85) | 31.00 ± 0.48 | **+4.50** ± " in page

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from conftest import ROOT
 
 from condensation import config, evidence, printed, record_file
@@ -57,6 +58,8 @@ def test_networks_of_other_images_under_one_name_are_refused(tmp_path):
         lzma.compress(b"3\n"),
         lzma.compress(b'{"path": []}\n'),
         lzma.compress(b'{"path": 3}\n'),
+        lzma.compress(b'{"path": ""}\n'),
+        lzma.compress(b'{"path": "a.json"}\n{"path": "a.json"}\n'),
         lzma.compress(b'{"path": "/etc/a.json"}\n'),
         lzma.compress(b'{"path": "../a.json"}\n'),
         lzma.compress(b'{"path": "a.json"}\n')[:-9],
@@ -74,15 +77,33 @@ def test_the_command_names_what_is_wrong_and_writes_nothing(tmp_path):
     script = ROOT / "workflow_scripts" / "join_evidence.py"
     given = ["--config", ROOT / "config/cifar10-cpu.yaml", "--into", tmp_path / "into", "none.xz"]
     done = subprocess.run([sys.executable, script, *given], capture_output=True, text=True)
-    assert done.returncode == 1 and "none.xz: not a file of records" in done.stderr
+    assert done.returncode == 1 and "none.xz: no such file of records" in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "into").exists()
 
 
-def test_a_record_without_its_cost_is_named(tmp_path):
-    contents = record_file.unpack(ROOT / "docs/reproduction/records.jsonl.xz")
-    lost = next(path for path in contents if path.endswith("seeds0-0.cost.json"))
-    del contents[lost]
-    wanted = config.load(ROOT / "config/cifar10-cpu.yaml")
+@pytest.fixture
+def published():
+    return record_file.unpack(ROOT / "docs/reproduction/records.jsonl.xz")
+
+
+def of_records(contents, **changes):
+    loaded = yaml.safe_load((ROOT / "config/cifar10-cpu.yaml").read_text())
+    loaded["evaluation"] |= changes
     as_printed = printed.load(sorted((ROOT / "config/paper").glob("*.csv")))
+    return evidence.of_records(config.parse(loaded), contents, as_printed)
+
+
+def test_a_record_without_its_cost_is_named(published):
+    lost = next(path for path in published if path.endswith("seeds0-0.cost.json"))
+    del published[lost]
     with pytest.raises(InputError, match=f"{lost}: not among the records"):
-        evidence.of_records(wanted, contents, as_printed)
+        of_records(published)
+
+
+def test_records_that_the_config_does_not_ask_for_are_refused(published):
+    with pytest.raises(InputError, match=f"of {len(published)} records and costs are not"):
+        of_records(published, seeds_per_job=3)
+    with pytest.raises(InputError, match="`protocol.epochs` 1000, but .* 300") as told:
+        of_records(published, epochs=300)
+    said = str(told.value)
+    assert said.startswith("cifar10/") and "Delete" not in said

@@ -4,9 +4,9 @@
         first/evidence/records.jsonl.xz second/evidence/records.jsonl.xz
 
 Needs no images: to check published numbers, or to join a grid whose parts ran on several machines.
-Leaves the tables, page and figure of `snakemake evidence`, the figures of accuracy that the config
-asks for, and all records as one file. Of a record that two files hold the first counts; records of
-different images under one name are an error.
+Leaves the tables, page and figure of `snakemake evidence` (but no pictures of sets), the table and
+figures of accuracy, and all records as one file. Of a record that two files hold the first counts;
+records of different images under one name are an error, and so are those of another config.
 """
 
 import argparse

@@ -73,27 +73,41 @@ def of_records(
     """Return the tables of ``every`` and that of accuracy, from records and costs by path.
 
     Networks without a record are missing. Raises InputError for a record
-    that the config did not ask for in this form, and for one without its cost.
+    that the config did not ask for, or not in this form, and for one without its cost.
     """
     everything = grid.expand(wanted)
+    held = [path for path in everything.records() if path in contents]
+    costs_of_sets = {f"{one.folder}/cost.json": one for one in everything.sets}
+    asked = {*held, *costs_of_sets, *(_cost_of(path) for path in held)}
+    if unasked := [path for path in contents if path not in asked]:
+        raise InputError(
+            f"{len(unasked)} of {len(contents)} records and costs are not what the config asks "
+            f"for, the first {unasked[0]}: give the config that they were made with"
+        )
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for path, content in contents.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             storage.write_json(root / path, content)
-        held = [path for path in everything.records() if path in contents]
-        paths = [root / path for path in held]
-        runs = tables.with_missing(tables.runs(paths, wanted), everything)
-        made = [one for one in everything.sets if f"{one.folder}/cost.json" in contents]
-        sets = tables.costs(made, [root / one.folder / "cost.json" for one in made], runs)
-    costs_of = {path: path.removesuffix(".json") + ".cost.json" for path in held}
-    if lost := [name for name in costs_of.values() if name not in contents]:
+        try:
+            runs = tables.runs([root / path for path in held], wanted)
+        except InputError as error:  # its advice is for files of a run, not for those here
+            said = str(error).replace(f"{root}/", "").partition(". Delete it")[0]
+            raise InputError(f"{said}. Give the config that the records were made with") from error
+        runs = tables.with_missing(runs, everything)
+        made = {path: one for path, one in costs_of_sets.items() if path in contents}
+        sets = tables.costs(made.values(), [root / path for path in made], runs)
+    if lost := [path for path in map(_cost_of, held) if path not in contents]:
         raise InputError(f"{lost[0]}: not among the records, though the record beside it is")
-    spent = [contents[name] for name in costs_of.values()]
+    spent = [contents[_cost_of(path)] for path in held]
     networks = network_costs([contents[path] for path in held], spent)
     numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
     found = paper_cells.collect(wanted, runs, numbers, slips)
     return every(found, runs, sets, networks), tables.accuracy(runs, everything)
+
+
+def _cost_of(record: str) -> str:
+    return record.removesuffix(".json") + ".cost.json"
 
 
 def as_csv(frame: pd.DataFrame) -> str:

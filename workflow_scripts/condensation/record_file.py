@@ -21,33 +21,44 @@ def pack(contents: Mapping[str, Mapping[str, Any]]) -> bytes:
 
 
 def unpack(path: str | Path) -> Contents:
-    """Return the records and costs of a file, by path; InputError if it is none, or damaged.
+    """Return the records and costs of a file, by path.
 
-    A path that is absolute or leads upwards is refused.
+    Raises InputError for a file that is none, or damaged, for a path that is
+    absolute or leads upwards, and for a path that is there twice.
     """
-    contents = {}
+    contents: Contents = {}
     try:
         with lzma.open(path, "rt", encoding="utf-8") as file:
-            for line in file:
-                content = json.loads(line)
-                contents[content.pop("path")] = content
-    except (OSError, EOFError, lzma.LZMAError, ValueError, LookupError, AttributeError) as error:
+            for number, line in enumerate(file, 1):
+                name, content = _entry(json.loads(line), f"{path}, line {number}")
+                if name in contents:
+                    raise InputError(f"{path}, line {number}: {name} is there twice")
+                contents[name] = content
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file of records") from error
+    except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
         raise InputError(
             f"{path}: not a file of records (evidence/records.jsonl.xz), or damaged ({error})"
         ) from error
-    except TypeError as error:
-        raise InputError(f"{path}: a line is no JSON object with a `path` ({error})") from error
-    for name in contents:
-        if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise InputError(f"{path}: {name!r} is no path below the results")
     return contents
+
+
+def _entry(content: Any, where: str) -> tuple[str, dict[str, Any]]:
+    name = content.pop("path", None) if isinstance(content, dict) else None
+    if not isinstance(name, str) or not name.endswith(".json"):
+        raise InputError(f"{where}: expected a JSON object with the `path` of a .json file")
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise InputError(f"{where}: {name!r} is no path below the results")
+    return name, content
 
 
 def join(files: Iterable[str | Path]) -> Contents:
     """Return the records of several files as those of one run; of a path in two the first counts.
 
-    Raises InputError where two networks of one cell and seed of condensation
-    were trained on different images: such records say nothing of one set.
+    Raises InputError where two networks of one set (dataset, method, IPC, seed,
+    iteration) were trained on different images: such records say nothing of one set.
     """
     contents: Contents = {}
     trained_on: dict[tuple, tuple[str, str]] = {}
@@ -59,7 +70,7 @@ def join(files: Iterable[str | Path]) -> Contents:
                 if images != first:
                     raise InputError(
                         f"{path} in {file} and {where} judge different images (digests {images} "
-                        f"and {first}) under one name. Leave out the records of one of the sets"
+                        f"and {first}) under one name. Join only files whose sets are the same"
                     )
             contents.setdefault(path, content)
     return contents

@@ -32,7 +32,10 @@ def draw(cells: pd.DataFrame) -> Figure:
     handles: dict[str, Any] = {}
     for ax, part in zip(axes, parts, strict=False):
         _panel(ax, part, handles)
-    note = "ours: 95 % interval, over sets where there are several; printed: spread over networks"
+    note = (
+        "ours: 95 % interval, over sets where there are several, none for one network; "
+        "printed: spread over networks, where it is given"
+    )
     style.annotate(figure, "Beside the printed numbers", note, ["ours", "printed"], handles)
     return figure
 

@@ -48,7 +48,7 @@ def main(given: list[str]) -> None:
         storage.write_text(into / f"{name}.csv", evidence.as_csv(frame))
     head = evidence_page.head_of_records(contents, len(options.records))
     storage.write_text(into / "report.md", evidence_page.markdown(*frames.values(), head))
-    storage.write_text(into / "accuracy.csv", accuracies.to_csv(index=False, lineterminator="\n"))
+    storage.write_text(into / "accuracy.csv", evidence.as_csv(accuracies))
     table = tables.load_accuracy(into / "accuracy.csv")
     styles = style.method_styles(plan.methods(wanted))
     for name, one in plan.accuracy_figures(wanted, grid.expand(wanted)).items():

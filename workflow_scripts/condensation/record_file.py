@@ -26,22 +26,21 @@ def unpack(path: str | Path) -> Contents:
     Raises InputError for a file that is none, or damaged, for a path that is
     absolute or leads upwards, and for a path that is there twice.
     """
-    contents: Contents = {}
     try:
         with lzma.open(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                name, content = _entry(json.loads(line), f"{path}, line {number}")
-                if name in contents:
-                    raise InputError(f"{path}, line {number}: {name} is there twice")
-                contents[name] = content
-    except InputError:
-        raise
+            lines = [json.loads(line) for line in file]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file of records") from error
     except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
         raise InputError(
             f"{path}: not a file of records (evidence/records.jsonl.xz), or damaged ({error})"
         ) from error
+    contents: Contents = {}
+    for number, line in enumerate(lines, 1):
+        name, content = _entry(line, f"{path}, line {number}")
+        if name in contents:
+            raise InputError(f"{path}, line {number}: {name} is there twice")
+        contents[name] = content
     return contents
 
 

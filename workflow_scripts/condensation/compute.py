@@ -28,8 +28,8 @@ from condensation.errors import InputError
 log = logging.getLogger("condensation")
 
 # `compile: auto` compiles where a quarter of a job's time, which is about what compiling saves, is
-# more than the compiling takes. By device: seconds, operations a second, seconds a launched step; of
-# the CPU as measured on one core, of CUDA a guess until benchmarks/gpu.py has run.
+# more than the compiling takes. By device: seconds, operations a second, seconds a launched step.
+# Of the CPU as measured on one core, of CUDA a guess until benchmarks/gpu.py has run.
 _COMPILING = {"cpu": 75.0, "cuda": 60.0}
 _SPEED = {"cpu": 5e10, "cuda": 1e13}
 _LAUNCH = {"cpu": 0.0, "cuda": 3e-3}

@@ -198,8 +198,8 @@ class Compute(Strict):
     )
     mix_devices: bool = Field(
         False,
-        description="Whether results of CPU and GPU may stand in one table, and the kind of device "
-        "reruns nothing.",
+        description="Whether results of CPU and GPU may stand in one table. To go on with those of "
+        "the other kind without making them anew, run with `--rerun-triggers mtime input`.",
     )
     memory_limit_mb: int | None = Field(
         None,

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from condensation import compute, devices, networks, sizes, stacking
+from condensation import compute, devices, networks, sizes, stacking, training
 from condensation.augmentation import dsa
 from condensation.config import parse
-from condensation.contract import Problem
+from condensation.contract import Problem, finish
 from condensation.errors import InputError
-from condensation.methods import dm, kip, tm
+from condensation.methods import dc, dm, kip, tm
 from condensation.options import DSA_OPERATORS
 from condensation.whitening import Whitening, fit
 
@@ -368,3 +369,59 @@ def test_the_logger_is_the_projects(caplog):
     compute._warn_once("a line")
     assert caplog.records[0].name == "condensation"
     assert caplog.records[0].levelno == logging.WARNING
+
+
+# --- what repeats to the byte on CUDA -------------------------------------------------------------
+
+# Operators without a deterministic algorithm on CUDA: torch's list for use_deterministic_algorithms
+# (2.14), by their names below Python.
+WITHOUT_DETERMINISTIC = {
+    *("grid_sampler_2d_backward", "grid_sampler_3d_backward", "avg_pool3d_backward"),
+    *("_adaptive_avg_pool2d_backward", "adaptive_avg_pool2d_backward"),
+    *("adaptive_max_pool2d_backward", "max_pool3d_with_indices_backward", "max_unpool2d"),
+    *("fractional_max_pool2d_backward", "reflection_pad1d_backward", "reflection_pad2d_backward"),
+    *("replication_pad1d_backward", "replication_pad2d_backward", "upsample_linear1d_backward"),
+    *("upsample_bilinear2d_backward", "upsample_bicubic2d_backward", "nll_loss2d_forward"),
+    *("_ctc_loss_backward", "_embedding_bag_dense_backward", "put_", "histc", "kthvalue", "median"),
+    *("cumsum", "scatter_reduce", "resize_"),
+}
+
+
+class Operators(TorchDispatchMode):
+    """Collects the names of the operators that run on numbers with a fraction."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        result = function(*arguments, **options or {})
+        first = result[0] if isinstance(result, tuple | list) else result
+        if isinstance(first, torch.Tensor) and first.is_floating_point():
+            self.names.add(function.__name__.partition(".")[0])
+        return result
+
+
+@pytest.mark.parametrize("operators", [["scale", "rotate"], ["color", "crop", "cutout", "flip"]])
+def test_of_our_inner_loops_only_the_warps_gradient_does_not_repeat(problem, operators):
+    policy = {"policy": "dsa", "operators": operators, "align_corners": False}
+    shared = {"init": "random", "features": "embedding", "iterations": 2, "momentum": 0.5}
+    shared |= {"batch_real": 8, "augmentation": policy, "architecture": SMALL}
+    sgd = {"algorithm": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "decay": True}
+    protocol = {"epochs": 2, "epochs_without_augmentation": None, "inclusive": True}
+    with Operators() as seen:
+        images = dm.condense(problem, lr=0.5, **shared)
+        dc.condense(
+            problem,
+            **{"outer": 2, "inner": 1, "lr": 0.1, "lr_network": 0.01, "batch_network": 4},
+            **{"distance": "rows", "update": "joint"},
+            **shared,
+        )
+        training.evaluate(
+            *(finish(images, problem, "dm"), problem.dataset, [0]),
+            **{"architecture": SMALL, "augmentation": policy, "optimizer": sgd},
+            **{"protocol": protocol | {"batch_size": 4}, "device": CPU},
+        )
+    assert len(seen.names) > 40
+    warps = {"grid_sampler_2d_backward"} if "rotate" in operators else set()
+    assert seen.names & WITHOUT_DETERMINISTIC == warps

@@ -34,6 +34,7 @@ PROTOCOL = {
     **{"epochs": 1000, "epochs_without_augmentation": None, "inclusive": True},
     "batch_size": 256,
 }
+METHODS = ("dm", "dc", "dsa")
 PRODUCTS = {F.conv2d, torch.conv2d, F.linear, torch.nn.functional.linear}
 LAYERS = PRODUCTS | {torch.group_norm, F.relu, torch.relu, F.avg_pool2d, torch._C._nn.avg_pool2d}
 
@@ -131,11 +132,11 @@ def accuracies(condensed_set, dataset, count):
     return [row["accuracy"] for row in rows]
 
 
-def summary(results, iterations):
+def summary(results, methods, iterations):
     """The table: per method the paired difference and the spread of seeds."""
     print("| method | iterations | float32 | bf16 | difference, 95 % | std of sets, float32 |")
     print("|---|---|---|---|---|---|")
-    for method in iterations:
+    for method in methods:
         pairs = [
             [sum(results[f"{method} {seed} {precision}"]) for precision in ("float32", "bf16")]
             for seed in range(100)
@@ -148,7 +149,7 @@ def summary(results, iterations):
         means, differences = pairs.mean(0), pairs[:, 1] - pairs[:, 0]
         half = float(stats.t.ppf(0.975, len(pairs) - 1) * differences.std() / math.sqrt(len(pairs)))
         print(
-            f"| {method} | {iterations[method]} | {means[0]:.2f} | {means[1]:.2f} | "
+            f"| {method} | {iterations} | {means[0]:.2f} | {means[1]:.2f} | "
             f"{differences.mean():+.2f} ± {half:.2f} | {pairs[:, 0].std():.2f} |"
         )
 
@@ -160,7 +161,8 @@ def main():
     parser.add_argument("--json", type=Path, default=Path("precision.json"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--networks", type=int, default=2)
-    parser.add_argument("--iterations", nargs=3, type=int, default=[60, 30, 30], metavar="N")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--iterations", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--check", action="store_true", help="only compare the two ways to bf16")
     given = parser.parse_args()
@@ -173,19 +175,18 @@ def main():
         autocast = contextlib.nullcontext
         compute.lower_precision = lambda name, _: Rounding() if name == "bf16" else autocast()
     dataset = datasets.load(given.dataset)
-    iterations = dict(zip(("dm", "dc", "dsa"), given.iterations, strict=True))
     results = json.loads(given.json.read_text()) if given.json.is_file() else {}
     for seed in range(given.seeds):
-        for method, count in iterations.items():
+        for method in given.methods:
             for precision in ("float32", "bf16"):
                 name = f"{method} {seed} {precision}"
                 if name in results:
                     continue
                 print(name, flush=True)
-                made = condensed(method, dataset, seed, precision, count)
+                made = condensed(method, dataset, seed, precision, given.iterations)
                 results[name] = accuracies(made, dataset, given.networks)
                 given.json.write_text(json.dumps(results, indent=1))
-    summary(results, iterations)
+    summary(results, given.methods, given.iterations)
 
 
 if __name__ == "__main__":

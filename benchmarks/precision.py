@@ -97,11 +97,11 @@ class Announced(Recorder):
         super().run(state, said, iterations, parts)
 
 
-def condensed(method, dataset, seed, precision, iterations):
+def condensed(method, dataset, seed, precision, iterations, batch_real):
     """A set of ``method`` at IPC 1, eager."""
     problem = Problem(dataset, 1, seed, recorder=Announced(), precision=precision)
     shared = {"features": "embedding", "iterations": iterations, "momentum": 0.5}
-    shared |= {"batch_real": 256, "architecture": CONVNET}
+    shared |= {"batch_real": batch_real, "architecture": CONVNET}
     if method == "dm":
         result = dm.condense(
             problem, init="random", lr=1.0, augmentation=policies()["dsa"], **shared
@@ -163,6 +163,7 @@ def main():
     parser.add_argument("--networks", type=int, default=2)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--iterations", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=256, help="real images per class")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--check", action="store_true", help="only compare the two ways to bf16")
     given = parser.parse_args()
@@ -183,7 +184,7 @@ def main():
                 if name in results:
                     continue
                 print(name, flush=True)
-                made = condensed(method, dataset, seed, precision, given.iterations)
+                made = condensed(method, dataset, seed, precision, given.iterations, given.batch)
                 results[name] = accuracies(made, dataset, given.networks)
                 given.json.write_text(json.dumps(results, indent=1))
     summary(results, given.methods, given.iterations)

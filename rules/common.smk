@@ -86,7 +86,7 @@ PICTURED = {
     if grid.pictured_ipc(GRID, dataset)
     and is_there(f"{RESULTS}/{dataset}/dataset.safetensors")
 }
-if PICTURED:
+if len(PICTURED) > 1:  # of a single one it would be the same picture twice
     PICTURED["figure8"] = [dataset for (dataset,) in PICTURED.values()]
 FIGURE_NAMES = [*ACCURACY_FIGURES, *PICTURED]
 FIGURE_NAMES += ["figure7"] if EMBEDDED else []

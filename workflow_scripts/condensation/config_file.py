@@ -22,6 +22,21 @@ MAX_BYTES, MAX_ENTRIES, MAX_DEPTH = 1 << 20, 100_000, 50
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 
 
+class _Shallow(yaml.SafeLoader):
+    """Stops where brackets are open by the thousand, over which YAML would take hours."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        if self.depth > MAX_DEPTH:
+            line = self.peek_event().start_mark.line + 1
+            raise yaml.YAMLError(f"nested more than {MAX_DEPTH} deep in line {line}")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
 def read(path: str | Path) -> Any:
     """Return what a YAML or JSON file holds.
 
@@ -30,13 +45,13 @@ def read(path: str | Path) -> Any:
     text = _text(Path(path))
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         loaded = False
     else:
         # JSON is YAML but for tabs between its words, and a number like 010 is not valid there
         loaded, text = True, text.replace("\t", " ")
     try:
-        root = yaml.compose(text, yaml.SafeLoader)
+        root = yaml.compose(text, _Shallow)
         check_size(root, str(path))  # merge keys copy in YAML itself
         for line, reason in _misleading(root):
             raise InputError(f"{path}, line {line}: {reason}")

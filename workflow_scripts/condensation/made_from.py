@@ -50,8 +50,11 @@ def claim(folder: str | Path, origin: str, of_config: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # jobs run side by side: each writes a file of its own, and the last one stays
     temporary = path.with_name(f".{NAME}.{os.uname().nodename}-{os.getpid()}.part")
-    temporary.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _known(folder: Path) -> dict[str, str] | None:

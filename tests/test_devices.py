@@ -58,7 +58,7 @@ def test_what_is_left_visible(monkeypatch, tmp_path, wanted, environment, expect
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(devices, "count", lambda: 0)
+    monkeypatch.setattr(devices, "present", lambda: [])
     devices.assign(wanted)
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == expected
 
@@ -67,7 +67,7 @@ def test_a_machine_with_several_gives_one(monkeypatch, tmp_path):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(devices, "count", lambda: 2)
+    monkeypatch.setattr(devices, "present", lambda: ["0", "1"])
     devices.assign("auto")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
@@ -100,7 +100,7 @@ GPUS = [f"GPU {n}: NVIDIA X (UUID: GPU-{n})" for n in range(2)]
 
 
 def test_without_a_gpu_as_many_jobs_run_as_there_are_cores(machine):
-    assert devices.count() == 0 and devices.usable() == []
+    assert devices.present() == devices.usable() == []
     assert devices.at_once() == os.cpu_count()
 
 
@@ -108,15 +108,15 @@ def test_devices_are_counted_by_their_files_and_numbered_as_cuda_does(machine):
     for name in ("nvidia3", "nvidia5", "nvidiactl", "nvidia-uvm", "nvidia0x"):
         (machine / "dev" / name).touch()
     program(machine / "bin/nvidia-smi", 0, *GPUS, *GPUS)
-    assert devices.count() == 2, "the program is not asked"
-    assert devices.usable() == ["0", "1"] and devices.at_once() == 2
+    assert devices.usable() == ["0", "1"], "the program is not asked"
+    assert devices.at_once() == 2
 
 
 @pytest.mark.parametrize("folder", ["bin", "wsl"])
 def test_without_files_the_drivers_program_is_asked(machine, folder):
     lines = [GPUS[0], "  MIG 1g.5gb Device 0: (UUID: MIG-1)", GPUS[1]]
     program(machine / folder / "nvidia-smi", 0, *lines)
-    assert devices.count() == devices.at_once() == 2
+    assert devices.present() == ["0", "1"] and devices.at_once() == 2
 
 
 @pytest.mark.parametrize(("initialised", "expected"), [(0, 3), (100, 0)])
@@ -134,7 +134,7 @@ def test_without_the_program_or_where_it_fails_its_library_is(
             return 0
 
     monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: Driver())
-    assert devices.count() == expected
+    assert len(devices.present()) == expected
 
 
 @pytest.mark.parametrize(

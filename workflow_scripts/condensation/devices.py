@@ -63,17 +63,21 @@ def usable() -> list[str]:
     """Return the devices that jobs may use: those of CUDA_VISIBLE_DEVICES, or all there are."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is None:
-        return [str(number) for number in range(count())]
+        return present()
     names = [name.strip() for name in given.split(",") if name.strip()]
     return list(itertools.takewhile(lambda name: name != "-1", names))  # where CUDA stops reading
 
 
-def count() -> int:
-    """Return how many NVIDIA devices the machine has.
+def present() -> list[str]:
+    """Return the numbers of the machine's NVIDIA devices, as CUDA counts them.
 
     By their files, or, where a machine has CUDA without such files, as WSL 2 does, by asking the
     driver: its program, or else its library.
     """
+    return [str(number) for number in range(_count())]
+
+
+def _count() -> int:
     if files := [path for path in _DEVICES.glob("nvidia[0-9]*") if path.name[6:].isdigit()]:
         return len(files)
     program = shutil.which("nvidia-smi") or shutil.which("nvidia-smi", path=_WSL)

@@ -27,8 +27,9 @@ from condensation.errors import InputError
 from condensation.figures import plan
 
 STARTED = time.time()
-PYTHON = sys.executable
-# Snakemake writes it unquoted into shell commands
+# Snakemake writes the path of Python unquoted into shell commands: its blanks are escaped, once,
+# however often this file is read.
+PYTHON = re.sub(r"\\(.)", r"\1", sys.executable)
 sys.executable = re.sub(r"([^\w@%+=:,./-])", r"\\\1", PYTHON)
 
 

@@ -12,29 +12,11 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-# One config file at a time: a --configfile replaces the default instead of being merged with it.
-if not workflow.configfiles:
-
-    configfile: "config/config.yaml"
-
-
 # A GPU is a resource of the machine: a limit set for this one does not throttle a cluster.
-# So is the turn that jobs of a group take (profiles/slurm).
+# So is the turn that jobs of a group take (rules/common.smk).
 resource_scopes:
     gpu="local",
     turn="local",
-
-
-localrules:
-    all,
-    prepared_datasets,
-    downloads,
-    condensed_sets,
-    evaluations,
-    tables,
-    figures,
-    leaderboard,
-    nas,
 
 
 include: "rules/common.smk"
@@ -49,39 +31,46 @@ rule all:
         PROVENANCE,
         NAS_TABLES,
         NAS_FIGURES,
+    localrule: True
 
 
 rule prepared_datasets:
     input:
         {f"{RESULTS}/{one.dataset}/dataset.safetensors" for one in GRID.sets},
+    localrule: True
 
 
 # All that needs a network, for nodes that have none.
 rule downloads:
     input:
         NEEDED_DOWNLOADS,
+    localrule: True
 
 
 rule condensed_sets:
     input:
         [f"{RESULTS}/{one.folder}/condensed.safetensors" for one in GRID.sets],
+    localrule: True
 
 
 rule evaluations:
     input:
         RECORDS,
+    localrule: True
 
 
 rule tables:
     input:
         TABLES,
         NAS_TABLES,
+    localrule: True
 
 
 rule figures:
     input:
         FIGURES,
         NAS_FIGURES,
+    localrule: True
 
 
 # The ranking of architectures, where the config has a section `nas`.
@@ -89,17 +78,20 @@ rule nas:
     input:
         NAS_TABLES,
         NAS_FIGURES,
+    localrule: True
 
 
 rule leaderboard:
     input:
         LEADERBOARD,
+    localrule: True
 
 
 # Every cell beside its printed number; for those who check a run against the paper.
 rule evidence:
     input:
         f"{EVIDENCE}/report.md",
+    localrule: True
 
 
 # Without them, what is there is taken as it is.

@@ -8,28 +8,70 @@ import sys
 import time
 from pathlib import Path
 
-# first, so that no installed package of the same name is taken instead
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
-
 from snakemake.exceptions import WorkflowError
+
+# The folder of this workflow; Snakemake may have been started elsewhere, for another one that uses
+# this as a module.
+HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+if not (HOME / "workflow_scripts").is_dir():
+    raise WorkflowError(
+        f"{HOME} is no folder with this workflow: clone it, and name the Snakefile in the clone"
+    )
+# first, so that no installed package of the same name is taken instead
+sys.path.insert(0, str(HOME / "workflow_scripts"))
 
 # the rules share one namespace with Snakemake: a bare `parse` or `config` would replace its own
 from condensation import config as configuration
-from condensation import devices, digest, grid, jobs, requests
+from condensation import config_file, devices, digest, grid, jobs, made_from, requests
 from condensation.errors import InputError
 from condensation.figures import plan
 
 STARTED = time.time()
+# Snakemake writes the path of Python unquoted into shell commands: its blanks are escaped, once,
+# however often this file is read.
+PYTHON = re.sub(r"\\(.)", r"\1", sys.executable)
+sys.executable = re.sub(r"([^\w@%+=:,./-])", r"\\\1", PYTHON)
+
+
+def checked(path):
+    """A config file of which Snakemake reads what it seems to say."""
+    try:
+        config_file.read(path)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+    return path
+
+
+for path in workflow.configfiles:
+    checked(path)
+# One config file at a time: a --configfile replaces the default instead of being merged with it. A
+# module may be given its config by the main Snakefile.
+if not (workflow.configfiles or workflow.modifier.skip_configfile):
+    DEFAULT = Path("config", "config.yaml")
+    DEFAULT = str(DEFAULT if DEFAULT.is_file() else HOME / DEFAULT)
+
+    configfile: checked(DEFAULT)
 
 
 def any_of(names):
     return "|".join(map(re.escape, names))
 
 
+# what the jobs are told of every use of this workflow, beside what the user wrote
+TOLD = "condensation"
+# of a module, the config may stand in the main Snakefile
+ORIGIN = " + ".join(
+    os.path.relpath(path) for path in workflow.configfiles or [workflow.main_snakefile]
+)
+if workflow.modifier.namespace:
+    ORIGIN += f" (module {workflow.modifier.namespace})"
+
 try:
     CONFIG = configuration.parse(
-        dict(config), " + ".join(map(str, workflow.configfiles))
+        {key: value for key, value in config.items() if key != TOLD}, ORIGIN
     )
+    for folder in (CONFIG.results_dir, CONFIG.figures_dir):
+        made_from.check(folder, ORIGIN, made_from.digest(CONFIG))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -70,7 +112,7 @@ TABLES += [
 TABLES += [f"{RESULTS}/tables/printed_slips.md", f"{RESULTS}/tables/statistics.md"]
 TABLES += [f"{RESULTS}/tables/ranking.json", f"{RESULTS}/config.yaml"]
 # the paper's numbers, beside which ours are put
-PRINTED = sorted(Path(workflow.basedir, "config", "paper").glob("*.csv"))
+PRINTED = sorted((HOME / "config" / "paper").glob("*.csv"))
 PRINTED = [os.path.relpath(path) for path in PRINTED]
 ACCURACY_FIGURES = plan.accuracy_figures(CONFIG, GRID)
 COST_PANELS = plan.cost_panels(GRID, SETS)
@@ -86,7 +128,7 @@ PICTURED = {
     if grid.pictured_ipc(GRID, dataset)
     and is_there(f"{RESULTS}/{dataset}/dataset.safetensors")
 }
-if PICTURED:
+if len(PICTURED) > 1:  # of a single one it would be the same picture twice
     PICTURED["figure8"] = [dataset for (dataset,) in PICTURED.values()]
 FIGURE_NAMES = [*ACCURACY_FIGURES, *PICTURED]
 FIGURE_NAMES += ["figure7"] if EMBEDDED else []
@@ -125,8 +167,13 @@ if RANKINGS:
     NAS_FIGURES = [
         f"{PICTURES}/nas_{CONFIG.nas.dataset}.{form}" for form in ("png", "pdf")
     ]
-# What changes no result (device, mirror) is no param: scripts read it from here, complete.
-config.update(CONFIG.model_dump())
+# What changes no result (device, mirror) is no param: jobs read it from the config of the main
+# workflow, which is another one where this is a module.
+workflow.modifier_stack[0].globals["config"].setdefault(TOLD, {})[RESULTS] = {
+    **CONFIG.model_dump(include={"compute", "data"}),
+    "folders": [RESULTS, PICTURES],
+    "made_from": [ORIGIN, made_from.digest(CONFIG)],
+}
 GPU = 0 if CONFIG.compute.device == "cpu" else 1
 # The kind of device decides about reruns: a CPU and a GPU give other numbers.
 DEVICE = devices.kind(CONFIG.compute.device)
@@ -181,6 +228,16 @@ def minutes_of(name):
 
 def doubling(amount):
     return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
+
+
+# The jobs of a group take turns on a cluster, or the group would ask for a GPU, cores and memory for
+# each of them at once. On one machine there are no groups, and jobs run side by side.
+if workflow.global_resources.get("turn").value is None:
+    workflow.register_resource("turn", 1)
+
+
+def in_turns(wildcards):
+    return 0 if workflow.is_main_process and workflow.local_exec else 1
 
 
 def archives_of(wildcards):
@@ -346,7 +403,7 @@ def show_what_is_there():
         given = [*given, "--config"]
         at = len(given) - 1
     given = [*given[: at + 1], "partial=true", *given[at + 1 :], "--nolock"]
-    done = subprocess.run([sys.executable, "-m", "snakemake", *given], check=False)
+    done = subprocess.run([PYTHON, "-m", "snakemake", *given], check=False)
     if done.returncode == 0:
         said = "What failed reads `missing` there. Run again to make it."
         print(f"\n{said}", file=sys.stderr)

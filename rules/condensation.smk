@@ -47,6 +47,7 @@ rule train_expert:
         gpu=GPU,
         mem_mb=memory_of("train_expert"),
         runtime=minutes_of("train_expert"),
+        turn=in_turns,
     params:
         job=expert_job,
         compile=CONFIG.compute.compile,

@@ -23,6 +23,7 @@ rule evaluate:
         gpu=GPU,
         mem_mb=memory_of("evaluate"),
         runtime=minutes_of("evaluate"),
+        turn=in_turns,
     params:
         job=evaluate_job,
         compile=CONFIG.compute.compile,

@@ -143,7 +143,6 @@ rule draw_condensed:
         ipcs=lambda wildcards: [
             grid.pictured_ipc(GRID, dataset) for dataset in PICTURED[wildcards.picture]
         ],
-        methods=plan.methods(CONFIG),
         source=digest.source_digest(digest.ROOT / "draw_condensed.py"),
     message:
         "Drawing {wildcards.picture}: condensed images"

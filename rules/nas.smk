@@ -46,6 +46,7 @@ rule train_architectures:
         gpu=GPU,
         mem_mb=memory_of("train_architectures"),
         runtime=minutes_of("train_architectures"),
+        turn=in_turns,
     params:
         job=train_architectures_job,
         stack=CONFIG.compute.stack,

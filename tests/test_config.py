@@ -183,9 +183,34 @@ def test_what_is_no_config_is_said_to_be_none(tmp_path, text):
         load(path)
 
 
-def test_a_missing_file_is_named():
-    with pytest.raises(InputError, match="nowhere.yaml: cannot read the config"):
-        load("nowhere.yaml")
+def test_home_and_variables_are_filled_in_wherever_a_path_may_stand(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SCRATCH", "/scratch/me")
+    (tmp_path / "m.py").write_text(PLUGIN)
+    content = copy.deepcopy(GOOD) | {"results_dir": "~/out/", "figures_dir": "$SCRATCH/figures"}
+    content["data"] = {"mirror": "${SCRATCH}/archives"}
+    content["datasets"]["mine"] = {"source": "image_folder", "path": "~/a b$c.tar"}
+    content["methods"] |= {
+        "theirs": {"algorithm": "imported", "path": "~/s_{ipc}.pt", "labels_path": "~/y.pt"},
+        "own": {"algorithm": "~/m.py:f", "a": "~/weights.pt"},
+    }
+    found = parse(content)
+    assert found.results_dir == f"{tmp_path}/out" and found.figures_dir == "/scratch/me/figures"
+    assert found.data.mirror == "/scratch/me/archives"
+    assert found.datasets["mine"].path == f"{tmp_path}/a b$c.tar"
+    theirs, own = found.methods["theirs"], found.methods["own"]
+    assert theirs.path == f"{tmp_path}/s_{{ipc}}.pt" and theirs.labels_path == f"{tmp_path}/y.pt"
+    assert own.algorithm == f"{tmp_path}/m.py:f"
+    assert str(tmp_path / "weights.pt") in str(own.model_dump())
+    with pytest.raises(InputError, match="x.yaml: '~nobody_of_that_name/a': there is no such user"):
+        parse(changed("results_dir", "~nobody_of_that_name/a"), "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"), [("out/", "out"), ("./out//x/", "out/x"), ("my results", "my results")]
+)
+def test_a_folder_has_one_spelling(given, taken):
+    assert parse(changed("results_dir", given)).results_dir == taken
 
 
 PLUGIN = "def f(problem, *, a, b=2): ...\ndef g(problem, other): ...\ndef h(problem, **k): ...\n"

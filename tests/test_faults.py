@@ -456,7 +456,7 @@ def test_every_file_of_a_run_is_covered_and_any_damage_to_one_is_noticed(mended)
 
 DAMAGED = (
     *("results/config.yaml", "results/tables/runs.csv", "results/tables/accuracy.csv"),
-    *("results/tables/table4.tex", "figures/figure8.png"),
+    *("results/tables/table4.tex", "figures/condensed_digits.png"),
     "results/digits/random/ipc1/set0/evaluation/small/dsa/sgd/seeds0-0.json",
     *("results/digits/dm/ipc1/set0/snapshots.safetensors", "results/leaderboard/index.html"),
     *("results/digits/mine/ipc1/set0/cost.json", "results/provenance.json"),

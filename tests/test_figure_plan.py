@@ -97,21 +97,16 @@ def test_of_equal_ways_the_usual_one_is_shown():
     assert found["figure1"]["panels"][0]["where"]["architecture"] == "convnet"
 
 
-def test_curves_are_told_by_their_start_or_by_their_name():
+def test_curves_are_those_of_the_methods_of_one_algorithm():
     methods = ["dm", "dm_from_noise", "kip"]
     found = figures({"methods": methods, "snapshots": True, "datasets": ["digits", "more"]})
     four, six = found["figure4"]["panels"], found["figure6"]["panels"]
     assert [panel["where"]["dataset"] for panel in four] == ["digits", "more"]
-    assert four[0]["labels"] == {
-        "dm": "DM from random images",
-        "dm_from_noise": "DM from noise",
-    }
+    assert four[0]["methods"] == ["dm", "dm_from_noise"]
     assert four[0]["ends"] == {"dm": 30, "dm_from_noise": 40}
     assert six[0]["ends"] == {"kip": 20}
     same = figures({"methods": ["dm", "dm_from_noise", "dm_again"], "snapshots": True})
-    assert list(same["figure4"]["panels"][0]["labels"].values()) == [
-        *("DM from random images", "dm_from_noise", "dm_again")
-    ]
+    assert same["figure4"]["panels"][0]["methods"] == ["dm", "dm_from_noise", "dm_again"]
 
 
 def test_costs_are_compared_where_there_are_two_methods():
@@ -126,13 +121,10 @@ def test_costs_are_compared_where_there_are_two_methods():
     assert plan.cost_panels(planned({"methods": ["dm"]})[1]) == []
 
 
-def test_methods_have_the_papers_names_where_they_are_its_methods():
+def test_methods_have_the_names_of_the_config():
     config, _ = planned({})
-    titles = {name: about["title"] for name, about in plan.methods(config).items()}
-    assert titles == {
-        **{"random": "Random", "kcenter": "K-Center", "dm": "DM", "kip": "KIP"},
-        **{"dm_from_noise": "dm_from_noise", "dm_again": "dm_again", "all": "all"},
-    }
+    assert list(plan.methods(config)) == list(BASE["methods"])
+    assert plan.methods(config)["dm_again"] == "dm" and plan.methods(config)["all"] == "whole"
 
 
 FIGURE7 = {"features": "embedding", "datasets": ["digits"], "methods": ["kcenter", "random"]}
@@ -191,6 +183,6 @@ def test_the_papers_figures_hold_the_papers_cells():
         if name[-1] in "35"
     }
     assert ipcs == {"figure3": ["10"] * 3, "figure5": ["1", "50"] * 3}
-    assert [len(panel["labels"]) for panel in found["figure4"]["panels"]] == [3] * 3
+    assert [len(panel["methods"]) for panel in found["figure4"]["panels"]] == [3] * 3
     assert [p["algorithm"] for p in found["figure6"]["panels"]] == ["dc"] * 3 + ["dsa"] * 3
     assert set(found["figure4"]["panels"][0]["ends"].values()) == {20000}

@@ -275,7 +275,8 @@ MERGES = "a0: &a0 {k: v, l: w}\n" + "".join(
         (MERGES, "more than 100000 entries, counting aliases out"),
         ("methods: &m {random: *m}", "nested more than 50 deep, or in itself"),
         ("methods: " + "[" * 60 + "]" * 60, "nested more than 50 deep"),
-        ("methods: " + "[" * 5000, "not valid YAML"),
+        ("methods: " + "[" * 500_000, "nested more than 50 deep in line 1"),
+        ("[" * 500_000, "nested more than 50 deep in line 1"),
         ("x: " + "y" * (1 << 20), "larger than 1048576 bytes"),
         ("x: " + "9" * 5000, "not valid YAML"),
         ("x: 2024-99-99", "not valid YAML"),
@@ -283,7 +284,7 @@ MERGES = "a0: &a0 {k: v, l: w}\n" + "".join(
         ("methods: {dm: {algorithm: {a: b}}}\n", "methods.dm: unknown algorithm"),
     ],
     ids=[
-        *("laughs", "merges", "itself", "deep", "unclosed", "large", "number", "date"),
+        *("laughs", "merges", "itself", "deep", "unclosed", "brackets", "large", "number", "date"),
         *("object", "mapping"),
     ],
 )

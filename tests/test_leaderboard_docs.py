@@ -39,11 +39,11 @@ def followed(tmp_path_factory):
 
 
 def test_the_page_has_a_row_for_the_own_set(followed):
-    html = (followed / "results/leaderboard/index.html").read_text(encoding="utf-8")
+    html = (followed / "results/mine/leaderboard/index.html").read_text(encoding="utf-8")
     rows = re.findall(r"<tr data-row=.*?</tr>", html, flags=re.DOTALL)
     assert len(rows) == 2
     (row,) = [row for row in rows if 'aria-haspopup="dialog">class_means<' in row]
-    record = "results/digits/class_means/ipc1/set0/evaluation/mlp/none/sgd/seeds0-2.json"
+    record = "results/mine/digits/class_means/ipc1/set0/evaluation/mlp/none/sgd/seeds0-2.json"
     values = [one["accuracy"] for one in storage.read_json(followed / record)["rows"]]
     assert f"<b>{sum(values) / 3:.2f}</b>" in row
     assert max(values) > 30, "class means tell digits apart"

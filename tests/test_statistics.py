@@ -20,15 +20,19 @@ def test_intervals_are_scipys():
 
 
 def test_the_interval_is_over_sets_where_there_are_several():
-    accuracy, sets = pd.Series([10.0, 20, 30, 40]), pd.Series([0, 0, 1, 1])
+    accuracy, sets = pd.Series([20.0, 30, 22, 32]), pd.Series([0, 0, 1, 1])
     found = statistics.summary(accuracy, sets)
-    theirs = stats.ttest_1samp([15.0, 35.0], 0).confidence_interval(0.95)
+    theirs = stats.ttest_1samp([25.0, 27.0], 0).confidence_interval(0.95)
     assert (found["low"], found["high"]) == pytest.approx(tuple(theirs))
     one = statistics.summary(accuracy, pd.Series([0] * 4))
     theirs = stats.ttest_1samp(accuracy, 0).confidence_interval(0.95)
     assert (one["low"], one["high"]) == pytest.approx(tuple(theirs))
     failed = statistics.summary(pd.Series([10.0, 20, np.nan]), pd.Series([0] * 3))
     assert failed["mean"] == 15 and failed["std"] == 5
+    assert (failed["low"], failed["high"]) == (0, pytest.approx(78.53, abs=0.01)), "15 - 63.53 < 0"
+    best = statistics.summary(pd.Series([99.0, 97.0]), pd.Series([0, 0]))
+    assert (best["low"], best["high"]) == (pytest.approx(85.29, abs=0.01), 100)
+    assert np.isnan(statistics.summary(pd.Series([9.0]), pd.Series([0]))["high"])
 
 
 def test_the_half_width_beside_a_printed_number_is_welchs():

@@ -9,7 +9,7 @@ def pictures_of(dataset, ipc, snakemake):
     """Return what is drawn of one dataset: the first images of the first classes."""
     views = sources.views(dataset, getattr(snakemake.input, "whitenings", []))
     drawn = {
-        snakemake.params.methods[method]["title"]: sources.first(view, found)
+        method: sources.first(view, found)
         for method, view, found in sources.condensed(views, snakemake.input.condensed)
     }
     title = f"{dataset.name}: {ipc} image{'s' * (ipc > 1)} per class"

@@ -18,13 +18,14 @@ with job(snakemake):
     if hasattr(snakemake.input, "whitening"):
         dataset = replace(dataset, whitening=whitening.load(snakemake.input.whitening))
     condensed, about = sets.load(snakemake.input.condensed, dataset)
-    cell = {
-        name: wildcards[name]
-        for name in ("dataset", "method", "ipc", "architecture", "augmentation", "optimizer")
-    } | {"condensation_seed": int(wildcards.condensation_seed)}
+    ways = ("dataset", "method", "ipc", "architecture", "augmentation", "optimizer")
+    cell = {name: wildcards[name] for name in ways}
+    cell["condensation_seed"] = int(wildcards.condensation_seed)
     cell["iteration"] = (
         int(re.search(r"\d+", wildcards.snapshot)[0]) if wildcards.snapshot else None
     )
+    label = " ".join(wildcards[name] for name in ways) + f", set {cell['condensation_seed']}"
+    label += f", iteration {cell['iteration']}" if wildcards.snapshot else ""
     seeds = list(range(int(wildcards.first), int(wildcards.last) + 1))
     try:
         if condensed is None:  # its method failed, and that is the result
@@ -37,7 +38,7 @@ with job(snakemake):
                 device=device,
                 compile=snakemake.params.compile,
                 stack=snakemake.params.stack,
-                label=" ".join(map(str, cell.values())),
+                label=label,
                 **told["options"],
             )
     except Exception as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from condensation import checksums, devices
+from condensation import checksums, devices, made_from
 from condensation.errors import InputError
 
 log = logging.getLogger("condensation")
@@ -20,10 +20,12 @@ _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
     """Run the block of a rule script, between a check of its inputs and checksums of its outputs.
 
-    Messages go to the rule's log file; bad input, and a disk that takes
+    ``snakemake.config`` becomes what ``rules/common.smk`` tells the jobs, whatever the main
+    workflow holds. Messages go to the rule's log file; bad input, and a disk that takes
     nothing, is shown there and on the terminal as one message without a
     traceback, anything else with it.
     """
+    snakemake.config = settings = _settings(snakemake)
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
@@ -32,16 +34,19 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
     log.setLevel(logging.INFO)
     if torch_threads:
         if snakemake.resources.get("gpu"):
-            devices.assign(snakemake.config["compute"]["device"])
+            devices.assign(settings["compute"]["device"])
         import torch
 
         from condensation import compute
 
-        options = snakemake.config["compute"]
+        options = settings["compute"]
         torch.set_num_threads(snakemake.threads)
         compute.set_up(precision=options["precision"], deterministic=options["deterministic"])
         compute.limit_memory(options["memory_limit_mb"])
     try:
+        for folder in map(Path, settings["folders"]):
+            if any(folder in Path(output).parents for output in snakemake.output):
+                made_from.claim(folder, *settings["made_from"])
         for given in snakemake.input:
             checksums.check(given)
         yield
@@ -59,3 +64,12 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
     except BaseException:
         log.exception("failed")
         raise
+
+
+def _settings(snakemake: Any) -> dict[str, Any]:
+    """What is no param, of the use of the workflow that this job is of: its log lies there."""
+    every = snakemake.config["condensation"]
+    log_file = Path(snakemake.log[0])
+    return next(
+        told for results, told in every.items() if Path(results, "logs") in log_file.parents
+    )

@@ -73,7 +73,7 @@ def device_named(name: str) -> torch.device:
         return torch.device("cuda" if name == "auto" else name)
     if name != "auto":
         raise InputError(f"compute.device: {name} is set, but {_no_cuda(caught)}")
-    if devices.present() and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1"):
+    if devices.usable():
         message = f"this machine has a GPU, but {_no_cuda(caught)}"
         if "SLURM_JOB_ID" in os.environ:
             raise InputError(f"{message}. `compute: {{device: cpu}}` would do without")

@@ -4,13 +4,13 @@
 and values that make sense. Free of torch.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from condensation import rows
+from condensation import config_file, rows
 from condensation.benchmark201 import COLUMNS
 from condensation.errors import InputError, nearest, unknown
 from condensation.method_options import METHODS, TM, Plugin
@@ -42,13 +42,12 @@ from condensation.options import (
 )
 from condensation.sizes import DECLARED_MB
 
-# Of a config; paper.yaml has 480 entries, 5 deep.
-MAX_BYTES, MAX_ENTRIES, MAX_DEPTH = 1 << 20, 100_000, 50
 _MOST_LINES, _LONGEST_LINE = 50, 1000  # of what is said about one
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED_DATASETS = {
-    *("benchmarks", "config.yaml", "downloads", "leaderboard", "logs", "provenance.json", "tables")
+    *("benchmarks", "config.yaml", "downloads", "evidence", "leaderboard", "logs"),
+    *("made_from.yaml", "plan", "provenance.json", "tables"),
 }
 RESERVED_METHODS = {"dataset.safetensors", "features", "nas", "trajectories", "whitening"}
 
@@ -69,6 +68,7 @@ def _name(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+Folder = Annotated[str, Field(pattern=r"^[^{}]+$"), AfterValidator(os.path.normpath)]
 
 
 def _entry(
@@ -288,15 +288,12 @@ Experiment = Annotated[
 class Config(Strict):
     """A whole config file."""
 
-    results_dir: str = Field(
+    results_dir: Folder = Field(
         "results",
-        pattern=r"^[^{}]+$",
-        description="Where everything but the figures goes. Configs in which a name means "
-        "different things need folders of their own, or they overwrite each other's cells.",
+        description="Where everything but the figures goes. A second config needs a folder of its "
+        "own: one that holds the results of another config file is refused.",
     )
-    figures_dir: str = Field(
-        "figures", pattern=r"^[^{}]+$", description="Where the figures go; as `results_dir`."
-    )
+    figures_dir: Folder = Field("figures", description="Where the figures go; as `results_dir`.")
     data: Data = Field(Data(), description="Where archives come from.")
     datasets: dict[Name, Dataset] = Field(min_length=1, description="Named datasets.")
     methods: dict[Name, Method] = Field(
@@ -523,9 +520,9 @@ def parse(data: Any, origin: str = "config") -> Config:
     """
     if not isinstance(data, dict) or not data:
         raise InputError(f"{origin}: expected a mapping with datasets, methods and experiments")
-    _check_size(data, origin)
+    config_file.check_size(data, origin)
     try:
-        return Config.model_validate(data)
+        return Config.model_validate(_expanded(data, origin))
     except ValidationError as error:
         problems = error.errors()
         lines = [f"{origin}: {_line(problem)}" for problem in problems[:_MOST_LINES]]
@@ -534,27 +531,20 @@ def parse(data: Any, origin: str = "config") -> Config:
         raise InputError("\n".join(lines)) from error
 
 
-def _check_size(data: Any, origin: str) -> None:
-    """Raise InputError for a config that is far larger, by aliases too, than any that is meant.
-
-    ``data`` is Python's own, or the nodes that YAML has before it.
-    """
-    known: dict[int, int] = {}
-
-    def size(one: Any, depth: int) -> int:
-        if depth > MAX_DEPTH:
-            raise InputError(f"{origin}: nested more than {MAX_DEPTH} deep, or in itself")
-        if id(one) not in known:
-            within = one.value if isinstance(one, yaml.CollectionNode) else one
-            if isinstance(within, dict):
-                within = [*within, *within.values()]
-            elif not isinstance(within, (list, tuple)):
-                return 1
-            known[id(one)] = 1 + sum(size(part, depth + 1) for part in within)
-        return known[id(one)]
-
-    if size(data, 0) > MAX_ENTRIES:
-        raise InputError(f"{origin}: more than {MAX_ENTRIES} entries, counting aliases out")
+def _expanded(value: Any, origin: str) -> Any:
+    """Fill in ``~`` and variables of the environment, as a shell does, wherever there is a text."""
+    if isinstance(value, dict):
+        return {key: _expanded(inner, origin) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_expanded(inner, origin) for inner in value]
+    if not isinstance(value, str):
+        return value
+    if value.startswith("~"):
+        try:
+            value = str(Path(value).expanduser())
+        except RuntimeError as error:
+            raise InputError(f"{origin}: {value!r}: there is no such user here") from error
+    return os.path.expandvars(value)
 
 
 def _line(problem: dict[str, Any]) -> str:
@@ -577,21 +567,5 @@ def _line(problem: dict[str, Any]) -> str:
 
 
 def load(path: str | Path) -> Config:
-    """Return the config in a YAML file; raises InputError as ``parse`` does."""
-    try:
-        if Path(path).stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: larger than {MAX_BYTES} bytes; is this a config?")
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the config ({error})") from error
-    try:
-        _check_size(
-            yaml.compose(text, yaml.SafeLoader), str(path)
-        )  # merge keys copy in YAML itself
-        data = yaml.safe_load(text)
-    except InputError:
-        raise
-    # numbers and dates that there are not are ValueErrors
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from error
-    return parse(data, str(path))
+    """Return the config in a YAML file; raises InputError as ``config_file.read`` and ``parse``."""
+    return parse(config_file.read(path), str(path))

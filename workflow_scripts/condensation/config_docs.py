@@ -50,6 +50,10 @@ written to `config.yaml` in the results folder.
 
 An editor with YAML support completes and checks keys when the first line of a config reads
 `# yaml-language-server: $schema=schema.json`.
+
+`~` and variables of the environment (`$SCRATCH`) are filled in wherever a text stands. Refused
+with file and line is what YAML reads in silence as something else: a key given twice (the last
+would win), `010` (eight), `1:30` (ninety).
 """
 
 

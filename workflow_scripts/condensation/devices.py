@@ -4,13 +4,21 @@ Snakemake counts GPUs but does not number them. A job holds a lock on a file per
 one takes another device, also if it belongs to another workflow. Free of torch.
 """
 
+import contextlib
+import ctypes
 import fcntl
+import itertools
 import os
+import re
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import IO
 
 _MOST_PER_DEVICE = 64
+_DEVICES = Path("/dev")
+_WSL = "/usr/lib/wsl/lib"  # where WSL 2 keeps the driver, on PATH or not
 _held: list[IO[str]] = []  # open until the process ends, whichever way it does
 
 
@@ -42,9 +50,7 @@ def assign(wanted: str) -> None:
     """
     if wanted not in ("auto", "cuda") or "SLURM_JOB_ID" in os.environ:
         return
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    devices = present() if given is None else [one.strip() for one in given.split(",") if one]
-    if len(devices) > 1:
+    if len(devices := usable()) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = take(devices)
 
 
@@ -52,10 +58,44 @@ def kind(name: str) -> str:
     """Return what ``compute.device`` means on this machine, ``cpu`` or ``cuda``; free of torch."""
     if name != "auto":
         return name.partition(":")[0]
-    return "cuda" if present() else "cpu"
+    return "cuda" if usable() else "cpu"
+
+
+def at_once() -> int:
+    """Return how many jobs that want a GPU may run at once: one a device, or one a core."""
+    return len(usable()) or os.cpu_count() or 1
+
+
+def usable() -> list[str]:
+    """Return the devices that jobs may use: those of CUDA_VISIBLE_DEVICES, or all there are."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return present()
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    return list(itertools.takewhile(lambda name: name != "-1", names))  # where CUDA stops reading
 
 
 def present() -> list[str]:
-    """Return the numbers of the machine's NVIDIA devices."""
-    found = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
-    return sorted((one for one in found if one.isdigit()), key=int)
+    """Return the numbers of the machine's NVIDIA devices, as CUDA counts them.
+
+    By their files, or, where a machine has CUDA without such files, as WSL 2 does, by asking the
+    driver: its program, or else its library.
+    """
+    return [str(number) for number in range(_count())]
+
+
+def _count() -> int:
+    if files := [path for path in _DEVICES.glob("nvidia[0-9]*") if path.name[6:].isdigit()]:
+        return len(files)
+    program = shutil.which("nvidia-smi") or shutil.which("nvidia-smi", path=_WSL)
+    if program:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            listed = subprocess.run(
+                [program, "-L"], capture_output=True, text=True, timeout=30, check=True
+            )
+            return len(re.findall(r"^GPU \d+:", listed.stdout, flags=re.M))
+    with contextlib.suppress(OSError, AttributeError):
+        driver, number = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()
+        if driver.cuInit(0) == driver.cuDeviceGetCount(ctypes.byref(number)) == 0:
+            return number.value
+    return 0

@@ -13,7 +13,8 @@ from pathlib import Path
 
 PACKAGE = "condensation"
 ROOT = Path(__file__).parent.parent  # the folder that holds the package and the rule scripts
-_SILENT = {f"{PACKAGE}/progress.py", f"{PACKAGE}/errors.py"}  # what is said, never what is computed
+# what is said, never what is computed
+_SILENT = {f"{PACKAGE}/{name}.py" for name in ("progress", "errors", "made_from")}
 
 
 def source_digest(*sources: str | Path) -> str:

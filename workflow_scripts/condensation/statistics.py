@@ -39,10 +39,12 @@ def summary(accuracy: pd.Series, sets: pd.Series) -> dict[str, float | int | Non
     ``std`` is over networks and ``std_of_sets`` over the sets' means (None for
     one set), both of the population, as in the paper; ``low`` and ``high`` are
     the 95 % t interval over the sets' means, or over networks where there is
-    one set. Networks without a result (NaN) are left out.
+    one set; it ends at 0 and 100, as accuracies in percent do. Networks without
+    a result (NaN) are left out.
     """
     of_sets = accuracy.groupby(sets).mean()
     low, high = interval((of_sets if len(of_sets) > 1 else accuracy).dropna())
+    low, high = float(np.clip(low, 0, None)), float(np.clip(high, None, 100))
     return {
         "mean": accuracy.mean(),
         "std": accuracy.std(ddof=0),

@@ -52,19 +52,20 @@ def bars(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styl
                 *(at, rows["mean"], step),
                 yerr=data.spread(rows),
                 capsize=min(2.5, 12 * step),
-                label=styles[method]["title"],
+                label=method,
                 **looks,
             )
-            handles[styles[method]["title"]] = drawn
+            handles[method] = drawn
             for x, (_, row) in zip(at, rows.iterrows(), strict=True):
                 why_missing(ax, x, row)
         ax.set_xticks(np.arange(len(panel["values"])), _broken(panel["values"], width))
         ax.set_xlim(-0.55, len(panel["values"]) - 0.45)
         ax.grid(axis="x", visible=False)
     title = f"Accuracy by {across}" + common(panels)
-    within_percent(ax for ax, _ in axes)
     note = f"error bars: {data.spread_name(table)}"
-    style.annotate(figure, title, note, [styles[method]["title"] for method in shown], handles)
+    if start_where_bars_differ([ax for ax, _ in axes]):
+        note += "; bars do not start at 0"
+    style.annotate(figure, title, note, shown, handles)
     return figure
 
 
@@ -83,7 +84,7 @@ def lines(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Sty
             rows = rows.assign(at=rows["ipc"].astype(int)).sort_values("at")
             # side by side, or the error bars of neighbours would cover each other
             aside = np.exp(0.3 * min(closest, 0.4) * (number / max(len(methods) - 1, 1) - 0.5))
-            _line(ax, rows["at"] * aside, rows, styles[method], handles)
+            _line(ax, rows["at"] * aside, rows, method, styles, handles)
         for _, row in data.whole(table, panel["where"]).iterrows():
             _reference(ax, row, styles[row["method"]], handles)
         ax.set_xscale("log")
@@ -94,36 +95,33 @@ def lines(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Sty
     within_percent(ax for ax, _ in axes)
     note = f"error bars: {data.spread_name(table)}"
     title = f"Accuracy against images per class{common(panels)}"
-    style.annotate(figure, title, note, [one["title"] for one in styles.values()], handles)
+    style.annotate(figure, title, note, styles, handles)
     return figure
 
 
 def curves(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styles) -> Figure:
-    """Draw accuracy against condensation iteration, a line per start, a panel per IPC.
+    """Draw accuracy against condensation iteration, a line per method, a panel per IPC.
 
     The rows of finished sets stand at their method's number of iterations.
     """
     figure, axes = panels_of(panels, (4.0, 2.9), most=3)
     handles: dict = {}
-    order: list[str] = []
     for ax, panel in axes:
         part = data.select(table, panel["where"], final=False)
-        for method, title in panel["labels"].items():
+        for method in panel["methods"]:
             rows = part[part["method"] == method]
             at = rows["iteration"].where(rows["iteration"] != FINAL, panel["ends"][method])
             rows = rows.assign(at=at.astype(int)).sort_values("at")
             # a snapshot of the last iteration is the finished set
             rows = rows.drop_duplicates("at", keep="last")
-            looks = {**styles[method], "title": title}
-            _line(ax, rows["at"], rows, looks, handles)
-            order.append(title)
+            _line(ax, rows["at"], rows, method, styles, handles)
         ax.set_xlabel("condensation iteration")
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     within_percent(ax for ax, _ in axes)
     note = f"error bars: {data.spread_name(table)}"
     title = f"Accuracy along the condensation{common(panels)}"
-    style.annotate(figure, title, note, order, handles)
+    style.annotate(figure, title, note, styles, handles)
     return figure
 
 
@@ -146,17 +144,47 @@ def panels_of(
 
 
 def within_percent(axes: Iterable[Axes]) -> None:
-    """End the y axes at 0 and 100, whatever the interval of a few networks says."""
+    """End the y axes at 0 and 100.
+
+    To be called once all is drawn: limits that are set take no notice of what
+    is drawn later, on these axes or on those that share them.
+    """
     for ax in axes:
         low, high = ax.get_ylim()
         ax.set_ylim(max(low, 0), min(high, 100))
+
+
+def start_where_bars_differ(axes: Sequence[Axes]) -> bool:
+    """Start the y axes of bars below the lowest bar or interval; return whether any is above 0.
+
+    An axis starts at 0 where the differences are seen all the same: where they
+    are more than half of what is drawn. To be called once all is drawn.
+    """
+    for ax in axes:
+        sharing = ax.get_shared_y_axes().get_siblings(ax)
+        ends = np.concatenate([_heights(neighbour) for neighbour in sharing])
+        if not len(ends):
+            continue
+        differ = ends.max() - ends.min()
+        start = max(0.0, ends.min() - 0.3 * differ) if differ < 0.5 * ends.max() else 0.0
+        above = 0.05 * (ends.max() - start or 1.0)
+        ax.set_ylim(start if differ else 0.0, min(100.0, ends.max() + above))
+    return any(ax.get_ylim()[0] > 0 for ax in axes)
+
+
+def _heights(ax: Axes) -> np.ndarray:
+    """Where the bars of an axis and their error bars end."""
+    tops = [bar.get_height() for bar in ax.patches]
+    ends = [line[:, 1] for drawn in ax.collections for line in drawn.get_segments() if len(line)]
+    every = np.concatenate([np.array(tops, float), *ends])
+    return every[np.isfinite(every)]
 
 
 def _title(panel: Panel, panels: Sequence[Panel]) -> str:
     where = panel["where"]
     title = where["dataset"] + (f", IPC {where['ipc']}" if "ipc" in where else "")
     if "algorithm" in panel:
-        title = f"{panel['algorithm'].upper()} on {title}"
+        title = f"{panel['algorithm']} on {title}"
     return title if common(panels) else f"{title}\n{_way(panel)}"
 
 
@@ -172,19 +200,19 @@ def _way(panel: Panel) -> str:
 
 
 def _line(
-    ax: Axes, at: pd.Series, rows: pd.DataFrame, looks: Mapping[str, Any], handles: dict
+    ax: Axes, at: pd.Series, rows: pd.DataFrame, method: str, styles: Styles, handles: dict
 ) -> None:
     drawn = ax.errorbar(
         *(at, rows["mean"]),
         yerr=data.spread(rows),
         capsize=2.5,
         elinewidth=0.9,
-        label=looks["title"],
-        **style.line(looks),
+        label=method,
+        **style.line(styles[method]),
     )
-    handles[looks["title"]] = drawn.lines[0]
+    handles[method] = drawn.lines[0]
     for x, (_, row) in zip(at, rows.iterrows(), strict=True):
-        why_missing(ax, x, row, f"{looks['title']}: ")
+        why_missing(ax, x, row, f"{method}: ")
 
 
 def why_missing(ax: Axes, x: float, row: pd.Series, who: str = "") -> None:
@@ -196,7 +224,7 @@ def why_missing(ax: Axes, x: float, row: pd.Series, who: str = "") -> None:
 
 def _reference(ax: Axes, row: pd.Series, looks: Mapping[str, Any], handles: dict) -> None:
     kept = {key: looks[key] for key in ("color", "linestyle")}
-    handles[looks["title"]] = ax.axhline(row["mean"], label=looks["title"], **kept)
+    handles[row["method"]] = ax.axhline(row["mean"], label=row["method"], **kept)
     below, above = data.spread(row.to_frame().T.infer_objects())[:, 0]
     if np.isfinite(below + above):
         ax.axhspan(row["mean"] - below, row["mean"] + above, color=looks["color"], alpha=0.12, lw=0)

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from condensation.figures import style
+from condensation.figures import data, style
 
 
 def scatter(
@@ -41,7 +41,9 @@ def scatter(
             own = part[part["connected"] == connected]
             ax.errorbar(
                 *(own["truth"], own["proxy"]),
-                yerr=own["std"],
+                yerr=data.whiskers(
+                    own["proxy"], own["proxy"] - own["std"], own["proxy"] + own["std"]
+                ),
                 **look,
                 linestyle="none",
                 markersize=5,
@@ -56,7 +58,8 @@ def scatter(
     for number in range(columns):
         axes[(len(summary) - 1 - number) // columns, number].set_xlabel("true accuracy (%)")
         axes[(len(summary) - 1 - number) // columns, number].tick_params(labelbottom=True)
-    figure.suptitle(f"{title}\ntrue: {truth}", fontsize="medium")
+    # the title holds words of the config's: their $ is a dollar
+    figure.suptitle(f"{title}\ntrue: {truth}", fontsize="medium", parse_math=False)
     return figure
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from condensation.figures import style
+from condensation.figures import data, style
 from condensation.tables import ipc_order
 
 _ROW = 0.21  # inches
@@ -43,23 +43,23 @@ def draw(cells: pd.DataFrame) -> Figure:
 def _panel(ax: Axes, part: pd.DataFrame, handles: dict[str, Any]) -> None:
     at = np.arange(len(part))
     ours, theirs = part["mean"].astype(float), part["printed"].astype(float)
+    spread = part["printed_std"].astype(float).fillna(0)
     looks = {"linestyle": "none", "capsize": 2, "elinewidth": 1.2, "markeredgewidth": 1.2}
     handles["printed"] = ax.errorbar(
         *(theirs, at + 0.14),
-        xerr=part["printed_std"].astype(float).fillna(0),
+        xerr=data.whiskers(theirs, theirs - spread, theirs + spread),
         **looks | {"marker": "D", "markersize": 5, "color": _THEIRS, "markerfacecolor": "white"},
     )
-    below = (ours - part["low"].astype(float)).fillna(0)
-    above = (part["high"].astype(float) - ours).fillna(0)
+    low, high = (part[end].astype(float).fillna(ours) for end in ("low", "high"))
     handles["ours"] = ax.errorbar(
         *(ours, at - 0.14),
-        xerr=np.array([below, above]),
+        xerr=data.whiskers(ours, low, high),
         **looks | {"marker": "o", "markersize": 5, "color": _OURS},
     )
     ax.set_yticks(at, [_name(row) for row in part.to_dict("records")], fontsize="small")
     ax.set_ylim(len(part) - 0.4, -0.6)  # the first on top
-    low, high = ax.get_xlim()
-    ax.set_xlim(max(low, 0), min(high, 100))
+    start, end = ax.get_xlim()
+    ax.set_xlim(max(start, 0), min(end, 100))
     ax.set_xlabel("test accuracy (%)")
 
 

@@ -15,6 +15,9 @@ from condensation.figures import accuracy, data, style
 from condensation.figures.accuracy import Styles
 from condensation.figures.plan import Panel
 
+_SHORTEST = 1e-3  # seconds; the axis of costs is logarithmic and has no 0
+_LEADER = 0.15  # ranks from the outermost method to the line that leads to its name
+
 
 def pareto_front(seconds: Sequence[float], reached: Sequence[float]) -> list[int]:
     """Return the positions of the points that no other one beats, from cheap to dear.
@@ -46,6 +49,7 @@ def cost_accuracy(
     ``seconds`` is by (dataset, method, IPC), of one set.
     """
     figure, axes = accuracy.panels_of(panels, (3.8, 3.0), most=4)
+    seconds = {key: max(value, _SHORTEST) for key, value in seconds.items()}
     handles: dict = {}
     for ax, panel in axes:
         part = data.select(table, panel["where"]).set_index("method")
@@ -59,17 +63,17 @@ def cost_accuracy(
             drawn = ax.errorbar(
                 *(x, cell["mean"]), yerr=bars[:, None], capsize=2.5, elinewidth=0.9, **looks
             )
-            handles[styles[method]["title"]] = drawn.lines[0]
-            accuracy.why_missing(ax, x, cell, f"{styles[method]['title']}: ")
+            handles[method] = drawn.lines[0]
+            accuracy.why_missing(ax, x, cell, f"{method}: ")
         ax.set_xscale("log")
         ax.set_xlim(min(seconds.values()) / 2, max(seconds.values()) * 2)
         ax.xaxis.set_major_locator(LogLocator(numticks=6))
         ax.minorticks_off()
         ax.set_xlabel("seconds of condensation")
-        accuracy.within_percent([ax])
+    accuracy.within_percent(ax for ax, _ in axes)
     note = "no other method is both cheaper and better than those on the front; the training of "
     note += f"experts and of feature networks is not counted; error bars: {data.spread_name(table)}"
-    names = [*(one["title"] for one in styles.values()), "Pareto front"]
+    names = [*styles, "Pareto front"]
     title = f"Accuracy against cost{accuracy.common(panels)}"
     style.annotate(figure, title, note, names, handles)
     return figure
@@ -120,9 +124,8 @@ def critical_difference(ranking: Mapping[str, Any], styles: Styles) -> Figure:
 
 
 def _ranks(ax: plt.Axes, ranking: Mapping[str, Any], styles: Styles) -> None:
-    names = {name: styles[name]["title"] if name in styles else name for name in ranking["methods"]}
-    colors = {names[name]: styles[name]["color"] if name in styles else "black" for name in names}
-    ranks = pd.Series({names[name]: rank for name, rank in ranking["methods"].items()})
+    ranks = pd.Series(ranking["methods"])
+    colors = {name: styles[name]["color"] if name in styles else "black" for name in ranks.index}
     gap = ranking["critical_difference"]
     apart = np.abs(ranks.to_numpy()[:, None] - ranks.to_numpy()[None]) > gap
     # of its matrix the diagram uses only which pairs differ
@@ -135,13 +138,13 @@ def _ranks(ax: plt.Axes, ranking: Mapping[str, Any], styles: Styles) -> None:
         label_fmt_right=" {rank:.2f}  {label}",
         color_palette=colors,
         crossbar_props={"color": style.INK, "linewidth": 3},
-        text_h_margin=0.15,
+        text_h_margin=_LEADER,
     )
     for label in drawn["labels"]:
         label.set_color("black")
     ax.grid(False)
     ax.spines["top"].set_color(style.INK)
-    ax.set_xlim(0.9, max(len(ranks), 1 + gap) + 0.1)
+    ax.set_xlim(1 - _LEADER, max(len(ranks), 1 + gap) + _LEADER)
     ax.set_xticks(range(1, len(ranks) + 1))
     ax.plot([1, 1 + gap], [2.0, 2.0], color=style.INK, marker="|", markersize=8)
     ax.set_ylim(top=3.6)

@@ -33,13 +33,22 @@ def spread(rows: pd.DataFrame) -> np.ndarray:
     """Return the error bars [2, rows], below and above the mean, in percent points.
 
     The interval (columns ``low`` and ``high``) where the table has one, else
-    the standard deviation; NaN, which is not drawn, for a single network.
+    the standard deviation, both within 0 and 100; NaN, which is not drawn, for
+    a single network.
     """
     if {"low", "high"} <= set(rows):
-        bars = np.stack([rows["mean"] - rows["low"], rows["high"] - rows["mean"]])
+        bars = whiskers(rows["mean"], rows["low"], rows["high"])
     else:
-        bars = np.stack([rows["std"], rows["std"]])
+        bars = whiskers(rows["mean"], rows["mean"] - rows["std"], rows["mean"] + rows["std"])
     return np.where(rows["networks"].to_numpy() > 1, bars, np.nan)
+
+
+def whiskers(mean: pd.Series, low: pd.Series, high: pd.Series) -> np.ndarray:
+    """Return error bars [2, rows], below and above the mean, of accuracies in percent.
+
+    They end at 0 and 100, whatever the interval of a few networks says.
+    """
+    return np.stack([mean - low.clip(lower=0), high.clip(upper=100) - mean])
 
 
 def spread_name(table: pd.DataFrame) -> str:

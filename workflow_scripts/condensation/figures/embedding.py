@@ -44,7 +44,7 @@ def maps(
         figure = plt.figure(figsize=(6.0, 1.0), layout="constrained")
         style.annotate(figure, title, "no condensed set to show: its methods failed", [], {})
         return figure
-    titles = [[styles[method]["title"] for method in one.condensed] for one in found]
+    titles = [list(one.condensed) for one in found]
     figure, axes = style.panels(titles, (2.7, 2.7), [one.title for one in found], most=5)
     handles: dict = {}
     for number, one in enumerate(found):
@@ -55,7 +55,7 @@ def maps(
                 *(*real.T, 8), color="0.65", linewidths=0, rasterized=True
             )
             many = len(points) > 20
-            handles[looks["title"]] = ax.scatter(
+            handles[method] = ax.scatter(
                 *(*points.T, 28 if many else 60),
                 color=looks["color"],
                 marker=looks["marker"],

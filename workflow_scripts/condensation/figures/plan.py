@@ -5,7 +5,6 @@ panel is a mapping with ``where`` (columns of the accuracy table and the one
 value of each) and what varies in it; panels are told to the rules as params.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,26 +15,14 @@ Panel = dict[str, Any]
 
 _WAY = ("architecture", "augmentation", "optimizer")
 _USUAL = {name: Axes.model_fields[f"{name}s"].default[0] for name in _WAY}
-_TITLES = {
-    **{"random": "Random", "kcenter": "K-Center", "dc": "DC", "dsa": "DSA", "dm": "DM"},
-    **{"kip": "KIP", "tm": "TM", "whole": "whole dataset"},
-}
-_STARTS = {"random": "random images", "kcenter": "K-Center", "noise": "noise"}
 
 
-def methods(config: Config) -> dict[str, dict[str, str]]:
-    """Return algorithm and title of every method, in the config's order.
+def methods(config: Config) -> dict[str, str]:
+    """Return the algorithm of every method, by its name, in the config's order.
 
-    The title is the paper's name where the method is called as its algorithm,
-    else the config's.
+    The config's name is the one that figures and tables show.
     """
-    return {
-        name: {
-            "algorithm": entry.algorithm,
-            "title": _TITLES.get(name, name) if name == entry.algorithm else name,
-        }
-        for name, entry in config.methods.items()
-    }
+    return {name: entry.algorithm for name, entry in config.methods.items()}
 
 
 def accuracy_figures(config: Config, grid: Grid) -> dict[str, dict[str, Any]]:
@@ -191,21 +178,10 @@ def _along(config: Config, grid: Grid) -> list[Panel]:
                 "where": {"dataset": dataset, "ipc": ipc, **rest},
                 "algorithm": algorithm,
                 "ends": ends,
-                "labels": _start_labels(config, names, algorithm),
+                "methods": names,
             }
         )
     return panels
-
-
-def _start_labels(config: Config, names: list[str], algorithm: str) -> dict[str, str]:
-    """What tells the methods of an algorithm apart: their start, or else their name."""
-    starts = Counter(config.methods[name].init for name in names)
-    return {
-        name: f"{_TITLES[algorithm]} from {_STARTS[config.methods[name].init]}"
-        if starts[config.methods[name].init] == 1
-        else name
-        for name in names
-    }
 
 
 def _is_final(cell: Cell, dataset: str) -> bool:

@@ -42,26 +42,24 @@ def theme() -> None:
     sns.set_theme(style="whitegrid", context="notebook", font_scale=0.9, rc=THEME)
 
 
-def method_styles(methods: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
-    """Return colour, marker, line, hatch and title per method: the same in every figure.
+def method_styles(methods: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return colour, marker, line and hatch per method: the same in every figure.
 
     ``methods`` (``plan.methods``) in the config's order, of which the first
     colours go to those called as their algorithm; the place decides, so a
     method looks the same whatever else is drawn. The whole dataset is black.
     """
     palette = sns.color_palette(_COLORS)
-    algorithms = {name: about["algorithm"] for name, about in methods.items()}
     # those called as their algorithm, the others, and last what needs no colour
-    order = sorted(methods, key=lambda n: (algorithms[n] == "whole", algorithms[n] != n))
+    order = sorted(methods, key=lambda name: (methods[name] == "whole", methods[name] != name))
     styles = {}
-    for name, about in methods.items():
-        reference, place = algorithms[name] == "whole", order.index(name)
+    for name, algorithm in methods.items():
+        reference, place = algorithm == "whole", order.index(name)
         styles[name] = {
             "color": (0.0, 0.0, 0.0) if reference else palette[place % len(palette)],
             "marker": _MARKERS[place % len(_MARKERS)],
             "linestyle": (0, (6, 3)) if reference else _LINES[place % len(_LINES)],
             "hatch": _HATCHES[place % len(_HATCHES)],
-            "title": about["title"],
         }
     return styles
 

@@ -469,6 +469,17 @@ def test_splits_and_classes_without_images_are_refused_before_and_in_the_job(
             assert text in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["folder", "tar", "zip"])
+@pytest.mark.parametrize("name", ["photo.heic", "notes.txt", ".0.png", "Thumbs.db"])
+def test_a_class_of_which_nothing_is_read_is_not_left_out(tmp_path, kind, name, no_plug_ins):
+    path = tree(tmp_path, {f"train/c/{name}": plain(7)}, kind=kind)  # no entries of folders
+    reason = image_files.why_skipped(name)
+    with pytest.raises(InputError) as caught:
+        image_files.check(path, entry())
+    assert "class 'c' has no training images" in str(caught.value)
+    assert f"not read: 1 {reason}" in str(caught.value)
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 

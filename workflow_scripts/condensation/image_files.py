@@ -135,6 +135,10 @@ class Listing:
             self.images[place.split, place.label] += 1
             return True
         self.skipped[(*place[:2], reason) if place else (None, None, reason)] += 1
+        if place:  # a class of which nothing is read must not be left out
+            folder_name = as_text(name)[: -len(place.file)]
+            if why_skipped(f"{folder_name}x.png") is None:
+                self.images[place.split, place.label] += 0
         return False
 
     def classes(self) -> list[str]:

@@ -80,6 +80,14 @@ RESULTS = CONFIG.results_dir
 PICTURES = CONFIG.figures_dir
 DOWNLOADS = f"{RESULTS}/downloads"
 
+# once, and not again by every job
+if workflow.is_main_process and not CONFIG.partial:
+    try:
+        for line in jobs.check_images(CONFIG, GRID):
+            print(line, file=sys.stderr)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
 
 def is_there(*paths):
     """Whether files may be inputs: all of them, or of a partial config those that exist."""

@@ -38,6 +38,7 @@ rule write_provenance:
         LEADERBOARD,
         config=f"{RESULTS}/config.yaml",
         costs=COSTS,
+        datasets=DATASETS,
     output:
         provenance=report(
             PROVENANCE, caption="captions/provenance.rst", category="Provenance"

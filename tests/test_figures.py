@@ -15,6 +15,9 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT, small_dataset
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
@@ -749,3 +752,88 @@ def test_error_bars_end_at_0_and_100():
     np.testing.assert_array_equal(data.spread(table), [[2, 11], [9, 1]])
     plain = pd.DataFrame([cell(mean=1.0, std=4.0), cell(mean=98.0, std=4.0)])
     np.testing.assert_array_equal(data.spread(plain), [[1, 4], [4, 2]])
+
+
+# --- users' names ---------------------------------------------------------------------------------
+
+
+def pictures_of(*classes):
+    drawn = torch.zeros(len(classes), 2, 1, 8, 8, dtype=torch.uint8)
+    return images.Pictures({"random": drawn}, classes, "t")
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Installs a font with these letters alone, for a test; returns its name."""
+    monkeypatch.setattr(style, "_more_fonts", [])
+    plain_fonts = [f for f in font_manager.fontManager.ttflist if "DejaVu" in f.name]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", plain_fonts)
+
+    def install(letters):
+        builder = FontBuilder(1000)
+        names = [".notdef", *(f"g{n}" for n in range(len(letters)))]
+        pen = TTGlyphPen(None)
+        for step, at in enumerate([(100, 0), (900, 0), (900, 800), (100, 800)]):
+            pen.lineTo(at) if step else pen.moveTo(at)
+        pen.closePath()
+        box = pen.glyph()
+        builder.setupGlyphOrder(names)
+        builder.setupCharacterMap(
+            {ord(c): name for c, name in zip(letters, names[1:], strict=True)}
+        )
+        builder.setupGlyf(dict.fromkeys(names, box))
+        builder.setupHorizontalMetrics(dict.fromkeys(names, (1000, 0)))
+        builder.setupHorizontalHeader(ascent=800, descent=-200)
+        builder.setupNameTable({"familyName": "Little", "styleName": "Regular"})
+        builder.setupOS2()
+        builder.setupPost()
+        builder.save(tmp_path / "little.ttf")
+        font_manager.fontManager.addfont(tmp_path / "little.ttf")
+
+    font_manager.fontManager._findfont_cached.cache_clear()
+    yield install
+    font_manager.fontManager._findfont_cached.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["$$", "$", "${x", "$\\alpha", "a_b^c$d$", "\\frac", "%", "#1"])
+@pytest.mark.filterwarnings("error")
+def test_a_name_is_drawn_as_it_is_and_never_as_maths(tmp_path, name):
+    figure = images.image_grids([pictures_of(name, "b")])
+    style.save(figure, tmp_path / "f.png", tmp_path / "f.pdf")
+    (axes,) = figure.subfigs[0].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [name, "b"]
+    assert not any(label.get_parse_math() for label in axes.get_yticklabels())
+    for draw in (
+        lambda: embedding.maps(
+            [embedding.Map(f"digits\n{name}", {"dm": np.zeros((2, 2))}, {"dm": np.zeros((1, 2))})],
+            *(STYLES, "convnet", [50.0]),
+        ),
+        lambda: style.panels([[name]], (3, 3), [name])[0],
+    ):
+        style.save(draw(), tmp_path / "g.png", tmp_path / "g.pdf")
+
+
+@pytest.mark.filterwarnings("error")
+def test_letters_that_no_font_has_are_replaced_and_said(tmp_path, capsys, installed):
+    figure = images.image_grids([pictures_of("猫", "b", "犬 x", "é")])
+    style.save(figure, tmp_path / "f.png", tmp_path / "f.pdf")
+    labels = [label.get_text() for label in figure.subfigs[0].axes[0].get_yticklabels()]
+    assert labels == ["class 0", "b", "class 2", "é"]
+    said = capsys.readouterr().err
+    assert (
+        "no installed font has the letters 犬 猫 of 猫, 犬 x" in said and len(said.split("\n")) == 2
+    )
+    assert style.readable(["new 猫"]) == ["new \\u732b"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_installed_font_with_the_letters_is_used(tmp_path, capsys, installed):
+    installed("猫")
+    figure = images.image_grids([pictures_of("猫", "b", "犬")])
+    style.save(figure, tmp_path / "f.png", tmp_path / "f.pdf")
+    labels = figure.subfigs[0].axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == ["猫", "b", "class 2"]
+    assert "Little" in labels[0].get_fontfamily()
+    assert "犬" in capsys.readouterr().err
+    style.theme()  # of the next figure
+    assert plt.rcParams["font.family"] == ["sans-serif", "Little"]

@@ -30,6 +30,7 @@ from condensation import (
     benchmark201,
     config,
     contract,
+    image_files,
     options,
     printed,
     ranking_tables,
@@ -239,7 +240,10 @@ def test_archives_of_images(place, content):
 
 
 IMAGES = []
-for form in ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP"):
+for form in (
+    *("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "AVIF", "JPEG2000", "QOI", "ICO", "ICNS"),
+    *("PCX", "SGI", "DDS"),
+):
     with io.BytesIO() as buffer:
         Image.open(io.BytesIO(png(16))).save(buffer, form)
         IMAGES.append(buffer.getvalue())
@@ -250,7 +254,7 @@ for form in ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP"):
 def test_images(place, content):
     judge(
         *("image x.png", place, content),
-        lambda path: readers._decode(path.read_bytes(), str(path), 3, 8),
+        lambda path: image_files.decode(path.read_bytes(), str(path), 3, 8),
     )
 
 

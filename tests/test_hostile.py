@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from condensation import archives, config, contract, readers
+from condensation import archives, config, contract, image_files
 from condensation.errors import InputError
 from condensation.methods import imported
 
@@ -142,7 +142,7 @@ def test_an_image_that_claims_a_billion_pixels(side):
     claims = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     content = b"\x89PNG\r\n\x1a\n" + claims + chunk(b"IDAT", zlib.compress(bytes(1000)))
     with pytest.raises(InputError, match=r"x.png: .*(pixels; at most 67108864|decompression bomb)"):
-        readers._decode(content, "x.png", 3, 32)
+        image_files.decode(content, "x.png", 3, 32)
 
 
 def test_a_program_that_is_called_an_image():
@@ -150,7 +150,7 @@ def test_a_program_that_is_called_an_image():
     content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(x) show\n"
     assert Image.open(io.BytesIO(content)).format == "EPS"
     with pytest.raises(InputError, match="not a readable image"):
-        readers._decode(content, "x.png", 3, None)
+        image_files.decode(content, "x.png", 3, None)
 
 
 # --- condensed sets -------------------------------------------------------------------------------

@@ -141,9 +141,8 @@ def test_cifar10_batches_come_in_order_and_channels_first(tmp_path, monkeypatch,
     assert got.source == {"reader": "cifar10", "checksums": [checksum_of(path, "md5")]}
 
 
-def test_cifar100_has_the_fine_labels(tmp_path, monkeypatch):
-    images, fine = pixels(9, 32, 32, 3), [99, 0, 5, 50, 3, 2, 1, 98, 7]
-    names = [f"class {i}" for i in range(100)]
+def cifar100_files(images, fine):
+    """Six images to train and the others to test, with their fine labels."""
 
     def batch(part):
         coarse = [label // 5 for label in fine[part]]
@@ -155,17 +154,85 @@ def test_cifar100_has_the_fine_labels(tmp_path, monkeypatch):
             "batch_label": "b",
         }
 
+    names = [f"class {i}" for i in range(100)]
     meta = {"fine_label_names": names, "coarse_label_names": ["c"] * 20}
     contents = {"file.txt~": b"", "meta": pickled(meta)}
     contents |= {"test": pickled(batch(slice(6, 9))), "train": pickled(batch(slice(6)))}
-    files = {f"cifar-100-python/{name}": content for name, content in contents.items()}
+    return {f"cifar-100-python/{name}": content for name, content in contents.items()}
+
+
+def test_cifar100_has_the_fine_labels(tmp_path, monkeypatch):
+    images, fine = pixels(9, 32, 32, 3), [99, 0, 5, 50, 3, 2, 1, 98, 7]
+    files = cifar100_files(images, fine)
     path = pack(tmp_path / "cifar-100-python.tar.gz", files, "tar.gz")
     make_official(monkeypatch, "cifar100", path)
     got = read(path, source="cifar100")
     assert_split(got, "train", images[:6], fine[:6])
     assert_split(got, "test", images[6:], fine[6:])
-    assert got.classes == tuple(names)
+    assert got.classes == tuple(f"class {i}" for i in range(100))
     assert got.mean == (0.5071, 0.4866, 0.4409) and got.std == (0.2673, 0.2564, 0.2762)
+
+
+UNPACKED = {
+    "cifar10": lambda: cifar10_files(pixels(24, 32, 32, 3), [i * 7 % 10 for i in range(24)]),
+    "cifar100": lambda: cifar100_files(pixels(9, 32, 32, 3), [99, 0, 5, 50, 3, 2, 1, 98, 7]),
+}
+
+
+@pytest.mark.parametrize("source", UNPACKED)
+@pytest.mark.parametrize("within", [False, True])
+def test_the_folder_that_an_archive_unpacks_to_is_taken(tmp_path, monkeypatch, source, within):
+    files = UNPACKED[source]()
+    path = pack(tmp_path / OFFICIAL[source][0].name, files, "tar.gz")
+    make_official(monkeypatch, source, path)
+    packed = read(path, source=source)
+    path.unlink()
+    pack(tmp_path, files, "folder")
+    top, known = archives.UNPACKED[source]
+    checksums = {name: checksum_of(tmp_path / top / name, "md5") for name in known}
+    monkeypatch.setitem(archives.UNPACKED, source, (top, checksums))
+    got = read(tmp_path if within else tmp_path / top, source=source)
+    for field in ("train_images", "train_labels", "test_images", "test_labels"):
+        assert torch.equal(getattr(got, field), getattr(packed, field))
+    assert got.classes == packed.classes
+    assert got.source["checksums"] == list(checksums.values())
+    lost = tmp_path / top / next(iter(known))
+    lost.write_bytes(lost.read_bytes() + b"x")
+    with pytest.raises(InputError, match=f"{lost.name}: wrong checksum"):
+        read(tmp_path / top, source=source)
+
+
+def test_the_checksums_of_unpacked_files_are_those_of_torchvision():
+    from torchvision.datasets import CIFAR10, CIFAR100
+
+    for source, theirs in (("cifar10", CIFAR10), ("cifar100", CIFAR100)):
+        top, files = archives.UNPACKED[source]
+        listed = dict(theirs.train_list + theirs.test_list)
+        listed[theirs.meta["filename"]] = theirs.meta["md5"]
+        assert top == theirs.base_folder
+        assert files == {name: f"md5:{digest}" for name, digest in listed.items()}
+
+
+@pytest.mark.parametrize(
+    ("source", "holds", "expected"),
+    [
+        ("cifar10", ["x.txt"], "cifar-10-python.tar.gz .* what it unpacks to, cifar-10-batches-py"),
+        ("cifar100", [], "cifar-100-python; this folder holds nothing"),
+        ("fashion_mnist", ["train-images-idx3-ubyte"], "train-images-idx3-ubyte.gz.*all of them"),
+        (
+            "tinyimagenet",
+            ["wnids.txt", "words.txt"],
+            "tiny-imagenet-200.zip as .* wnids.txt, words",
+        ),
+    ],
+)
+def test_a_folder_of_something_else_is_refused_with_what_is_taken(
+    tmp_path, source, holds, expected
+):
+    for name in holds:
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=expected):
+        read(tmp_path, source=source)
 
 
 class Trap:
@@ -186,6 +253,10 @@ def test_a_cifar_archive_that_is_not_the_official_one_is_never_unpickled(tmp_pat
     names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"]
     files = {f"x/{name}": trap for name in (*names, "train", "test", "meta")}
     path = pack(tmp_path / OFFICIAL[source][0].name, files, "tar.gz")
+    unpacked = archives.UNPACKED[source][0]
+    pack(tmp_path / "more", {f"{unpacked}/{n}": trap for n in (*names, "train", "test")}, "folder")
+    with pytest.raises(InputError, match="wrong checksum"):
+        read(tmp_path / "more", source=source)
     for given in (path, tmp_path):
         with pytest.raises(InputError) as caught:
             read(given, source=source)
@@ -531,6 +602,44 @@ def test_a_constant_channel_does_not_divide_by_zero(tmp_path):
     assert bool(got.standardize(got.train_images).isfinite().all())
 
 
+@pytest.mark.parametrize("kind", ["folder", "tar.gz", "zip"])
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+def test_a_share_of_each_class_is_held_out_where_there_is_no_test_split(tmp_path, kind, fraction):
+    counts = {"a": 20, "b": 9, "c": 12}
+    raw = {
+        f"train/{label}/{n:02}.png": pixels(1, 8, 8, 3, seed=100 * seed + n)[0]
+        for seed, (label, count) in enumerate(counts.items())
+        for n in range(count)
+    }
+    path = packed(tmp_path, raw, kind)
+    got = read(path, test_fraction=fraction)
+    held = {label: round(fraction * count) for label, count in counts.items()}
+    assert torch.bincount(got.test_labels).tolist() == list(held.values())
+    assert sorted(got.files["train"] + got.files["test"]) == sorted(raw)
+    assert list(got.files["test"]) == sorted(got.files["test"])
+    for split in ("train", "test"):
+        names = got.files[split]
+        assert np.array_equal(
+            getattr(got, f"{split}_images"), stacked(raw, *(n[:-4] for n in names))
+        )
+        assert [got.classes[n] for n in getattr(got, f"{split}_labels")] == [n[6] for n in names]
+    again = read(path, test_fraction=fraction)
+    assert again.files == got.files
+    first = {f"train/{label}/{n:02}.png" for label in counts for n in range(held[label])}
+    assert set(got.files["test"]) != first, "drawn, not the first"
+
+
+def test_a_share_that_leaves_a_class_without_a_split_is_refused(tmp_path):
+    raw = {f"train/{label}/{n}.png": pixels(1, 8, 8, 3)[0] for label in "ab" for n in range(3)}
+    with pytest.raises(InputError, match="`test_fraction` 0.1 leaves class 'a', of 3 training"):
+        read(packed(tmp_path, raw), test_fraction=0.1)
+    for wrong in (0, 1, -0.5, 2):
+        with pytest.raises(pydantic.ValidationError):
+            options.Dataset(source="image_folder", path="x", test_fraction=wrong)
+    with pytest.raises(pydantic.ValidationError, match="`test_fraction` is for `image_folder`"):
+        options.Dataset(source="cifar10", test_fraction=0.1)
+
+
 @pytest.mark.parametrize("flip", [True, False])
 def test_flip_is_the_users_to_say(tmp_path, flip):
     assert read(packed(tmp_path, folder_files()), flip=flip).flip is flip
@@ -539,7 +648,7 @@ def test_flip_is_the_users_to_say(tmp_path, flip):
 def test_the_checksum_of_a_users_archive_is_kept_to(tmp_path):
     path = packed(tmp_path, folder_files(), "zip")
     right = checksum_of(path, "sha256")
-    assert read(path, checksum=right).source == {"reader": "image_folder", "checksums": [right]}
+    assert read(path, checksum=right).source["checksums"] == [right]
     with pytest.raises(InputError, match=f"wrong checksum: {right}"):
         read(path, checksum="sha256:" + 64 * "0")
 
@@ -742,6 +851,7 @@ MISFITS = {
     "no channel axis": {"test_images": torch.zeros(15, 8, 8, dtype=torch.uint8)},
     "floats": {"train_images": torch.zeros(60, 3, 8, 8)},
     "test images of another size": {"test_images": torch.zeros(15, 3, 9, 9, dtype=torch.uint8)},
+    "a class without test images": {"test_labels": torch.zeros(15, dtype=torch.int64)},
     "no test images": {
         "test_images": torch.zeros(0, 3, 8, 8, dtype=torch.uint8),
         "test_labels": torch.zeros(0, dtype=torch.int64),

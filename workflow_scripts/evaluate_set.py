@@ -11,7 +11,17 @@ import logging
 import statistics
 import sys
 
-from condensation import compute, config, contract, datasets, jobs, readers, training
+from condensation import (
+    compute,
+    config,
+    contract,
+    datasets,
+    jobs,
+    progress,
+    readers,
+    reading_report,
+    training,
+)
 from condensation.errors import InputError
 from condensation.grid import SetId
 from condensation.methods import imported
@@ -70,6 +80,8 @@ def main(given: list[str]) -> None:
     else:
         entry = wanted.datasets["dataset"].model_dump()
         dataset = readers.read("dataset", entry, [options.dataset])
+        if line := reading_report.summary(options.dataset, dataset.report):
+            progress.say(line)
     ipc = imported.images_per_class(options.set, len(dataset.classes))
     problem = contract.Problem(dataset, ipc, seed=0)
     told = jobs.condense(wanted, SetId("dataset", "set", str(ipc), 0))["options"]

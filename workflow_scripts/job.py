@@ -28,7 +28,8 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
     snakemake.config = settings = _settings(snakemake)
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    # names of files need not be UTF-8
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)

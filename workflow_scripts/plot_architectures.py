@@ -11,7 +11,6 @@ with job(snakemake, torch_threads=False):
         ranking_tables.load(snakemake.input.ranking),
         ranking_tables.load(snakemake.input.architectures),
         style.method_styles(snakemake.params.methods),
-        title + (f"\n{told['note']}" if told["note"] else ""),
-        told["truth"],
+        *style.readable([title + (f"\n{told['note']}" if told["note"] else ""), told["truth"]]),
     )
     style.save(figure, snakemake.output.png, snakemake.output.pdf)

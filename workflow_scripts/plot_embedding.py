@@ -11,9 +11,11 @@ with job(snakemake, torch_threads=False):
         shown = [
             name for name in snakemake.params.shown if name in about["methods"]
         ]  # others failed
+        number = f"number {snakemake.config['figure7']['label']}"
+        (label,) = style.readable([about["class"]], [number])
         found.append(
             embedding.Map(
-                f"{about['dataset']}, IPC {about['ipc']}\nclass {about['class']}",
+                f"{about['dataset']}, IPC {about['ipc']}\nclass {label}",
                 {
                     name: points[f"real/{about['methods'][name]['preprocessing']}"].numpy()
                     for name in shown

@@ -1,6 +1,6 @@
 """Rule prepare_dataset: archives into one memory-mapped file of images and labels."""
 
-from condensation import datasets, readers
+from condensation import datasets, progress, readers, reading_report
 from job import job, log
 
 with job(snakemake):
@@ -12,4 +12,8 @@ with job(snakemake):
         *(dataset.name, len(dataset.train_labels), len(dataset.test_labels)),
         *(dataset.shape, len(dataset.classes)),
     )
+    for line in reading_report.lines(dataset.report):
+        log.info("%s", line)
+    if line := reading_report.summary(dataset.name, dataset.report):
+        progress.say(line)
     datasets.write(dataset, snakemake.output.dataset)

@@ -17,6 +17,7 @@ with job(snakemake, torch_threads=False):
             "sets_made_on": provenance.devices(snakemake.input.costs),
             "git": provenance.commit(digest.ROOT.parent),
             "config": provenance.file_digest(snakemake.input.config),
+            "images": provenance.images_read(snakemake.input.datasets),
             "rules": provenance.rule_times(benchmarks, wanted),
         },
     )

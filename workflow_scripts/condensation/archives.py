@@ -4,8 +4,10 @@ Nothing is ever extracted to disk: members are checked and read in memory, so
 no name inside an archive can become a path outside.
 """
 
+import contextlib
 import hashlib
 import http.client
+import io
 import lzma
 import os
 import re
@@ -16,9 +18,10 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from condensation.errors import InputError
 
@@ -103,6 +106,61 @@ OFFICIAL: dict[str, tuple[Archive, ...]] = {
         ),
     ),
 }
+
+
+# What the archives of pickles unpack to: the folder, and its files with the checksums that
+# torchvision verifies.
+UNPACKED: dict[str, tuple[str, dict[str, str]]] = {
+    "cifar10": (
+        "cifar-10-batches-py",
+        {
+            "data_batch_1": "md5:c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "md5:d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "md5:54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "md5:634d18415352ddfa80567beed471001a",
+            "data_batch_5": "md5:482c414d41f54cd18b22e5b47cb7c3cb",
+            "test_batch": "md5:40351d587109b95175f43aff81a1287e",
+            "batches.meta": "md5:5ff9c542aee3614f3951f8cda6e48888",
+        },
+    ),
+    "cifar100": (
+        "cifar-100-python",
+        {
+            "train": "md5:16019d7e3df5f24257cddd939b257f8d",
+            "test": "md5:f0ef6b0ae62326f3e7ffdfab6717acfc",
+            "meta": "md5:7973b15100ade9c7d40fb424638fde48",
+        },
+    ),
+}
+
+
+def official_files(source: str, paths: Sequence[str | Path]) -> list[Path]:
+    """Return the official archives of ``source``, or the one folder that they unpack to.
+
+    ``paths`` are the archives themselves, or one folder that holds them or what they unpack to.
+
+    Raises InputError that says what is taken, for what is none of these.
+    """
+    official = [archive.name for archive in OFFICIAL[source]]
+    path = Path(paths[0])
+    if len(paths) == len(official) and not path.is_dir():
+        return [Path(given) for given in paths]
+    expected = f"{', '.join(official)} as distributed, or a folder that holds "
+    expected += "it" if len(official) == 1 else "all of them"
+    if source in UNPACKED:
+        expected += f" or what it unpacks to, {UNPACKED[source][0]}"
+    if not path.is_dir():
+        raise InputError(f"{path}: expected {expected}")
+    if any((path / name).exists() for name in official):  # of several, the job names what is lost
+        return [path / name for name in official]
+    if source in UNPACKED:
+        folder, files = UNPACKED[source]
+        for place in (path, path / folder):
+            if any((place / name).is_file() for name in files):
+                return [place]
+    held = sorted(item.name for item in path.iterdir())
+    listed = ", ".join(held[:5]) + (", …" if held[5:] else "") if held else "nothing"
+    raise InputError(f"{path}: expected {expected}; this folder holds {listed}")
 
 
 def checksum_of(path: str | Path, kind: str) -> str:
@@ -227,11 +285,20 @@ def _download(url: str, partial: Path, say: Callable[[str], None]) -> None:
 def members(
     path: str | Path, wanted: Callable[[str], bool] = lambda name: True
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of the wanted regular files of a folder, tar or zip.
+    """Yield (name, content) of the wanted regular files of a folder, tar or zip; as ``opened``."""
+    with _damage_named(Path(path)):
+        for name, file in opened(path, wanted):
+            yield name, file.read()
 
-    Names are relative, with forward slashes; a leading ``./`` is dropped.
-    ``wanted`` is asked about folders too, by a name that ends in a slash; they
-    are not yielded.
+
+def opened(
+    path: str | Path, wanted: Callable[[str], bool] = lambda name: True
+) -> Iterator[tuple[str, BinaryIO]]:
+    """Yield (name, file) of the wanted regular files of a folder, tar or zip.
+
+    A file is open, and seekable, until the next is asked for. Names are relative,
+    with forward slashes; a leading ``./`` is dropped. ``wanted`` is asked about
+    folders too, by a name that ends in a slash; they are not yielded.
 
     Raises InputError for what is neither, for a damaged or truncated archive,
     for any member, wanted or not, whose name leaves the archive or that is
@@ -239,13 +306,14 @@ def members(
     """
     path = Path(path)
     if path.is_dir():
-        for name, file in _files_below(path):
+        for name, place in files_below(path):
             if wanted(name) and not name.endswith("/"):
-                yield name, file.read_bytes()
+                with place.open("rb") as file:
+                    yield name, file
         return
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder")
-    try:
+    with _damage_named(path):
         tar = _opened_tar(path)
         if tar is not None:  # first: a zip inside a tar looks like a zip at its end
             with tar:
@@ -254,18 +322,28 @@ def members(
             yield from _zip_members(path, wanted)
         else:
             raise InputError(f"{path}: neither a folder nor a readable tar or zip archive")
+
+
+@contextlib.contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    if path.is_dir():
+        yield
+        return
+    try:
+        yield
     except _DAMAGED as error:
         raise InputError(f"{path}: the archive is damaged or truncated ({error})") from error
 
 
 def listing_digest(folder: Path) -> str:
     """Return 16 hex digits of the names and sizes of all files below ``folder``."""
-    lines = [f"{name} {path.stat().st_size}" for name, path in _files_below(folder)]
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
+    lines = [f"{name} {path.stat().st_size}" for name, path in files_below(folder)]
+    # names need not be UTF-8
+    return hashlib.sha256(os.fsencode("\n".join(sorted(lines)))).hexdigest()[:16]
 
 
-def _files_below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(relative name, file), folders with a slash, sorted; links are followed, each once."""
+def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield (relative name, file), folders with a slash, sorted; links are followed, each once."""
     seen = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = Path(parent).resolve()
@@ -297,18 +375,29 @@ def check_unpacked(path: str | Path, size: int) -> None:
         )
 
 
-def _zip_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+def _zip_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, BinaryIO]]:
     with zipfile.ZipFile(path) as archive:
         check_unpacked(path, sum(entry.file_size for entry in archive.infolist()))
         for entry in archive.infolist():
-            name = _safe_name(path, entry.filename)
+            name = _safe_name(path, _zip_name(entry))
             kind = entry.external_attr >> 28  # the Unix file type, 0 where none was stored
             if kind not in (0, 0o4, 0o10):
                 raise InputError(f"{path}: {entry.filename!r} is a link or a device, not a file")
             if not wanted(name + "/" * entry.is_dir()) or entry.is_dir():
                 continue
             _check_size(path, name, entry.file_size)
-            yield name, archive.read(entry)
+            with archive.open(entry) as file:
+                yield name, file
+
+
+def _zip_name(entry: zipfile.ZipInfo) -> str:
+    """The name in a zip; macOS writes UTF-8 without the flag that says so."""
+    try:
+        if not entry.flag_bits & 0x800:
+            return entry.filename.encode("cp437").decode()
+    except UnicodeError:
+        pass
+    return entry.filename
 
 
 def _opened_tar(path: Path) -> tarfile.TarFile | None:
@@ -331,7 +420,7 @@ def _opened_tar(path: Path) -> tarfile.TarFile | None:
 
 def _tar_members(
     path: Path, archive: tarfile.TarFile, wanted: Callable[[str], bool]
-) -> Iterator[tuple[str, bytes]]:
+) -> Iterator[tuple[str, BinaryIO]]:
     while (entry := archive.next()) is not None:
         name = _safe_name(path, entry.name)
         if not (entry.isreg() or entry.isdir()):
@@ -341,7 +430,7 @@ def _tar_members(
             _check_size(path, name, entry.size)
             file = archive.extractfile(entry)
             assert file is not None  # regular, as just checked
-            yield name, file.read()
+            yield name, io.BytesIO(file.read())  # to go back in a packed file is to start it anew
         archive.members = []  # or tarfile would keep every header of a long archive
     # tarfile takes a damaged header, or the end of the file, for the end of the archive
     archive.fileobj.seek(archive.offset)
@@ -358,6 +447,8 @@ def _safe_name(path: Path, name: str) -> str:
     pure = PurePosixPath(name.replace("\\", "/"))
     if pure.is_absolute() or ".." in pure.parts or (pure.parts and ":" in pure.parts[0]):
         raise InputError(f"{path}: the member name {name!r} leads out of the archive")
+    if "\0" in name:
+        raise InputError(f"{path}: the member name {name!r} holds a zero byte")
     return pure.as_posix()
 
 

@@ -1,6 +1,7 @@
 """A prepared dataset: uint8 images and labels in one memory-mapped file."""
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ class Dataset:
     mean, std : per channel, on the [0, 1] scale.
     flip : whether a mirrored image keeps its class.
     source : where the images came from (reader, archive checksums).
+    report : what was read, skipped and converted (``condensation.reading_report``).
+    files : per split the name of each image's file, of images that had one.
     whitening : makes network input where it is not standardised (``condensation.whitening``).
     """
 
@@ -37,6 +40,8 @@ class Dataset:
     std: tuple[float, ...]
     flip: bool = True
     source: dict = field(default_factory=dict)
+    report: dict = field(default_factory=dict)
+    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
     whitening: Any = None
 
     @property
@@ -90,8 +95,8 @@ def _constant(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
 def write(dataset: Dataset, path: str | Path) -> None:
     """Check ``dataset`` and write it to ``path``.
 
-    Raises InputError for a class without training images, labels out of range,
-    or shapes that do not fit together.
+    Raises InputError for a class without training or test images, labels out of
+    range, or shapes that do not fit together.
     """
     for split in ("train", "test"):
         images, labels = getattr(dataset, f"{split}_images"), getattr(dataset, f"{split}_labels")
@@ -106,11 +111,12 @@ def write(dataset: Dataset, path: str | Path) -> None:
             )
         if not 0 <= int(labels.min()) <= int(labels.max()) < len(dataset.classes):
             raise InputError(f"{dataset.name}: a {split} label is outside the classes")
-    counts = torch.bincount(dataset.train_labels, minlength=len(dataset.classes))
-    if empty := (counts == 0).nonzero().flatten().tolist():
-        raise InputError(
-            f"{dataset.name}: class {dataset.classes[empty[0]]!r} has no training images"
-        )
+    for split, kind in (("train", "training"), ("test", "test")):
+        counts = torch.bincount(getattr(dataset, f"{split}_labels"), minlength=len(dataset.classes))
+        if bare := (counts == 0).nonzero().flatten().tolist():
+            raise InputError(
+                f"{dataset.name}: class {dataset.classes[bare[0]]!r} has no {kind} images"
+            )
     channels = dataset.train_images.shape[1]
     if len(dataset.mean) != channels or len(dataset.std) != channels:
         raise InputError(
@@ -124,6 +130,7 @@ def write(dataset: Dataset, path: str | Path) -> None:
             "train_labels": dataset.train_labels,
             "test_images": dataset.test_images,
             "test_labels": dataset.test_labels,
+            **{f"{split}_files": _packed(names) for split, names in dataset.files.items()},
         },
         {
             "kind": "dataset",
@@ -133,8 +140,19 @@ def write(dataset: Dataset, path: str | Path) -> None:
             "std": list(dataset.std),
             "flip": dataset.flip,
             "source": dataset.source,
+            "report": dataset.report,
         },
     )
+
+
+def _packed(names: Iterable[str]) -> torch.Tensor:
+    """Names as the bytes that the disk has, a zero between two: a header has no room for many."""
+    joined = "\0".join(names).encode("utf-8", "surrogateescape")
+    return torch.frombuffer(bytearray(joined), dtype=torch.uint8)
+
+
+def _unpacked(names: torch.Tensor) -> tuple[str, ...]:
+    return tuple(names.numpy().tobytes().decode("utf-8", "surrogateescape").split("\0"))
 
 
 def load(path: str | Path) -> Dataset:
@@ -145,6 +163,7 @@ def load(path: str | Path) -> Dataset:
     tensors, metadata = storage.read_tensors(path)
     if metadata.get("kind") != "dataset":
         raise InputError(f"{path}: holds a {metadata.get('kind')}, not a dataset")
+    packed = {split: tensors.pop(f"{split}_files", None) for split in ("train", "test")}
     return Dataset(
         name=metadata["name"],
         classes=tuple(metadata["classes"]),
@@ -152,5 +171,7 @@ def load(path: str | Path) -> Dataset:
         std=tuple(metadata["std"]),
         flip=metadata["flip"],
         source=metadata["source"],
+        report=metadata.get("report", {}),
+        files={split: _unpacked(names) for split, names in packed.items() if names is not None},
         **tensors,
     )

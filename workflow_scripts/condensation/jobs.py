@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from condensation import archives, augmentation, benchmark201, networks
+from condensation import archives, augmentation, benchmark201, networks, sizes
 from condensation.config import Config
 from condensation.digest import ROOT, source_digest
 from condensation.grid import WHOLE, Grid, SetId
@@ -37,6 +37,34 @@ def prepare(config: Config, dataset: str) -> dict[str, Any]:
     if entry.path and Path(entry.path).expanduser().is_dir():
         told["files"] = archives.listing_digest(Path(entry.path).expanduser())
     return told
+
+
+def check_images(config: Config, grid: Grid) -> list[str]:
+    """Look at the names and headers of users' images before any job reads them.
+
+    Those that were prepared as they are now are not looked at again. Returns what could not be
+    looked at, as far as there is time for.
+
+    Raises InputError that names the files, as ``image_files.check`` and ``official_files`` do.
+    """
+    unseen = []
+    for name in dict.fromkeys(each.dataset for each in grid.sets):
+        entry = config.datasets[name]
+        path = Path(entry.path or "").expanduser()
+        if not entry.path or not path.exists():  # Snakemake says so
+            continue
+        if entry.source != "image_folder":
+            archives.official_files(entry.source, [path])
+            continue
+        from condensation import image_files  # Pillow takes its time, and each job reads this file
+
+        prepared = sizes.metadata_of(Path(config.results_dir, name, "dataset.safetensors"))
+        options = entry.model_dump()
+        if prepared and prepared.get("source", {}).get("state") == image_files.state(path, options):
+            continue
+        if left := image_files.check(path, options):
+            unseen.append(f"{name}: {left}")
+    return unseen
 
 
 def archives_of(config: Config, dataset: str, downloads: str) -> list[str]:

@@ -61,7 +61,8 @@ class Dataset(Strict):
     path: str | None = Field(
         None,
         description="A local archive used instead of the download; for `image_folder` (required) "
-        "a folder, tar or zip with `train/<class>/*` and `test/<class>/*`.",
+        "a folder, tar or zip with `train/<class>/*` and `test/<class>/*`; for cifar10 and "
+        "cifar100 also the folder that the archive unpacks to.",
     )
     checksum: str | None = Field(
         None,
@@ -71,6 +72,18 @@ class Dataset(Strict):
     )
     image_size: int | None = Field(
         None, ge=4, le=1024, description="Resize images to this height and width (`image_folder`)."
+    )
+    test_fraction: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="For `image_folder` with `train/<class>/*` alone: this share of every class is "
+        "held out as the test split, always the same images.",
+    )
+    background: str = Field(
+        "white",
+        description="For `image_folder`: the colour behind transparent images, `#rrggbb` or a name "
+        "(`black`).",
     )
     channels: Literal[1, 3] = Field(
         3, description="1 for grey, 3 for RGB (`image_folder`; the others know)."
@@ -112,6 +125,10 @@ class Dataset(Strict):
             raise wrong("`fashion_mnist` takes no `checksum`: it is four files, each verified")
         if self.source != "image_folder" and self.image_size:
             raise wrong(f"`image_size` is for `image_folder`, not for `{self.source}`")
+        if self.source != "image_folder" and self.test_fraction:
+            raise wrong(f"`test_fraction` is for `image_folder`, not for `{self.source}`")
+        if self.background != "white":
+            self._check_background()
         if self.source != "image_folder" and self.like:
             raise wrong(f"`like` is for `image_folder`, not for `{self.source}`")
         if self.path and set("{}") & set(self.path):
@@ -121,6 +138,20 @@ class Dataset(Strict):
         if self.std and min(self.std) <= 0:
             raise wrong(f"`std` must be above 0, got {self.std}")
         return self
+
+    def _check_background(self) -> None:
+        from PIL import ImageColor  # takes its time, and few configs need it
+
+        if self.source != "image_folder":
+            raise wrong(f"`background` is for `image_folder`, not for `{self.source}`")
+        try:
+            channels = len(ImageColor.getrgb(self.background))
+        except ValueError:
+            channels = 0
+        if channels != 3:
+            raise wrong(
+                f"`background` must be a colour like '#rrggbb' or 'black', got {self.background!r}"
+            )
 
 
 # --- features -------------------------------------------------------------------------------------

@@ -11,6 +11,12 @@ log = logging.getLogger("condensation")
 LINE_EVERY = 30.0  # seconds between plain lines
 
 
+def say(text: str) -> None:
+    """Show a line on the terminal, and in the log."""
+    log.info("%s", text)
+    print(text, file=sys.stderr, flush=True)
+
+
 class Progress:
     """Counts to ``total``: a tqdm bar where stderr is a terminal, a log line now and then."""
 

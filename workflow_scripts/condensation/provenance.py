@@ -130,6 +130,14 @@ def devices(costs: Iterable[str | Path]) -> list[dict[str, Any]]:
     return found
 
 
+def images_read(paths: Iterable[str | Path]) -> dict[str, Any]:
+    """Return, per prepared dataset, where its images came from and the report of what was read."""
+    described = map(storage.read_metadata, paths)
+    return {
+        each["name"]: {"source": each["source"], **each.get("report", {})} for each in described
+    }
+
+
 def file_digest(path: str | Path) -> str:
     """Return the SHA-256 of a file, in hex."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -1,16 +1,18 @@
 """Readers: official archives and users' own images into one form."""
 
 import gzip
-import io
 import pickle
 import zlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
-from condensation import archives
+from condensation import archives, image_files, randomness, reading_report, splits
 from condensation.datasets import Dataset
 from condensation.errors import InputError
 
@@ -22,6 +24,18 @@ _STANDARDIZATION = {
     "fashion_mnist": ((0.2861,), (0.3530,)),
     "tinyimagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
+
+
+@dataclass
+class _Images:
+    """What a reader gives: class names and, per split, uint8 N x C x H x W with N labels."""
+
+    classes: list[str]
+    train: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    skipped: Counter = field(default_factory=Counter)  # reading_report.Counts
+    converted: Counter = field(default_factory=Counter)
 
 
 def read(name: str, entry: dict, paths: list[str | Path]) -> Dataset:
@@ -36,30 +50,37 @@ def read(name: str, entry: dict, paths: list[str | Path]) -> Dataset:
     Raises InputError for whatever is wrong with the archives.
     """
     source = entry["source"]
+    origin: dict[str, Any] = {"reader": source, "checksums": []}
     if source == "digits":
-        classes, splits, checksums = *_digits(), []
+        content = _digits()
     elif source == "image_folder":
         if entry["checksum"]:
             archives.verify(paths[0], entry["checksum"])
-        classes, splits = _image_folder(paths[0], entry["image_size"], entry["channels"])
-        checksums = [entry["checksum"]] if entry["checksum"] else []
+            origin["checksums"] = [entry["checksum"]]
+        content = _image_folder(name, paths[0], entry)
+        origin["state"] = image_files.state(paths[0], entry)
     else:
-        paths = _in_folder(source, paths)
-        checksums = [archive.checksum for archive in archives.OFFICIAL[source]]
-        if entry["checksum"]:
-            checksums = [entry["checksum"]]
-        for path, checksum in zip(paths, checksums, strict=True):
-            archives.verify(path, checksum)
+        paths = archives.official_files(source, paths)
+        if paths[0].is_dir():
+            checksums = archives.UNPACKED[source][1]
+            for file, checksum in checksums.items():
+                archives.verify(paths[0] / file, checksum)
+            origin["checksums"] = list(checksums.values())
+        else:
+            official = [archive.checksum for archive in archives.OFFICIAL[source]]
+            origin["checksums"] = [entry["checksum"]] if entry["checksum"] else official
+            for path, checksum in zip(paths, origin["checksums"], strict=True):
+                archives.verify(path, checksum)
         reader = {
             "cifar10": _cifar10,
             "cifar100": _cifar100,
             "fashion_mnist": _fashion_mnist,
             "tinyimagenet": _tinyimagenet,
         }[source]
-        classes, splits = reader(paths)
+        content = reader(paths)
     train, test = (
         (torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels.astype(np.int64)))
-        for images, labels in splits
+        for images, labels in (content.train, content.test)
     )
     if entry["mean"]:
         mean, std = entry["mean"], entry["std"]
@@ -68,9 +89,9 @@ def read(name: str, entry: dict, paths: list[str | Path]) -> Dataset:
     else:
         mean, std = _pixel_statistics(train[0])
     flip = entry["flip"] if entry["flip"] is not None else source != "digits"
-    return Dataset(
+    dataset = Dataset(
         name=name,
-        classes=tuple(classes),
+        classes=tuple(content.classes),
         train_images=train[0],
         train_labels=train[1],
         test_images=test[0],
@@ -78,8 +99,10 @@ def read(name: str, entry: dict, paths: list[str | Path]) -> Dataset:
         mean=tuple(mean),
         std=tuple(std),
         flip=flip,
-        source={"reader": source, "checksums": checksums},
+        source=origin,
+        files=content.files,
     )
+    return replace(dataset, report=reading_report.make(dataset, content.skipped, content.converted))
 
 
 def _pixel_statistics(images: torch.Tensor) -> tuple[list[float], list[float]]:
@@ -96,18 +119,7 @@ def _pixel_statistics(images: torch.Tensor) -> tuple[list[float], list[float]]:
     return means, stds
 
 
-def _in_folder(source: str, paths: list[str | Path]) -> list[Path]:
-    """Where one folder was given for a source, the official file names inside it."""
-    official = archives.OFFICIAL[source]
-    if len(paths) == 1 and Path(paths[0]).is_dir():
-        return [Path(paths[0]) / archive.name for archive in official]
-    if len(paths) != len(official):
-        names = ", ".join(archive.name for archive in official)
-        raise InputError(f"{paths[0]}: expected a folder that holds {names}")
-    return [Path(path) for path in paths]
-
-
-def _digits() -> tuple[list[str], list]:
+def _digits() -> _Images:
     """Optical digits, 1,797 images of 8x8: every fifth image of each class is for testing."""
     from sklearn.datasets import load_digits
 
@@ -118,18 +130,19 @@ def _digits() -> tuple[list[str], list]:
     for digit in range(10):
         rank[labels == digit] = np.arange((labels == digit).sum())
     test = rank % 5 == 4
-    return [str(d) for d in range(10)], [
+    return _Images(
+        [str(d) for d in range(10)],
         (images[~test], labels[~test]),
         (images[test], labels[test]),
-    ]
+    )
 
 
-def _pickles(path: Path) -> dict[str, dict]:
-    # Unpickling runs code from the file: only reached for the official checksum.
+def _pickles(path: Path, source: str) -> dict[str, dict]:
+    # Unpickling runs code from the file: only reached for the official checksums.
+    needed = archives.UNPACKED[source][1]
     return {
         Path(name).name: pickle.loads(content, encoding="latin1")
-        for name, content in archives.members(path, lambda name: not name.endswith(".html"))
-        if "." not in Path(name).name or name.endswith(".meta")
+        for name, content in archives.members(path, lambda name: Path(name).name in needed)
     }
 
 
@@ -138,30 +151,32 @@ def _cifar_split(batches: list[dict], labels: str) -> tuple[np.ndarray, np.ndarr
     return images, np.concatenate([np.asarray(batch[labels]) for batch in batches])
 
 
-def _cifar10(paths: list[Path]) -> tuple[list[str], list]:
-    found = _pickles(paths[0])
+def _cifar10(paths: list[Path]) -> _Images:
+    found = _pickles(paths[0], "cifar10")
     train = [found[f"data_batch_{i}"] for i in range(1, 6)]
-    return found["batches.meta"]["label_names"], [
+    return _Images(
+        found["batches.meta"]["label_names"],
         _cifar_split(train, "labels"),
         _cifar_split([found["test_batch"]], "labels"),
-    ]
+    )
 
 
-def _cifar100(paths: list[Path]) -> tuple[list[str], list]:
-    found = _pickles(paths[0])
-    return found["meta"]["fine_label_names"], [
+def _cifar100(paths: list[Path]) -> _Images:
+    found = _pickles(paths[0], "cifar100")
+    return _Images(
+        found["meta"]["fine_label_names"],
         _cifar_split([found["train"]], "fine_labels"),
         _cifar_split([found["test"]], "fine_labels"),
-    ]
+    )
 
 
-def _fashion_mnist(paths: list[Path]) -> tuple[list[str], list]:
+def _fashion_mnist(paths: list[Path]) -> _Images:
     arrays = [_idx(path) for path in paths]
     classes = [
         *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
         *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     ]
-    return classes, [(arrays[0][:, None], arrays[1]), (arrays[2][:, None], arrays[3])]
+    return _Images(classes, (arrays[0][:, None], arrays[1]), (arrays[2][:, None], arrays[3]))
 
 
 def _idx(path: Path) -> np.ndarray:
@@ -177,10 +192,10 @@ def _idx(path: Path) -> np.ndarray:
         raise InputError(f"{path}: not an IDX file of unsigned bytes ({error})") from error
 
 
-def _tinyimagenet(paths: list[Path]) -> tuple[list[str], list]:
+def _tinyimagenet(paths: list[Path]) -> _Images:
     """TinyImageNet; the labelled val images are the test split, as everywhere in the field."""
     path = paths[0]
-    texts, train, val = {}, [], {}
+    texts, train, val, changes = {}, [], {}, {}
 
     def wanted(name: str) -> bool:
         parts = Path(name).parts[1:]
@@ -192,7 +207,7 @@ def _tinyimagenet(paths: list[Path]) -> tuple[list[str], list]:
     for name, content in archives.members(path, wanted):
         parts = Path(name).parts[1:]
         if name.endswith(".JPEG"):
-            image = _decode(content, f"{path}:{name}", 3, None)
+            image, changes[parts[-1]] = image_files.decode(content, f"{path}:{name}", 3)
             if parts[0] == "train":
                 train.append((parts[1], parts[-1], image))
             else:
@@ -220,96 +235,74 @@ def _tinyimagenet(paths: list[Path]) -> tuple[list[str], list]:
             raise InputError(f"{path}: {file} is of class {wnid!r}, which wnids.txt does not list")
     train.sort(key=lambda item: (item[0], _number(item[1])))
     test.sort(key=lambda item: _number(item[1]))
-    splits = [
+    if not train or not test:
+        raise InputError(f"{path}: holds no train or no val images")
+    converted = Counter(
+        (split, wnid, change)
+        for split, items in (("train", train), ("test", test))
+        for wnid, file, _ in items
+        for change in changes[file]
+    )
+    labelled = [
         (np.stack([image for _, _, image in items]), np.array([label[w] for w, _, _ in items]))
         for items in (train, test)
-        if items
     ]
-    if len(splits) < 2:
-        raise InputError(f"{path}: holds no train or no val images")
-    return names, splits
+    return _Images(names, *labelled, converted=converted)
 
 
 def _number(file: str) -> int:
     return int("".join(c for c in Path(file).stem.rpartition("_")[2] if c.isdigit()) or 0)
 
 
-MAX_PIXELS = 1 << 26  # of one image; a packed file of a few kB can claim any number
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # no EPS: it runs a program
-_IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
-
-
-def _image_folder(
-    path: str | Path, image_size: int | None, channels: int
-) -> tuple[list[str], list]:
+def _image_folder(name: str, path: str | Path, entry: Mapping[str, Any]) -> _Images:
     """``train/<class>/*`` and ``test/<class>/*``; classes in sorted order, images by name."""
-    found: dict[str, list] = {"train": [], "test": []}
-    shapes: dict[tuple[int, int], str] = {}
-    folders = set()
-
-    def wanted(name: str) -> bool:
-        parts = _split_parts(name + "x" * name.endswith("/"))  # an empty class has its folder only
-        if parts is not None:
-            folders.add(parts[1])
-        return parts is not None and Path(name).suffix.lower() in _IMAGES
-
-    for name, content in archives.members(path, wanted):
-        split, folder, file = _split_parts(name)
-        image = _decode(content, f"{path}:{name}", channels, image_size)
-        found[split].append((folder, file, image))
-        shapes.setdefault(image.shape[1:], name)
-        if len(shapes) > 1:
-            (a, first), (b, second) = list(shapes.items())[:2]
-            raise InputError(
-                f"{path}: images of different sizes: {first} is {a[0]}x{a[1]}, {second} is "
-                f"{b[0]}x{b[1]} (height x width); set image_size to resize them"
-            )
-    for split, items in found.items():
-        if not items:
-            raise InputError(f"{path}: no images under {split}/<class>/")
-    classes = sorted(folders)
-    label = {folder: position for position, folder in enumerate(classes)}
-    for folder in classes:
-        if not any(item[0] == folder for item in found["train"]):
-            raise InputError(f"{path}: class {folder!r} has no training images")
-    splits = []
-    for items in found.values():
-        items.sort(key=lambda item: item[:2])
-        splits.append(
-            (np.stack([item[2] for item in items]), np.array([label[item[0]] for item in items]))
+    listing = image_files.Listing(path, entry["test_fraction"])
+    by_split: dict[str, list] = {"train": [], "test": []}
+    first: tuple[str, tuple[int, ...]] | None = None
+    for member, content in archives.members(path, listing.take):
+        place, shown = image_files.place_of(member), image_files.as_text(member)
+        picture = image_files.decode(
+            content,
+            f"{path}:{shown}",
+            *(entry["channels"], entry["image_size"], entry["background"]),
         )
-    return classes, splits
+        shape = picture.pixels.shape[1:]
+        first = first or (shown, shape)
+        if shape != first[1]:
+            raise image_files.different_sizes(path, *first, shown, shape)
+        by_split[place.split].append((place.label, place.file, member, picture))
+    classes = listing.classes()
+    number = {label: position for position, label in enumerate(classes)}
+    for items in by_split.values():
+        items.sort(key=lambda item: item[:3])
+    if entry["test_fraction"] is not None:
+        by_split = _split(name, by_split["train"], number, entry["test_fraction"])
+    return _Images(
+        classes,
+        *(
+            (
+                np.stack([picture.pixels for *_, picture in items]),
+                np.array([number[label] for label, *_ in items]),
+            )
+            for items in by_split.values()
+        ),
+        files={split: tuple(member for *_, member, _ in by_split[split]) for split in by_split},
+        skipped=listing.skipped,
+        converted=Counter(
+            (split, label, change)
+            for split, items in by_split.items()
+            for label, *_, picture in items
+            for change in picture.changes
+        ),
+    )
 
 
-def _split_parts(name: str) -> tuple[str, str, str] | None:
-    """(split, class, file) of a member, wherever the two folders stand in the archive."""
-    parts = Path(name).parts
-    if "__MACOSX" in parts or parts[-1].startswith("._"):  # not images: what macOS adds to a zip
-        return None
-    for at, part in enumerate(parts[:-2]):  # the first, as a class may be called `train` too
-        if part in ("train", "test"):
-            return part, parts[at + 1], "/".join(parts[at + 2 :])
-    return None
-
-
-def _decode(content: bytes, where: str, channels: int, size: int | None) -> np.ndarray:
-    """One image as uint8 C x H x W."""
-    try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(
-                    f"{where}: {image.width} x {image.height} pixels; at most {MAX_PIXELS} are "
-                    "allowed"
-                )
-            if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut them off
-                scaled = np.asarray(image).clip(0, 65535) / 257
-                image = Image.fromarray(scaled.round().astype(np.uint8))
-            image = image.convert("RGB" if channels == 3 else "L")
-            if size and image.size != (size, size):
-                image = image.resize((size, size), Image.Resampling.BILINEAR)
-            pixels = np.asarray(image)
-    except InputError:
-        raise
-    except Exception as error:  # Pillow raises many kinds on damaged files
-        raise InputError(f"{where}: not a readable image ({error})") from error
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+def _split(name: str, items: list, number: dict[str, int], share: float) -> dict[str, list]:
+    """Hold out ``share`` of every class, drawn by a fixed seed, as the test split."""
+    labels = torch.tensor([number[label] for label, *_ in items])
+    kept, held = splits.stratified(
+        *(labels, list(number), share),
+        randomness.generator(0, "test images"),
+        f"{name}: `test_fraction` {share}",
+    )
+    return {"train": [items[n] for n in kept], "test": [items[n] for n in held]}

@@ -1,5 +1,7 @@
 """Parts of the training images: what is held out to validate on, and random subsets."""
 
+from collections.abc import Sequence
+
 import torch
 
 from condensation import randomness
@@ -14,15 +16,33 @@ def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[torch.Tensor, t
 
     Raises InputError if a class would have no image to train or none to validate on.
     """
-    draw = randomness.generator(seed, "held out")
+    return stratified(
+        *(dataset.train_labels, dataset.classes, share),
+        randomness.generator(seed, "held out"),
+        f"{dataset.name}: a validation share of {share}",
+    )
+
+
+def stratified(
+    labels: torch.Tensor,
+    classes: Sequence[str],
+    share: float,
+    draw: torch.Generator,
+    where: str,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the positions that are kept, and of ``share`` of every class; int64, ascending.
+
+    ``labels`` are int64, N. Raises InputError, which begins with ``where``, if a class would have
+    none of either.
+    """
     kept, held = [], []
-    for name, positions in zip(dataset.classes, dataset.indices_by_class(), strict=True):
+    for label, name in enumerate(classes):
+        positions = (labels == label).nonzero().flatten()
         count = round(share * len(positions))
         if not 0 < count < len(positions):
             part = "to validate on" if count == 0 else "to train on"
             raise InputError(
-                f"{dataset.name}: a validation share of {share} leaves class {name!r}, of "
-                f"{len(positions)} training images, none {part}"
+                f"{where} leaves class {name!r}, of {len(positions)} training images, none {part}"
             )
         order = positions[torch.randperm(len(positions), generator=draw)]
         held.append(order[:count])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import scikit_posthocs
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from condensation.figures import accuracy, data, style
 from condensation.figures.accuracy import Styles
@@ -68,6 +68,7 @@ def cost_accuracy(
         ax.set_xscale("log")
         ax.set_xlim(min(seconds.values()) / 2, max(seconds.values()) * 2)
         ax.xaxis.set_major_locator(LogLocator(numticks=6))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
         ax.minorticks_off()
         ax.set_xlabel("seconds of condensation")
     accuracy.within_percent(ax for ax, _ in axes)

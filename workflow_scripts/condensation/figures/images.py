@@ -1,7 +1,7 @@
 """Figure 8 and ``condensed_<dataset>``: the images of condensed sets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,6 +38,7 @@ def image_grids(all_pictures: Sequence[Pictures]) -> Figure:
     without images leaves its title.
     """
     style.theme()
+    all_pictures = [_with_readable_classes(pictures) for pictures in all_pictures]
     sizes = [_size(pictures) for pictures in all_pictures]
     figure = plt.figure(
         figsize=(max(width for width, _ in sizes), sum(height for _, height in sizes)),
@@ -49,6 +50,11 @@ def image_grids(all_pictures: Sequence[Pictures]) -> Figure:
     for part, pictures in zip(parts[:, 0], all_pictures, strict=True):
         _draw(part, pictures)
     return figure
+
+
+def _with_readable_classes(pictures: Pictures) -> Pictures:
+    numbers = [f"class {number}" for number in range(len(pictures.classes))]
+    return replace(pictures, classes=style.readable(pictures.classes, numbers))
 
 
 def _layout(pictures: Pictures) -> tuple[bool, float, int]:

@@ -4,7 +4,9 @@ A method is told by colour and, for grey prints and colour-blind readers, by
 marker, line and hatch as well.
 """
 
+import functools
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,12 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
 
+from condensation import progress
 from condensation.storage import atomic
 
 # seaborn's "colorblind" without its yellow and light pink, which are lost on white
@@ -34,12 +39,63 @@ THEME = {
     "hatch.linewidth": 0.6,
     "pdf.fonttype": 42,  # letters stay letters
     "svg.hashsalt": "condensation",
+    "text.parse_math": False,  # a dollar in a user's name is a dollar
 }
+
+
+_more_fonts: list[str] = []  # for letters that the usual one lacks
 
 
 def theme() -> None:
     """Set the looks of axes and text."""
-    sns.set_theme(style="whitegrid", context="notebook", font_scale=0.9, rc=THEME)
+    rc = THEME | {"font.family": ["sans-serif", *_more_fonts]}
+    sns.set_theme(style="whitegrid", context="notebook", font_scale=0.9, rc=rc)
+
+
+def readable(names: Sequence[str], instead: Sequence[str] | None = None) -> list[str]:
+    """Return users' ``names`` as figures can show them; to be called before they are drawn.
+
+    Letters that the usual font lacks are looked for in the fonts that are installed, which figures
+    drawn from then on use too. A name with a letter that none has is replaced by its counterpart
+    in ``instead``, or has codes for these letters; that is said on the terminal.
+    """
+    theme()
+    usual = font_manager.findfont(font_manager.FontProperties(family=["sans-serif"]))
+    lacking = set("".join(names)) - _letters(usual, 0)
+    lacking = {letter for letter in lacking if unicodedata.category(letter) not in ("Cc", "Cf")}
+    for font in sorted(font_manager.fontManager.ttflist, key=_preference) if lacking else ():
+        if lacking & _letters(font.fname, font.index):
+            if font.name not in _more_fonts:
+                _more_fonts.append(font.name)
+            lacking -= _letters(font.fname, font.index)
+    theme()
+    if replaced := [name for name in names if lacking & set(name)]:
+        progress.say(
+            f"no installed font has the letters {' '.join(sorted(lacking))} of "
+            f"{', '.join(replaced)}: figures have numbers or codes instead; install a font that "
+            "has them (Noto Sans CJK for Chinese, Japanese and Korean)"
+        )
+    codes = {ord(letter): letter.encode("ascii", "backslashreplace").decode() for letter in lacking}
+    others = [name.translate(codes) for name in names] if instead is None else instead
+    return [
+        other if lacking & set(name) else name for name, other in zip(names, others, strict=True)
+    ]
+
+
+def _preference(font: font_manager.FontEntry) -> tuple:
+    """Upright, of usual weight and without serifs first; then by name, the same on every run."""
+    plain = font.style == "normal", font.weight in (400, "normal", "regular")
+    return (*(not good for good in plain), "sans" not in font.name.lower(), font.name, font.fname)
+
+
+@functools.lru_cache(maxsize=256)
+def _letters(path: str, index: int) -> frozenset[str]:
+    if "LastResort" in path:  # matplotlib's own has a box for every letter
+        return frozenset()
+    try:
+        return frozenset(map(chr, FT2Font(path, face_index=index).get_charmap()))
+    except (OSError, RuntimeError):  # not readable: it has none for us
+        return frozenset()
 
 
 def method_styles(methods: Mapping[str, str]) -> dict[str, dict[str, Any]]:

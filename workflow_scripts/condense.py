@@ -43,6 +43,7 @@ def main(snakemake):
         "ipc": problem.ipc,
         "seed": problem.seed,
         "precision": problem.precision,
+        "labels_option": told["labels"],
         "source": told["source"],
         "inputs": inputs,
     }
@@ -52,7 +53,7 @@ def main(snakemake):
     try:
         problem = replace(problem, **read(snakemake, problem, told["options"]))
         result = contract.resolve(told["function"])(problem, **told["options"])
-        condensed = contract.finish(result, problem, told["function"])
+        condensed = contract.finish(result, problem, told["function"], told["labels"])
         sets.write(condensed, dataset, output, iterations=recorder.iterations, **facts)
     except Exception as error:
         status = failure(error)

@@ -20,15 +20,19 @@ _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
     """Run the block of a rule script, between a check of its inputs and checksums of its outputs.
 
-    Messages go to the rule's log file; bad input, and a disk that takes
-    nothing, is shown there and on the terminal as one message without a
-    traceback, anything else with it.
+    Messages go to the rule's log file, warnings to the terminal too; bad
+    input, and a disk that takes nothing, is shown there and on the terminal as
+    one message without a traceback, anything else with it.
     """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.addHandler(handler)
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(logging.Formatter("warning: %(message)s"))
+    terminal.addFilter(lambda record: record.levelno == logging.WARNING)
+    log.addHandler(terminal)
     log.setLevel(logging.INFO)
     if torch_threads:
         if snakemake.resources.get("gpu"):

@@ -131,6 +131,21 @@ def test_every_key_is_documented():
         ("methods.k", {"algorithm": ["random"]}, "methods.k: unknown algorithm"),
         ("methods.i", {"algorithm": "imported", "path": "{method}.pt"}, "only {dataset}, {ipc}"),
         ("methods.i", {"algorithm": "imported", "path": "{0}.pt"}, "only {dataset}, {ipc} and"),
+        *(
+            ("methods.i", {"algorithm": "imported", "path": "s.pt"} | options, expected)
+            for options, expected in (
+                ({"mean": [0.5], "std": [0]}, r"`std` must be above 0, got \[0.0\]"),
+                ({"mean": [], "std": []}, r"`std` must be above 0, got \[\]"),
+                ({"mean": [0.5], "std": [float("inf")]}, "finite"),
+                ({"restandardize": True}, "`restandardize` needs the `mean` and `std`"),
+                ({"mean": [0.5], "std": [1], "scale": "unit"}, "with `scale: unit` there are none"),
+                ({"run": -1}, "`run` counts from 0, got -1"),
+                ({"run": "sed"}, "seed"),
+                ({"labels": "soft "}, "'soft' or 'hard'"),
+                ({"classes": [1, 2, "1"]}, "`classes` names '1' twice"),
+                ({"preprocessing": "zca", "scale": "unit"}, "taken as it is"),
+            )
+        ),
         ("nas", RANKED | {"dataset": "digts"}, "nas.dataset: unknown dataset.*'digits'"),
         (
             "nas",

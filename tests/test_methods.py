@@ -97,7 +97,7 @@ def test_options_of_the_config_are_the_arguments_of_the_function(algorithm):
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    seen_to_elsewhere = {"algorithm", "snapshots", "preprocessing"}
+    seen_to_elsewhere = {"algorithm", "snapshots", "preprocessing", "labels"}
     expected = set(METHODS[algorithm].model_fields) - seen_to_elsewhere
     if algorithm == "tm":
         expected.add("architecture")  # that of the experts
@@ -363,6 +363,16 @@ def test_two_loops_of_one_method_do_not_mix_their_checkpoints(tmp_path, monkeypa
         ((torch.zeros(6, 3, 8, 8), torch.zeros(6)), "labels are torch.float32 of shape"),
         ((torch.zeros(6, 3, 8, 8), torch.zeros(6, 2)), r"soft labels of shape \(6, 2\)"),
         (torch.tensor([0, 1, 2, 3, 4, 60]), "positions outside the training set"),
+        (torch.tensor([0, 3, 1, 4, 2, 2]), "1 positions more than once, 2 among them"),
+        (
+            Condensed(torch.zeros(6, 3, 8, 8), torch.arange(6) // 2, torch.arange(6) // 2),
+            "3 positions more than once, 0 among them",
+        ),
+        (
+            (torch.zeros(6, 3, 8, 8), 2 * torch.eye(3).repeat_interleave(2, 0) - 1),
+            "rows sum to -1 or more; .*`labels: hard`",
+        ),
+        ((torch.zeros(6, 3, 8, 8), [0, 0, 1, 1, 2, 2]), "labels of type list; expected a tensor"),
         (torch.tensor([0, 1, 2, 3, 4]), r"shape \(5, 3, 8, 8\)"),
         (None, "returned NoneType; expected images"),
         (np.zeros((6, 3, 8, 8)), "returned ndarray"),
@@ -378,10 +388,97 @@ def test_images_that_still_carry_a_gradient_are_cut_off_from_it(problem):
     assert not contract.finish(images * 2, problem, "mine").images.requires_grad
 
 
+SOFT = torch.tensor([[0.6, 0.3, 0.1], [0.4, 0.3, 0.3]])  # of one class; the others by rolling it
+SOFT = torch.cat([SOFT.roll(label, 1) for label in range(3)])
+
+
 def test_soft_labels_are_kept(problem):
     soft = torch.rand(6, 3)
     kept = contract.finish((torch.zeros(6, 3, 8, 8), soft), problem, "mine")
     assert torch.equal(kept.labels, soft)
+
+
+def test_soft_labels_become_hard_where_that_is_asked_for_and_the_log_says_which(problem, caplog):
+    images = torch.randn(6, 3, 8, 8)
+    with caplog.at_level("INFO", "condensation"):
+        soft = contract.finish((images, SOFT), problem, "mine")
+        assert "mine: soft labels, trained on as they are" in caplog.text
+        hard = contract.finish((images, SOFT), problem, "mine", "hard")
+        assert "mine: soft labels, of which the class of the largest score" in caplog.text
+    assert torch.equal(soft.labels, SOFT) and torch.equal(soft.images, images)
+    assert hard.labels.tolist() == [0, 0, 1, 1, 2, 2] and torch.equal(hard.images, images)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    contract.finish((images, 4 * SOFT - 1), problem, "mine")
+    assert "from -0.6 to 1.4, with sums of 1 to 1 an image" in caplog.text
+
+
+def test_soft_labels_are_put_into_class_order_too(problem):
+    order = torch.tensor([5, 0, 3, 1, 4, 2])
+    images = torch.randn(6, 3, 8, 8)
+    got = contract.finish((images[order], SOFT[order]), problem, "mine")
+    assert got.labels.argmax(1).tolist() == [0, 0, 1, 1, 2, 2]
+    for image, row in zip(got.images, got.labels, strict=True):
+        at = int((images == image).flatten(1).all(1).nonzero())
+        assert torch.equal(row, SOFT[at])
+
+
+@pytest.mark.parametrize("labels", ["soft", "hard"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        torch.eye(3),
+        torch.eye(3, dtype=torch.float64) - 1 / 3,
+        torch.eye(3).bool(),
+        torch.eye(3).int(),
+    ],
+)
+def test_one_hot_rows_are_hard_labels(problem, rows, labels):
+    rows = rows.repeat_interleave(2, 0)
+    got = contract.finish((torch.zeros(6, 3, 8, 8), rows), problem, "mine", labels)
+    assert got.labels.tolist() == [0, 0, 1, 1, 2, 2] and got.labels.dtype == torch.int64
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_soft_labels_of_any_type_of_number_become_float32(problem, dtype):
+    got = contract.finish((torch.zeros(6, 3, 8, 8), SOFT.to(dtype)), problem, "mine")
+    assert got.labels.dtype == torch.float32
+    torch.testing.assert_close(got.labels, SOFT, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
+def test_positions_and_labels_may_be_any_whole_numbers(problem, dtype):
+    positions = torch.tensor([0, 3, 1, 4, 2, 5])
+    got = contract.finish(positions.to(dtype), problem, "mine")
+    assert torch.equal(got.images, problem.real(positions))
+    assert got.indices.dtype == got.labels.dtype == torch.int64
+    labels = torch.tensor([0, 0, 1, 1, 2, 2], dtype=dtype)
+    assert contract.finish((got.images, labels), problem, "mine").labels.tolist() == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+    ]
+
+
+def test_an_own_method_is_told_what_its_soft_labels_become_by_the_config(tmp_path):
+    (tmp_path / "m.py").write_text("def f(problem, *, lr=1): ...\n")
+
+    def job(**options):
+        config = parse(
+            {
+                "datasets": {"d": {"source": "digits"}},
+                "methods": {"m": {"algorithm": f"{tmp_path / 'm.py'}:f", **options}},
+                "experiments": {"e": {"datasets": ["d"], "methods": ["m"], "ipc": [1]}},
+            }
+        )
+        return job_of(config, SetId("d", "m", "1", 0))
+
+    assert job()["labels"] == "soft" and job(labels="hard")["labels"] == "hard"
+    assert job(labels="hard", lr=2)["options"] == {"lr": 2}, "it is no argument of the function"
+    with pytest.raises(InputError, match=r"methods\.m\.labels: .*'soft' or 'hard'"):
+        job(labels="softly")
 
 
 def test_any_order_is_put_into_class_order(problem):

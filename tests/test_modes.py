@@ -343,6 +343,7 @@ def test_a_gpu_that_the_user_hides_is_not_named(
     ],
 )
 def test_the_kind_of_device(monkeypatch, name, present, kind):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(devices, "present", lambda: present)
     assert devices.kind(name) == kind
 

@@ -70,6 +70,14 @@ def test_a_record_of_this_config_is_taken(write, config):
     assert list(table["mean"]) == [55]
 
 
+def test_a_record_of_a_set_with_other_labels_is_refused(write, config):
+    made = content(config)["set"]
+    assert len(tables.runs([write(set=made | {"labels_option": "soft"})], config)) == 2
+    path = write(set=made | {"labels_option": "hard"})
+    with pytest.raises(InputError, match="made with `labels` 'hard', but the config .* 'soft'"):
+        tables.runs([path], config)
+
+
 def test_the_frame_survives_its_csv(write, config, tmp_path):
     rows = content(config)["rows"]
     rows[0] |= {"accuracy": 100 / 3, "loss": 0.1 + 0.2}  # no short decimals

@@ -44,6 +44,7 @@ def main(snakemake):
         "seed": problem.seed,
         "device": device.type,
         "precision": "float32",
+        "labels_option": told["labels"],
         "source": told["source"],
         "inputs": inputs,
     }
@@ -54,7 +55,7 @@ def main(snakemake):
     try:
         problem = replace(problem, **read(snakemake, problem, told["options"]))
         result = contract.resolve(told["function"])(problem, **told["options"])
-        condensed = contract.finish(result, problem, told["function"])
+        condensed = contract.finish(result, problem, told["function"], told["labels"])
         facts |= recorder.facts
         sets.write(condensed, dataset, output, iterations=recorder.iterations, **facts)
     except Exception as error:

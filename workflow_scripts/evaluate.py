@@ -8,7 +8,7 @@ from condensation import compute, datasets, sets, storage, training, whitening
 from job import job
 
 log = logging.getLogger("condensation")
-ABOUT = ("status", "cause", "algorithm", "options")
+ABOUT = ("status", "cause", "algorithm", "options", "labels", "labels_option")
 ABOUT += ("content", "iterations", "iteration", "source", "device", "precision")
 
 with job(snakemake):

@@ -30,14 +30,19 @@ from condensation.methods import imported
 def arguments(given: list[str]) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("set", help="the condensed set: safetensors, npz or pt")
+    parser.add_argument("set", help="the set: safetensors, npz, npy, pt, or a folder of pictures")
     parser.add_argument(
         "--dataset",
         required=True,
         help="`digits`, a prepared dataset.safetensors, or a folder, tar or zip of images",
     )
     parser.add_argument("--labels", help="a second file with the labels")
-    parser.add_argument("--scale", default="standardized", help="standardized, unit or uint8")
+    parser.add_argument("--scale", help="standardized (usual), unit, or uint8 (of pictures)")
+    parser.add_argument("--mean", nargs="+", type=float, help="what it was standardised with")
+    parser.add_argument("--std", nargs="+", type=float, help="as --mean; both are converted")
+    parser.add_argument("--run", type=int, help="which of several runs in the file, from 0")
+    parser.add_argument("--classes", nargs="+", help="the classes in the order of its labels")
+    parser.add_argument("--label-kind", default="soft", help="soft or hard, where they are scores")
     parser.add_argument("--augmentations", nargs="+", default=["dsa"], metavar="NAME")
     parser.add_argument("--architectures", nargs="+", default=["convnet"], metavar="NAME")
     parser.add_argument("--optimizers", nargs="+", default=["sgd"], metavar="NAME")
@@ -53,11 +58,13 @@ def settings(given: argparse.Namespace) -> config.Config:
     if given.dataset != "digits":
         dataset = {"source": "image_folder", "path": given.dataset}
     method = {"algorithm": "imported", "path": given.set, "labels_path": given.labels}
+    method |= {name: getattr(given, name) for name in ("scale", "mean", "std", "run", "classes")}
+    method |= {"labels": given.label_kind, "restandardize": given.mean is not None}
     axes = {name: getattr(given, name) for name in ("augmentations", "architectures", "optimizers")}
     return config.parse(
         {
             "datasets": {"dataset": dataset},
-            "methods": {"set": method | {"scale": given.scale}},
+            "methods": {"set": method},
             "evaluation": {"epochs": given.epochs},
             "compute": {"device": given.device},
             "experiments": {
@@ -75,6 +82,7 @@ def main(given: list[str]) -> None:
     options = arguments(given)
     wanted = settings(options)
     device = compute.device_named(wanted.compute.device)
+    compute.set_up(precision=wanted.compute.precision)
     if options.dataset.endswith(".safetensors"):
         dataset = datasets.load(options.dataset)
     else:
@@ -82,11 +90,16 @@ def main(given: list[str]) -> None:
         dataset = readers.read("dataset", entry, [options.dataset])
         if line := reading_report.summary(options.dataset, dataset.report):
             progress.say(line)
-    ipc = imported.images_per_class(options.set, len(dataset.classes))
+    ipc = imported.images_per_class(options.set, dataset, options.run)
     problem = contract.Problem(dataset, ipc, seed=0)
-    told = jobs.condense(wanted, SetId("dataset", "set", str(ipc), 0))["options"]
-    condensed = contract.finish(imported.condense(problem, **told), problem, options.set)
-    print(f"{ipc} images per class, {len(dataset.classes)} classes; test accuracy in percent")
+    job = jobs.condense(wanted, SetId("dataset", "set", str(ipc), 0))
+    raw = imported.condense(problem, **job["options"])
+    condensed = contract.finish(raw, problem, options.set, job["labels"])
+    labels = "soft" if condensed.labels.dim() == 2 else "hard"
+    print(
+        f"{ipc} images per class, {len(dataset.classes)} classes, {labels} labels; "
+        "test accuracy in percent"
+    )
     (axes,) = wanted.experiments["table"]
     for architecture in axes.architectures:
         for augmentation in axes.augmentations:

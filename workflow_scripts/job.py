@@ -21,9 +21,9 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
     """Run the block of a rule script, between a check of its inputs and checksums of its outputs.
 
     ``snakemake.config`` becomes what ``rules/common.smk`` tells the jobs, whatever the main
-    workflow holds. Messages go to the rule's log file; bad input, and a disk that takes
-    nothing, is shown there and on the terminal as one message without a
-    traceback, anything else with it.
+    workflow holds. Messages go to the rule's log file, warnings to the terminal too; bad
+    input, and a disk that takes nothing, is shown there and on the terminal as one message
+    without a traceback, anything else with it.
     """
     snakemake.config = settings = _settings(snakemake)
     path = Path(snakemake.log[0])
@@ -32,6 +32,10 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
     handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.addHandler(handler)
+    terminal = logging.StreamHandler()
+    terminal.setFormatter(logging.Formatter("warning: %(message)s"))
+    terminal.addFilter(lambda record: record.levelno == logging.WARNING)
+    log.addHandler(terminal)
     log.setLevel(logging.INFO)
     if torch_threads:
         if snakemake.resources.get("gpu"):

@@ -14,9 +14,9 @@ with job(snakemake, torch_threads=False):
     condensed, about = sets.load(snakemake.input.condensed, dataset)
     images, _ = storage.read_tensors(snakemake.input.snapshots)
     iteration = snakemake.wildcards.iteration
-    names = ("method", "algorithm", "options", "ipc", "seed", "source", "inputs")
-    names += ("device", "precision")
-    facts = {name: about[name] for name in names}
+    names = ("method", "algorithm", "options", "labels_option", "ipc", "seed", "precision")
+    names += ("device", "source", "inputs")
+    facts = {name: about[name] for name in names if name in about}
     if iteration in images:
         labels = torch.arange(len(dataset.classes)).repeat_interleave(about["ipc"])
         taken = sets.Condensed(images[iteration], labels if condensed is None else condensed.labels)

@@ -10,7 +10,7 @@ from condensation.progress import Progress
 from job import job
 
 log = logging.getLogger("condensation")
-ABOUT = ("status", "cause", "algorithm", "content", "iterations", "iteration", "source")
+ABOUT = ("status", "cause", "algorithm", "labels", "content", "iterations", "iteration", "source")
 
 
 def main(snakemake):

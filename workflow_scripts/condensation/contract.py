@@ -7,8 +7,9 @@ result goes through, built-in and user-written alike.
 """
 
 import importlib
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -20,8 +21,11 @@ from condensation.loop import Recorder
 from condensation.sets import Condensed, check_labels
 from condensation.sizes import DECLARED_MB
 
+log = logging.getLogger("condensation")
+
 CPU = torch.device("cpu")
 _AT_ONCE = 5000  # images whitened in one product
+_ONE_HOT, _SHARES = 1e-4, 1e-2  # what rounding, and a learned row of shares, may differ by
 
 
 @dataclass(frozen=True)
@@ -135,20 +139,24 @@ def resolve(module: str) -> Callable[..., Any]:
     return importlib.import_module(module).condense
 
 
-def finish(result: Any, problem: Problem, method: str) -> Condensed:
+def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> Condensed:
     """Return ``result`` as a checked ``Condensed`` on the CPU, in class order.
 
     ``result`` may be a Condensed, images [classes * ipc, C, H, W] in class
-    order, a pair (images, labels), or int64 positions of training images.
+    order, a pair (images, labels), or positions of training images, each once.
+
+    Labels are whole numbers [n], or a row of class scores per image. One-hot rows, and those
+    minus their mean, become whole numbers; ``labels`` says what becomes of others: ``soft`` keeps
+    them, as float32 [n, classes], ``hard`` takes the class of the largest score.
 
     Raises InputError that says what ``method`` returned and what would be right.
     """
-    if isinstance(result, torch.Tensor) and result.dtype == torch.int64 and result.dim() == 1:
-        in_range = len(result) and 0 <= int(result.min()) <= int(result.max())
-        if not in_range or int(result.max()) >= len(problem.dataset.train_labels):
-            raise InputError(f"{method}: returned positions outside the training set")
-        labels = problem.dataset.train_labels[result]
-        result = Condensed(problem.real(result), labels, indices=result)
+    if isinstance(result, torch.Tensor) and result.dim() == 1 and _is_integer(result):
+        result = result.long()
+        _check_positions(result, problem, method)
+        result = Condensed(
+            problem.real(result), problem.dataset.train_labels[result], indices=result
+        )
     elif isinstance(result, torch.Tensor):
         result = Condensed(result, problem.labels)
     elif isinstance(result, tuple) and len(result) == 2:
@@ -158,20 +166,83 @@ def finish(result: Any, problem: Problem, method: str) -> Condensed:
             f"{method}: returned {type(result).__name__}; expected images, (images, labels), "
             "positions of training images, or a Condensed"
         )
+    if result.images is not None:
+        result = replace(result, labels=_settled(result.labels, problem, method, labels))
     _check(result, problem, method)
     if result.images is None:
         return result
-    images, labels = result.images.detach().cpu(), result.labels.detach().cpu()
+    images, given = result.images.detach().cpu(), result.labels.detach().cpu()
     indices = None if result.indices is None else result.indices.cpu()
-    if labels.dim() == 1:  # class order, as every set has
-        order = torch.argsort(labels, stable=True)
-        images, labels = images[order], labels[order]
+    hard = given if given.dim() == 1 else given.argmax(1)
+    if bool((hard.bincount(minlength=problem.classes) == problem.ipc).all()):
+        order = torch.argsort(hard, stable=True)  # class order, as every set has
+        images, given = images[order], given[order]
         indices = None if indices is None else indices[order]
-    return Condensed(images, labels, indices, result.step_size)
+    return Condensed(images.contiguous(), given.contiguous(), indices, result.step_size)
+
+
+def _is_integer(tensor: torch.Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+
+
+def _check_positions(positions: torch.Tensor, problem: Problem, method: str) -> None:
+    real = len(problem.dataset.train_labels)
+    if not len(positions) or not 0 <= int(positions.min()) <= int(positions.max()) < real:
+        raise InputError(f"{method}: returned positions outside the training set")
+    values, counts = positions.unique(return_counts=True)
+    if twice := values[counts > 1].tolist():
+        raise InputError(
+            f"{method}: returned {len(twice)} positions more than once, {twice[0]} among them: an "
+            "image that is there twice is one image, and the set smaller than its IPC says"
+        )
+
+
+def _settled(labels: Any, problem: Problem, method: str, option: str) -> Any:
+    """Return labels as int64 [n] or float32 [n, classes], where they are one of the two."""
+    if not isinstance(labels, torch.Tensor) or labels.is_complex():
+        raise InputError(
+            f"{method}: returned labels of type {type(labels).__name__}; expected a tensor of "
+            "whole numbers, or of one row of class scores per image"
+        )
+    if labels.dim() == 1 and _is_integer(labels):
+        return labels.long()
+    if labels.dim() != 2 or labels.shape[1] != problem.classes:
+        return labels
+    rows = labels.float()
+    if not torch.isfinite(rows).all():
+        return rows
+    largest, classes = rows.max(1)
+    others = rows.clone()
+    others.scatter_(1, classes[:, None], (largest - 1)[:, None])
+    # all others alike and lower by 1: 1 and 0, or 1 - 1/C and -1/C
+    if bool(((others - (largest - 1)[:, None]).abs() <= _ONE_HOT).all()):
+        return classes
+    if option == "hard":
+        log.info("%s: soft labels, of which the class of the largest score is taken", method)
+        return classes
+    sums = rows.sum(1)
+    if bool((sums <= 0).any()):
+        raise InputError(
+            f"{method}: soft labels whose rows sum to {float(sums.min()):.4g} or more; cross-"
+            "entropy needs shares of classes, with a sum of 1. `labels: hard` takes the class of "
+            "the largest score instead"
+        )
+    log.info("%s: soft labels, trained on as they are", method)
+    if float((sums - 1).abs().max()) > _SHARES or float(rows.min()) < -_SHARES:
+        log.warning(
+            "%s: soft labels are no shares of classes: from %.4g to %.4g, with sums of %.4g to "
+            "%.4g an image, where 0 to 1 and a sum of 1 are usual. If they are scores before a "
+            "softmax, store their softmax, or set `labels: hard`",
+            *(method, float(rows.min()), float(rows.max())),
+            *(float(sums.min()), float(sums.max())),
+        )
+    return rows
 
 
 def _check(condensed: Condensed, problem: Problem, method: str) -> None:
     images, labels = condensed.images, condensed.labels
+    if condensed.indices is not None:
+        _check_positions(condensed.indices, problem, method)
     if images is None:  # a reference to real images: `whole`
         if condensed.indices is None or problem.ipc is not None:
             raise InputError(f"{method}: returned no images")

@@ -11,7 +11,7 @@ from condensation import archives, augmentation, benchmark201, networks, sizes
 from condensation.config import Config
 from condensation.digest import ROOT, source_digest
 from condensation.grid import WHOLE, Grid, SetId
-from condensation.method_options import TM, Plugin
+from condensation.method_options import SOFT_LABELS, TM, Plugin
 
 
 def made_sets(config: Config, grid: Grid) -> list[SetId]:
@@ -157,7 +157,8 @@ def imported_files(config: Config, set_id: SetId) -> list[str]:
     entry = config.methods[set_id.method]
     if entry.algorithm != "imported":
         return []
-    return [_filled(path, set_id) for path in (entry.path, entry.labels_path) if path]
+    paths = [_filled(path, set_id) for path in (entry.path, entry.labels_path) if path]
+    return [str(Path(path).expanduser()) for path in paths]
 
 
 def _filled(path: str, set_id: SetId) -> str:
@@ -175,9 +176,10 @@ def condense(config: Config, set_id: SetId) -> dict[str, Any]:
     else:
         ipc = None if set_id.ipc == WHOLE else int(set_id.ipc)
         options = config.options_of(set_id.dataset, set_id.method, ipc)
-        # these two are seen to before and after the method runs
+        # these are seen to before and after the method runs
         snapshots = sorted(set(options.pop("snapshots", [])))
         options.pop("preprocessing", None)
+        options.pop("labels", None)
         function = f"condensation.methods.{entry.algorithm}"
         sources = [function]
     if options.get("init") == "kcenter":
@@ -195,9 +197,14 @@ def condense(config: Config, set_id: SetId) -> dict[str, Any]:
     for key in ("path", "labels_path"):
         if entry.algorithm == "imported" and options[key]:
             options[key] = _filled(options[key], set_id)
+    if options.get("run") == "seed" and entry.algorithm == "imported":
+        options["run"] = set_id.condensation_seed
+    folders = [path for path in imported_files(config, set_id) if Path(path).is_dir()]
     return {
         "function": function,
         "options": options,
+        "labels": getattr(entry, "labels", SOFT_LABELS),
+        **({"files": [archives.listing_digest(Path(path)) for path in folders]} if folders else {}),
         "snapshots": snapshots,
         "preprocessing": config.preprocessing_of(set_id.method),
         "source": source_digest(ROOT / "condense.py", *sources),

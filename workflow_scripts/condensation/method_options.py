@@ -5,14 +5,22 @@ What is None there and depends on dataset and IPC is filled in from ``rows``.
 Free of torch.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from condensation import plugins
 from condensation.options import Preprocessing, Strict, check_function, wrong
 
 Init = Literal["random", "kcenter", "noise"]
+Labels = Literal["soft", "hard"]
+SOFT_LABELS: Labels = "soft"  # the default, for every method
+_LABELS = (
+    "Where the labels are a row of class scores per image: train on the rows, or on the class of "
+    "the largest score. One-hot rows are hard either way."
+)
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+ClassName = Annotated[str | int, AfterValidator(str)]  # YAML reads 7 as a number
 
 
 class Random(Strict):
@@ -206,23 +214,41 @@ class Whole(Strict):
 
 
 class Imported(Strict):
-    """A condensed set made elsewhere: safetensors, npz, or a PyTorch file (weights only)."""
+    """A condensed set made elsewhere: safetensors, npz, npy, PyTorch (weights only), or pictures.
+
+    A file holds a mapping with the images under `images`, `image`, `image_syn`, `data`, `x` or
+    `arr_0` and the labels under `labels`, `label`, `label_syn`, `targets`, `target`, `y` or
+    `arr_1`; or a pair of both; or images alone, in class order. Images are N x C x H x W,
+    N x H x W x C, or N x H x W where there is one channel. A folder holds `<class>/*`.
+    """
 
     algorithm: Literal["imported"] = Field(description="Chooses this algorithm.")
     path: str = Field(
-        description="The file; `{dataset}`, `{ipc}` and `{seed}` in it are filled in."
+        description="The file or folder; `{dataset}`, `{ipc}` and `{seed}` in it are filled in."
     )
     labels_path: str | None = Field(
         None, description="A second file with the labels, where the first holds only images."
     )
-    scale: Literal["standardized", "unit", "uint8"] = Field(
-        "standardized",
-        description="What the pixels are: standardised by mean and std, in [0, 1], or 0 to 255.",
+    run: int | Literal["seed"] | None = Field(
+        None,
+        description="Which of several runs in the file, from 0; `seed`: that of the condensation "
+        "seed, so that each run is a set of its own.",
     )
-    mean: list[float] | None = Field(
+    labels: Labels = Field(SOFT_LABELS, description=_LABELS)
+    classes: list[ClassName] | None = Field(
+        None,
+        description="The dataset's classes in the order of the file's labels; null: the dataset's.",
+    )
+    scale: Literal["standardized", "unit", "uint8"] | None = Field(
+        None,
+        description="What the pixels are: standardised by mean and std, in [0, 1], or 0 to 255; "
+        "null: `uint8` for a folder, else `standardized`. What the numbers contradict is refused "
+        "or warned of.",
+    )
+    mean: list[Finite] | None = Field(
         None, description="The mean the set was standardised with, where it is not the dataset's."
     )
-    std: list[float] | None = Field(None, description="The standard deviation, as `mean`.")
+    std: list[Finite] | None = Field(None, description="The standard deviation, as `mean`.")
     restandardize: bool = Field(
         False, description="Convert a set whose `mean` and `std` are not the dataset's."
     )
@@ -244,7 +270,23 @@ class Imported(Strict):
                 ) from error
         if (self.mean is None) != (self.std is None):
             raise wrong("give both `mean` and `std`, or neither")
-        if self.preprocessing != "standardize" and (self.mean or self.scale != "standardized"):
+        if self.std is not None and min(self.std, default=0) <= 0:
+            raise wrong(f"`std` must be above 0, got {self.std}")
+        if self.restandardize and self.mean is None:
+            raise wrong("`restandardize` needs the `mean` and `std` that the set was made with")
+        if self.mean is not None and self.scale in ("unit", "uint8"):
+            raise wrong(
+                f"`mean` and `std` are of standardised images; with `scale: {self.scale}` there "
+                "are none"
+            )
+        if isinstance(self.run, int) and self.run < 0:
+            raise wrong(f"`run` counts from 0, got {self.run}")
+        twice = {name for name in self.classes or () if self.classes.count(name) > 1}
+        if twice:
+            raise wrong(f"`classes` names {min(twice)!r} twice")
+        if self.preprocessing != "standardize" and (
+            self.mean or self.scale not in (None, "standardized")
+        ):
             raise wrong(
                 f"a set with `preprocessing: {self.preprocessing}` is taken as it is: it has no "
                 "`mean`, `std` or `scale`"
@@ -260,6 +302,7 @@ class Plugin(Strict):
         pattern=r"\.py:[A-Za-z_]\w*$",
         description="`file.py:function`; all other keys are the function's keyword arguments.",
     )
+    labels: Labels = Field(SOFT_LABELS, description=_LABELS)
 
     @model_validator(mode="before")
     @classmethod

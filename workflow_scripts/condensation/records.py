@@ -99,6 +99,9 @@ class _Told:
         )
         if made.get("options") is not None:
             _same(made["options"], then["options"], f"{path}: judges a set made with", "condense")
+        if made.get("labels_option") is not None:
+            asked, now_asked = {"labels": made["labels_option"]}, {"labels": then["labels"]}
+            _same(asked, now_asked, f"{path}: judges a set made with", "condense")
         return (record.get("source"), made.get("source")) != (now["source"], then["source"])
 
     def _once(self, key: Any, make: Any) -> dict[str, Any]:

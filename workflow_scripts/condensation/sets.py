@@ -45,6 +45,7 @@ def write(condensed: Condensed, dataset: Dataset, path: str | Path, **facts: Any
         "shape": list(dataset.shape),
         "preprocessing": dataset.preprocessing,
         "step_size": condensed.step_size,
+        "labels": "soft" if condensed.labels.dim() == 2 else "hard",
         "content": content_digest(condensed),
         "status": "ok",
         **facts,

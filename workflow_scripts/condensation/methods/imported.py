@@ -1,34 +1,18 @@
 """Imported: a condensed set made elsewhere.
 
-Reads this pipeline's own files, any safetensors or npz with ``images`` and
-``labels``, and PyTorch files as the released codes of the field write them.
-PyTorch files are read with weights-only loading: no code in them is run.
+Its file is read by ``set_files``; here its pixels and labels become this
+pipeline's, and ``plausibility`` looks whether they are what was said.
 """
 
-import pickle
-import zipfile
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from safetensors.torch import load_file
 
-from condensation import archives, sets, storage
+from condensation import plausibility, set_files, sets, storage
 from condensation.contract import Problem
-from condensation.errors import InputError
+from condensation.datasets import Dataset
+from condensation.errors import InputError, unknown
 from condensation.sets import Condensed
-
-# The field's files keep accuracies beside the images, as numpy scalars: values, not code.
-_NUMPY_SCALARS = [
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64")),
-    *(
-        (np._core.multiarray.scalar, f"numpy.{core}.multiarray.scalar")
-        for core in ("core", "_core")
-    ),
-]
-_ACCEPTED = "a mapping with `images` (and `labels`), a pair (images, labels), or images alone"
 
 
 def condense(
@@ -36,171 +20,187 @@ def condense(
     *,
     path: str,
     labels_path: str | None,
-    scale: str,
+    scale: str | None,
     mean: list[float] | None,
     std: list[float] | None,
     restandardize: bool,
+    run: int | None = None,
+    classes: list[str] | None = None,
 ) -> Condensed:
     """Return the set in the file, as this pipeline's images and labels.
 
     Images of a whitened dataset (``preprocessing`` of the config entry) are taken as they are.
 
-    Images may be N x C x H x W or N x H x W x C; labels hard, or one row per
-    image, of which the largest entry counts; without labels, class order with
-    IPC images each is assumed.
+    Images may be N x C x H x W, N x H x W x C, or N x H x W of one channel; labels hard, or one
+    row per image, which ``contract.finish`` sees to; without labels, class order with IPC images
+    each is assumed. ``run`` says which of several runs in the file, from 0; ``classes`` names the
+    dataset's classes in the order of the file's labels.
+
+    Warns, with the numbers, where pixels or labels look like something else.
 
     Raises InputError for a file that cannot be read, and for a wrong shape,
     label range or preprocessing.
     """
-    images, labels = _read(Path(path))
+    dataset = problem.dataset
+    path, labels_path = (name and str(Path(name).expanduser()) for name in (path, labels_path))
+    images, labels, folders = set_files.read(path, dataset, run)
     if labels_path:
-        labels = _tensor(_load(Path(labels_path)), labels_path)
+        labels = set_files.read_labels(labels_path)
     images = _channels_first(images, problem.shape)
     expected = (problem.classes * problem.ipc, *problem.shape)
     if tuple(images.shape) != expected:
         raise InputError(
             f"{path}: images of shape {tuple(images.shape)}; expected {expected}: {problem.ipc} "
-            f"per class of {problem.dataset.name}, {problem.classes} classes"
+            f"per class of {dataset.name}, {problem.classes} classes"
         )
-    images = _standardized(images, problem, path, scale, mean, std, restandardize)
-    labels = problem.labels if labels is None else labels
+    metadata = _metadata(path)
+    images = _network_input(images, dataset, path, scale, mean, std, restandardize, metadata)
+    labels = problem.labels if labels is None else _labels(labels, len(images), dataset, path)
+    own_order = folders or tuple(metadata.get("classes", ())) or None
+    order = _class_order(classes, own_order, dataset, path)
     if labels.dim() == 2:
-        if tuple(labels.shape) != (len(images), problem.classes):
-            raise InputError(
-                f"{path}: labels of shape {tuple(labels.shape)}; expected "
-                f"{(len(images),)} or {(len(images), problem.classes)}"
-            )
-        labels = labels.argmax(1)
-    labels = labels.flatten().long()
-    if len(labels) != len(images):
-        raise InputError(f"{path}: {len(labels)} labels for {len(images)} images")
+        labels = torch.empty_like(labels).index_copy_(1, torch.tensor(order), labels)
+    else:
+        labels = torch.tensor(order)[labels]
+    if torch.isfinite(images).all():  # else `contract.finish` refuses them
+        hard = labels if labels.dim() == 1 else labels.argmax(1)
+        plausibility.check_class_order(images, hard, order, dataset, path)
     return Condensed(images, labels)
 
 
-def images_per_class(path: str, classes: int) -> int:
+def images_per_class(path: str, dataset: Dataset, run: int | None = None) -> int:
     """Return how many images per class the set in a file has.
 
-    Raises InputError if their number is no multiple of ``classes``.
+    Raises InputError if their number is no multiple of the number of classes.
     """
-    count = len(_read(Path(path))[0])
+    images, classes = set_files.read(path, dataset, run)[0], len(dataset.classes)
+    count = len(images) if images.dim() else 0
     if not count or count % classes:
         raise InputError(f"{path}: {count} images do not divide into {classes} classes")
     return count // classes
 
 
-def _read(path: Path) -> tuple[torch.Tensor, torch.Tensor | None]:
-    content = _load(path)
-    if isinstance(content, dict) and isinstance(content.get("data"), list) and content["data"]:
-        content = content["data"][-1]  # DC's files: one entry per run, the last is used
-    if isinstance(content, dict):
-        if "images" not in content:
-            names = sorted(key for key in content if isinstance(key, str))[:10]
-            raise InputError(f"{path}: holds {names}; expected {_ACCEPTED}")
-        labels = content.get("labels")
-        return _tensor(content["images"], path), (None if labels is None else _tensor(labels, path))
-    if isinstance(content, (list, tuple)):
-        if len(content) != 2:
-            raise InputError(f"{path}: holds {len(content)} things; expected {_ACCEPTED}")
-        return _tensor(content[0], path), _tensor(content[1], path)
-    return _tensor(content, path), None
-
-
-def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+def _metadata(path: str) -> dict:
+    """Return what a file of this pipeline says about itself; nothing for other files."""
+    if not path.endswith(".safetensors"):
+        return {}
     try:
-        if path.suffix != ".safetensors" and zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as packed:
-                archives.check_unpacked(path, sum(one.file_size for one in packed.infolist()))
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with torch.serialization.safe_globals(_NUMPY_SCALARS):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path}: holds more than tensors, and running code from a file is refused; save "
-            f"only tensors: {_ACCEPTED}"
-        ) from error
+        return storage.read_metadata(path)
     except InputError:
-        raise
-    except Exception as error:  # a damaged file makes the readers raise anything
-        reason = str(error).splitlines()[0] if str(error) else repr(error)
-        raise InputError(f"{path}: not a readable {path.suffix} file ({reason})") from error
-
-
-def _tensor(value: Any, path: Path | str) -> torch.Tensor:
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        value = torch.from_numpy(value)
-    if not isinstance(value, torch.Tensor):
-        raise InputError(f"{path}: holds {type(value).__name__}; expected {_ACCEPTED}")
-    plain = value.layout == torch.strided and value.device.type == "cpu"
-    if not plain or value.is_nested or value.is_quantized or value.is_complex():
-        raise InputError(f"{path}: holds a tensor that is no plain array of real numbers")
-    # one number may stand for any shape, by strides of 0
-    archives.check_unpacked(path, value.numel() * value.element_size())
-    return value.detach()
+        return {}
 
 
 def _channels_first(images: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
     channels, height, width = shape
+    if images.dim() == 3 and channels == 1:
+        images = images.unsqueeze(1)
     if images.dim() == 4 and tuple(images.shape[1:]) == (height, width, channels) != shape:
         return images.permute(0, 3, 1, 2)
     return images
 
 
-def _standardized(
+def _network_input(
     images: torch.Tensor,
-    problem: Problem,
+    dataset: Dataset,
     where: str,
-    scale: str,
+    scale: str | None,
     mean: list[float] | None,
     std: list[float] | None,
     restandardize: bool,
+    metadata: dict,
 ) -> torch.Tensor:
-    dataset = problem.dataset
-    if where.endswith(".safetensors"):
-        try:
-            own = storage.read_metadata(where)
-        except InputError:
-            own = {}
-        if "preprocessing" in own:
-            sets.require_preprocessing(own["preprocessing"], dataset, where)
-    images = images.float()
+    pictures = Path(where).is_dir()
+    if pictures and scale not in (None, "uint8"):
+        raise InputError(f"{where}: scale is `{scale}`, but pictures are uint8; leave `scale` out")
+    scale = scale or ("uint8" if pictures else "standardized")
+    if "preprocessing" in metadata:
+        sets.require_preprocessing(metadata["preprocessing"], dataset, where)
     if dataset.whitening is not None:
-        return images
-    low, high = float(images.min()), float(images.max())
-    spread = f"its pixels run from {low:.3g} to {high:.3g}"
-    if scale == "unit":
-        if low < 0 or high > 1:
-            raise InputError(f"{where}: scale is `unit`, but {spread}")
-        return dataset.standardize(images * 255)
-    if scale == "uint8":
-        if low < 0 or high > 255 or high <= 1:
-            raise InputError(f"{where}: scale is `uint8`, but {spread}")
-        return dataset.standardize(images)
-    if low >= 0:
-        right = "unit" if high <= 1 else "uint8"
-        raise InputError(
-            f"{where}: scale is `standardized`, but {spread}, and standardised images have "
-            f"negative values; set scale: {right}"
-        )
-    if mean is None:
-        return images
-    for name, values in (("mean", mean), ("std", std)):
-        if len(values) != len(dataset.mean):
+        if pictures:
             raise InputError(
-                f"{where}: {name} has {len(values)} values for images of {len(dataset.mean)} "
-                "channels"
+                f"{where}: pictures are not whitened; leave `preprocessing` out of the entry"
             )
-    theirs = {"kind": "standardize", "mean": mean, "std": std}
+        return images.float()
+    if mean is not None:
+        for name, values in (("mean", mean), ("std", std)):
+            if len(values) != len(dataset.mean):
+                raise InputError(
+                    f"{where}: {name} has {len(values)} values for images of {len(dataset.mean)} "
+                    "channels"
+                )
+        theirs = {"kind": "standardize", "mean": mean, "std": std}
+        if not restandardize:
+            try:
+                sets.require_preprocessing(theirs, dataset, where)
+            except InputError as error:
+                raise InputError(f"{error}; set restandardize: true to convert it") from error
+    converted = None
+    if restandardize:
+        converted = torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
+    plausibility.check_pixels(images.float(), scale, converted, dataset, where)
+    if scale == "uint8":
+        return dataset.standardize(images)
+    images = images.float()
+    if scale == "unit":
+        return dataset.standardize(images * 255)
     if not restandardize:
-        try:
-            sets.require_preprocessing(theirs, dataset, where)
-        except InputError as error:
-            raise InputError(f"{error}; set restandardize: true to convert it") from error
         return images
     unit = images * torch.tensor(std).view(-1, 1, 1) + torch.tensor(mean).view(-1, 1, 1)
     return dataset.standardize(unit * 255)
+
+
+def _labels(labels: torch.Tensor, count: int, dataset: Dataset, where: str) -> torch.Tensor:
+    """Return the file's labels as int64 [n], or as its rows [n, classes]."""
+    classes = len(dataset.classes)
+    if labels.dim() == 2 and tuple(labels.shape) == (count, classes) != (count, 1):
+        return labels if labels.is_floating_point() else labels.float()
+    if labels.dim() == 2 and labels.shape[1] != 1:
+        raise InputError(
+            f"{where}: labels of shape {tuple(labels.shape)}; expected {(count,)} or "
+            f"{(count, classes)}"
+        )
+    if labels.dim() > 2:
+        raise InputError(f"{where}: labels of shape {tuple(labels.shape)}; expected {(count,)}")
+    labels = labels.flatten()
+    if len(labels) != count:
+        raise InputError(f"{where}: {len(labels)} labels for {count} images")
+    whole = labels.long()
+    if labels.is_floating_point() and not torch.equal(whole.to(labels.dtype), labels):
+        wrong = labels[whole.to(labels.dtype) != labels][0]
+        raise InputError(f"{where}: a label is {float(wrong):g}; expected whole numbers")
+    if not 0 <= int(whole.min()) <= int(whole.max()) < classes:
+        raise InputError(
+            f"{where}: labels from {int(whole.min())} to {int(whole.max())}; the dataset has "
+            f"classes 0 to {classes - 1}"
+        )
+    return whole
+
+
+def _class_order(
+    classes: list[str] | None, own: tuple[str, ...] | None, dataset: Dataset, where: str
+) -> list[int]:
+    """Return the dataset's class for each label number of the file."""
+    position = {name: number for number, name in enumerate(dataset.classes)}
+    if own is not None and set(own) == set(position):
+        if classes is not None and tuple(classes) != own:
+            raise InputError(
+                f"{where}: names its classes itself, in another order than `classes`: leave that "
+                "out"
+            )
+        return [position[name] for name in own]
+    if classes is None:
+        if own is not None:
+            raise InputError(
+                f"{where}: was made for the classes {', '.join(own[:3])}, ..., which are not those "
+                f"of {dataset.name} ({', '.join(dataset.classes[:3])}, ...); where they mean the "
+                "same, name those of the dataset in the order of the file's as `classes`"
+            )
+        return list(range(len(position)))
+    for name in classes:
+        if name not in position:
+            raise InputError(f"{where}: classes: {unknown('class', name, position)}")
+    if len(classes) != len(position):
+        raise InputError(
+            f"{where}: `classes` has {len(classes)} names; {dataset.name} has {len(position)}"
+        )
+    return [position[name] for name in classes]

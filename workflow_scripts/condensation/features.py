@@ -87,6 +87,7 @@ def train(
     passes = (3.0 * epochs + 1) * len(pixels)
     compile = compute.worth_compiling(compile, network, dataset.shape, passes)
     at_once = compute.images_at_once(network, dataset.shape, device)
+    fewest = compute.fewest_at_once(network, dataset.shape)
     if epochs:
         training.fit(
             stacking.alone(compute.compiled(network, compile, device)),
@@ -100,9 +101,10 @@ def train(
             augment=augmentation.build({"policy": "none"}, dataset),
             generators=[randomness.generator(seed, "features training")],
             at_once=at_once,
+            fewest=fewest,
             progress=Progress(
                 f"training for features of {dataset.name}",
-                epochs * math.ceil(len(pixels) / batch_size),
+                epochs * len(compute.batches(torch.arange(len(pixels)), batch_size, fewest)),
             ),
         )
     return network.eval()

@@ -68,7 +68,7 @@ def accuracies(
         began = time.monotonic()
         network.train()
         draws = [randomness.generator(seed, "proxy order", architecture) for seed in group]
-        _fit(forward, parameters, batch, labels, draws, epochs, **training)
+        _fit(forward, parameters, batch, labels, draws, epochs, fewest, **training)
         network.train(False)
         found = metrics.judge(lambda x: forward(x.to(dtype)), len(group), judged, device)
         seconds = (time.monotonic() - began) / len(group)
@@ -80,6 +80,7 @@ def accuracies(
     rows: list[dict[str, Any]] = []
     costs: list[dict[str, Any]] = []
     size = min(len(labels), training["batch_size"])
+    fewest = compute.fewest_at_once(fresh(seeds[0]), judged.shape)
     if _stacks(stack, seeds, judged.shape, size, fresh):
         try:
             together = stacking.Stack([fresh(seed) for seed in seeds], False, device)
@@ -119,6 +120,7 @@ def _fit(
     labels: torch.Tensor,
     generators: list[torch.Generator],
     epochs: int,
+    fewest: int,
     *,
     batch_size: int,
     lr: float,
@@ -132,7 +134,7 @@ def _fit(
     for epoch in range(epochs):
         steps.param_groups[0]["lr"] = rate(epoch, epochs, lr, lr_end)
         orders = torch.stack([torch.randperm(len(labels), generator=own) for own in generators])
-        for positions in orders.to(labels.device).split(batch_size, dim=1):
+        for positions in compute.batches(orders.to(labels.device), batch_size, fewest):
             logits = forward(torch.stack([batch(own) for own in positions]))
             wanted = labels[positions]
             losses = F.cross_entropy(

@@ -15,7 +15,7 @@ from snakemake.exceptions import WorkflowError
 
 # the rules share one namespace with Snakemake: a bare `parse` or `config` would replace its own
 from condensation import config as configuration
-from condensation import digest, grid, jobs, requests
+from condensation import digest, grid, jobs, requests, trials
 from condensation.errors import InputError
 from condensation.figures import plan
 
@@ -35,6 +35,11 @@ except InputError as error:
 
 GRID = grid.expand(CONFIG)
 RESULTS = CONFIG.results_dir
+if workflow.is_main_process and not CONFIG.partial:
+    try:
+        trials.check(CONFIG, GRID, Path(RESULTS))
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 PICTURES = CONFIG.figures_dir
 DOWNLOADS = f"{RESULTS}/downloads"
 

@@ -23,26 +23,14 @@ def main(snakemake):
     """
     wildcards, told = snakemake.wildcards, snakemake.params.job
     device = compute.device_named(snakemake.config["compute"]["device"])
-    dataset = datasets.load(snakemake.input.dataset)
-    if hasattr(snakemake.input, "whitening"):
-        dataset = replace(dataset, whitening=whitening.load(snakemake.input.whitening))
     recorder, inputs = recorder_of(snakemake, device)
-    problem = contract.Problem(
-        dataset=replace(dataset, train_images=dataset.train_images.to(device)),
-        ipc=None if wildcards.ipc == "all" else int(wildcards.ipc),
-        seed=int(wildcards.condensation_seed),
-        device=device,
-        recorder=recorder,
-        compile=snakemake.params.compile,
-        precision=snakemake.params.precision,
-    )
     facts = {
         "method": wildcards.method,
         "algorithm": told["function"],
         "options": told["options"],
-        "ipc": problem.ipc,
-        "seed": problem.seed,
-        "precision": problem.precision,
+        "ipc": None if wildcards.ipc == "all" else int(wildcards.ipc),
+        "seed": int(wildcards.condensation_seed),
+        "precision": snakemake.params.precision,
         "source": told["source"],
         "inputs": inputs,
     }
@@ -50,6 +38,16 @@ def main(snakemake):
     began = time.monotonic()
     failed = None
     try:
+        dataset = dataset_of(snakemake)
+        problem = contract.Problem(
+            dataset=replace(dataset, train_images=dataset.train_images.to(device)),
+            ipc=facts["ipc"],
+            seed=facts["seed"],
+            device=device,
+            recorder=recorder,
+            compile=snakemake.params.compile,
+            precision=facts["precision"],
+        )
         problem = replace(problem, **read(snakemake, problem, told["options"]))
         result = contract.resolve(told["function"])(problem, **told["options"])
         condensed = contract.finish(result, problem, told["function"])
@@ -59,10 +57,10 @@ def main(snakemake):
         if status is None:
             raise
         log.warning("%s at iteration %d: %s", status, recorder.iteration, error)
-        failed = status, str(error).splitlines()[0], recorder.iteration
+        failed = status, (str(error) or repr(error)).splitlines()[0], recorder.iteration
     if failed:  # outside `except`: the error held on to what had filled the memory
         compute.make_room()
-        sets.write_failure(dataset, output, *failed, **facts)
+        sets.write_failure(dataset_of(snakemake), output, *failed, **facts)
     # of a method that failed, those up to there
     images = {str(number): images for number, images in sorted(recorder.snapshots.items())}
     storage.write_tensors(snakemake.output.snapshots, images, facts | {"kind": "snapshots"})
@@ -71,6 +69,14 @@ def main(snakemake):
     cost |= compute.peak_memory_mb(device) | compute.description(device)
     storage.write_json(snakemake.output.cost, cost)
     recorder.discard_checkpoint()
+
+
+def dataset_of(snakemake):
+    """Return the dataset, whitened where the method wants it."""
+    dataset = datasets.load(snakemake.input.dataset)
+    if hasattr(snakemake.input, "whitening"):
+        return replace(dataset, whitening=whitening.load(snakemake.input.whitening))
+    return dataset
 
 
 def recorder_of(snakemake, device):

@@ -20,9 +20,9 @@ _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
     """Run the block of a rule script, between a check of its inputs and checksums of its outputs.
 
-    Messages go to the rule's log file; bad input, and a disk that takes
-    nothing, is shown there and on the terminal as one message without a
-    traceback, anything else with it.
+    Messages go to the rule's log file; bad input, a disk that takes nothing
+    and memory that runs out are shown there and on the terminal as one message
+    without a traceback, anything else with it.
     """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,15 +45,30 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
         yield
         for made in snakemake.output:
             checksums.write(made)
-    except InputError as error:
-        log.error("error: %s", error)
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+    except BaseException as error:
+        said = _message(error, snakemake, torch_threads)
+        if said is None:
             log.exception("failed")
             raise
-        log.error("error: %s; nothing half-written is left", error)
-        sys.exit(f"error: {error}")
-    except BaseException:
-        log.exception("failed")
-        raise
+        log.error("error: %s", said)
+        sys.exit(f"error: {said}")
+
+
+def _message(error: BaseException, snakemake: Any, with_torch: bool) -> str | None:
+    """Return what to say in place of a traceback, or None where it is needed."""
+    if with_torch:
+        from condensation import compute
+
+        if compute.is_out_of_memory(error):
+            compute.make_room()
+            limit = snakemake.config["compute"]["memory_limit_mb"]
+            remedy = "a machine with more may do it"
+            if limit:
+                remedy = f"compute.memory_limit_mb is {limit}: raise it"
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            return f"rule {snakemake.rule} ran out of memory ({reason}); {remedy}"
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+        return f"{error}; nothing half-written is left"
+    return None

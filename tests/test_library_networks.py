@@ -133,10 +133,27 @@ def test_the_embedding_is_what_the_last_linear_layer_takes(network, last):
     torch.testing.assert_close(embedding @ layer.weight.T + layer.bias, built(images))
 
 
-def test_a_network_without_one_says_so():
-    built = networks.build({"network": "torchvision:squeezenet1_1"}, (3, 32, 32), 7, 0)
-    with pytest.raises(InputError, match="squeezenet1_1 has no embedding: .* linear layer"):
+# a convolution at the end; the mean of two heads, which agree as long as they are zero
+@pytest.mark.parametrize("network", ["torchvision:squeezenet1_1", "timm:levit_128s"])
+def test_a_network_without_one_says_so(network):
+    built = networks.build({"network": network}, (3, 32, 32), 7, 0)
+    with pytest.raises(InputError, match=f"{network} has no embedding: .* linear layer"):
         built.embed(torch.zeros(2, 3, 32, 32))
+
+
+def test_two_heads_that_agree_are_told_from_one():
+    class Distilled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.heads = nn.ModuleList(nn.Linear(48, 5) for _ in range(2))
+            for parameter in self.parameters():
+                nn.init.zeros_(parameter)
+
+        def forward(self, images):
+            return sum(head(images.flatten(1)) for head in self.heads) / 2
+
+    with pytest.raises(InputError, match="distilled has no embedding"):
+        try_out(Distilled(), "distilled", {}, (3, 4, 4), 5).embed(torch.zeros(2, 3, 4, 4))
 
 
 def test_dm_takes_a_library_network_when_a_class_of_one_image_is_left_over(monkeypatch):

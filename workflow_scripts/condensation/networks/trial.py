@@ -17,7 +17,7 @@ _tried: dict[tuple, tuple[type[nn.Module], str | None]] = {}
 def try_out(
     network: Any, name: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int
 ) -> nn.Module:
-    """Return ``network``, in training mode, after passing blank images of ``shape`` (C, H, W).
+    """Return ``network``, in training mode, after passing images of noise of ``shape`` (C, H, W).
 
     They go through it once in evaluation and once, with a backward pass, in training; the second
     network of the same ``name`` and ``options`` is not tried again. It gets a method ``embed``,
@@ -32,7 +32,7 @@ def try_out(
         )
     key = (name, repr(sorted(options.items())), shape, classes, type(network))
     if key not in _tried:
-        images = torch.zeros(_IMAGES, *shape)
+        images = torch.randn(_IMAGES, *shape, generator=torch.Generator().manual_seed(0))
         last = _last_linear(network, name, images, classes)
         with torch.enable_grad():
             _logits(copy.deepcopy(network).train(), name, images, classes).sum().backward()
@@ -73,7 +73,7 @@ def _last_linear(network: nn.Module, name: str, images: torch.Tensor, classes: i
     calls = []
     hooks = [
         module.register_forward_hook(
-            lambda _, given, output, path=path: calls.append((path, given[0].dim(), output))
+            lambda _, given, output, path=path: calls.append((path, given[0], output))
         )
         for path, module in network.named_modules()
         if isinstance(module, nn.Linear)
@@ -82,10 +82,22 @@ def _last_linear(network: nn.Module, name: str, images: torch.Tensor, classes: i
         logits = _logits(network.eval(), name, images, classes)
     for hook in hooks:
         hook.remove()
-    for path, dimensions, output in reversed(calls):
-        if dimensions == 2 and output.shape == logits.shape and torch.equal(output, logits):
-            return path
+    for path, given, output in reversed(calls):
+        if given.dim() == 2 and output.shape == logits.shape and torch.equal(output, logits):
+            return path if _is_given_on(network, path, images, given) else None
     return None
+
+
+def _is_given_on(network: nn.Module, path: str, images: torch.Tensor, given: torch.Tensor) -> bool:
+    """Return whether the network gives what the layer at ``path`` does: no mean over two heads."""
+    hook = network.get_submodule(path).register_forward_hook(lambda *_: given)
+    try:
+        with torch.no_grad():
+            return torch.equal(network(images), given)
+    except RuntimeError:  # shapes that do not go together
+        return False
+    finally:
+        hook.remove()
 
 
 def _embedding(name: str, last: str | None) -> Callable[[nn.Module, torch.Tensor], torch.Tensor]:

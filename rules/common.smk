@@ -22,7 +22,16 @@ sys.path.insert(0, str(HOME / "workflow_scripts"))
 
 # the rules share one namespace with Snakemake: a bare `parse` or `config` would replace its own
 from condensation import config as configuration
-from condensation import config_file, devices, digest, grid, jobs, made_from, requests
+from condensation import (
+    config_file,
+    devices,
+    digest,
+    grid,
+    jobs,
+    made_from,
+    requests,
+    trials,
+)
 from condensation.errors import InputError
 from condensation.figures import plan
 
@@ -77,6 +86,11 @@ except InputError as error:
 
 GRID = grid.expand(CONFIG)
 RESULTS = CONFIG.results_dir
+if workflow.is_main_process and not CONFIG.partial:
+    try:
+        trials.check(CONFIG, GRID, Path(RESULTS))
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
 PICTURES = CONFIG.figures_dir
 DOWNLOADS = f"{RESULTS}/downloads"
 

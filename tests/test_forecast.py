@@ -1,10 +1,26 @@
 """The plan of a run."""
 
+import math
+
 import pytest
 import torch
+from builders import pack, plain
 from conftest import small_dataset
 
-from condensation import calibration, config, datasets, forecast, grid, sizes, storage
+from condensation import (
+    calibration,
+    config,
+    datasets,
+    forecast,
+    grid,
+    networks,
+    options,
+    readers,
+    requests,
+    sizes,
+    storage,
+    worklist,
+)
 
 PASS, STEP = 1e-4, 1e-3  # seconds
 
@@ -68,7 +84,7 @@ def test_finished_jobs_tell_how_long_the_others_take_and_are_not_left(tmp_path):
     own = wanted()
     job = next(
         one
-        for one in forecast.all_jobs(own, grid.expand(own))
+        for one in worklist.all_jobs(own, grid.expand(own))
         if one.rule == "condense" and one.name == "dm" and one.wildcards["ipc"] == "1"
     )
     took = 100 * (10 * 256 + 3 * 10) * PASS + 2 * 100 * 3 * STEP  # three groups of classes
@@ -89,7 +105,7 @@ def test_finished_jobs_tell_how_long_the_others_take_and_are_not_left(tmp_path):
 
 def test_a_damaged_record_tells_nothing(tmp_path):
     own = wanted()
-    for job in forecast.all_jobs(own, grid.expand(own)):
+    for job in worklist.all_jobs(own, grid.expand(own)):
         if job.rule == "condense":
             path = tmp_path / job.cost
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,6 +144,106 @@ def test_without_a_calibration_it_says_that_it_assumes(tmp_path):
     assert set(plan.rules["basis"]) == {"assumption"}
     assert plan.too_large == []
     assert "Sizes assumed, not known: " in forecast.render(plan)
+
+
+def folder(path, train: int, test: int):
+    files = {
+        f"{split}/{name}/{number}.png": plain((number % 250, 0, 9), 20, 24)
+        for split, count in (("train", train), ("test", test))
+        for name in ("a", "b")
+        for number in range(count)
+    }
+    files |= {"train/a/notes.txt": b"", "readme.png": b""}
+    return pack(path, files, "folder")
+
+
+def test_a_folder_is_planned_by_the_images_that_it_holds(tmp_path):
+    """As once prepared: the plan of the same folder before and after."""
+    photos = folder(tmp_path / "photos", train=20, test=5)
+    mine = {"source": "image_folder", "path": str(photos)}
+    own = wanted(datasets={"cifar10": mine})
+    before = planned(tmp_path / "results", own)
+    assert before.assumed == []
+    path = tmp_path / "results/cifar10/dataset.safetensors"
+    path.parent.mkdir(parents=True)
+    entry = options.Dataset(**mine).model_dump()
+    datasets.write(readers.read("cifar10", entry, [photos]), path)
+    after = planned(tmp_path / "results", own)
+    assert after.operations == before.operations
+    assert row(after, "prepare_dataset")["done"] == 1
+    columns = ["rule", "hours_left", "minutes_asked", "memory_gb", "device_gb", "disk_gb"]
+    same = [one.rules[columns].iloc[1:] for one in (before, after)]
+    assert same[0].equals(same[1])
+
+
+USERS = "def mine(problem):\n    return problem.draw_real(problem.ipc, problem.generator('mine'))\n"
+
+
+def test_a_users_method_is_unknown_until_one_job_has_run(tmp_path):
+    (tmp_path / "mine.py").write_text(USERS)
+    own = wanted(methods={name: {"algorithm": f"{tmp_path}/mine.py:mine"} for name in ("dm", "tm")})
+    before = planned(tmp_path, own)
+    assert before.unknown == ["condense: dm", "condense: tm"] and before.assumed == []
+    found = row(before, "condense")
+    assert (found["hours_left"], found["unknown"], found["basis"]) == (0, 6, "nothing")
+    text = forecast.render(before)
+    assert "| condense | device | 6 | 0 | unknown | unknown | 8 h |" in text
+    assert "and 6 jobs of unknown time" in text
+    assert "Unknown until one job has run: condense: dm; condense: tm." in text
+    job = next(one for one in worklist.all_jobs(own, grid.expand(own)) if one.name == "dm")
+    storage.write_json(tmp_path / job.cost, {"seconds": 40.0})
+    after = planned(tmp_path, own)
+    found = row(after, "condense")
+    assert found["hours_left"] == pytest.approx(2 * (40 + START) / 3600)
+    assert (found["unknown"], after.unknown) == (3, ["condense: tm"])
+    assert "| 90 s, 3 unknown |" in forecast.render(after)
+
+
+def test_the_plan_shows_what_is_asked_for(tmp_path):
+    """One estimate behind both: with a calibration in the results, and with a record."""
+    own = wanted()
+    for seconds in (None, 5000.0):
+        if seconds:
+            job = next(one for one in worklist.all_jobs(own, grid.expand(own)) if one.name == "dm")
+            storage.write_json(tmp_path / job.cost, {"seconds": seconds})
+        else:
+            storage.write_json(tmp_path / "plan/calibration.json", calibrated())
+        plan = forecast.forecast(own, grid.expand(own), tmp_path)
+        assert "assumption" not in " ".join(plan.rules["basis"])
+        asked = requests.Requests(own, grid.expand(own), tmp_path)
+        for rule in plan.rules["rule"]:
+            every = [one for one in worklist.all_jobs(own, grid.expand(own)) if one.rule == rule]
+            seconds = [row(plan, rule)["longest_hours"] * 3600 - START]
+            assert max(asked.seconds(rule, one.wildcards) for one in every) == pytest.approx(
+                seconds[0]
+            )
+            minutes = max(asked.minutes(rule, one.wildcards) for one in every)
+            assert minutes == 5 * math.ceil((10 + 3 * seconds[0] / 60) / 5 - 1e-9)
+            assert row(plan, rule)["minutes_asked"] == minutes
+            memory = max(asked.memory_mb(rule, one.wildcards) for one in every)
+            assert row(plan, rule)["memory_gb"] == memory / 1e3
+
+
+def test_a_network_of_a_library_has_the_sizes_that_were_counted(tmp_path):
+    network = {"network": "torchvision:squeezenet1_1"}
+    own = wanted(architectures={"convnet": network})
+    data = sizes.OFFICIAL["cifar10"]
+    assert "evaluate: convnet" in planned(tmp_path, own).assumed
+    measured = calibration.measure([("convnet", "cifar10", network, data)], torch.device("cpu"))
+    plan = forecast.forecast(own, grid.expand(own), tmp_path, measured)
+    assert "evaluate: convnet" not in plan.assumed
+    counted = measured["networks"]["convnet"]["cifar10"]["sizes"]
+    built = networks.build(network, data.shape, data.classes, 0)
+    assert counted["parameters"] == sum(one.numel() for one in built.parameters())
+
+
+def test_networks_with_batch_norm_are_timed():
+    network = "timm:lcnet_035"
+    data = sizes.Images((3, 32, 32), 10, 100, 100)
+    measured = calibration.measure([("n", "d", {"network": network}, data)], torch.device("cpu"))
+    found = measured["networks"]["n"]["d"]
+    assert found["seconds_per_pass"] > 0
+    assert found["sizes"]["features"] > 0 and found["sizes"]["outputs"] > 0
 
 
 def test_a_prepared_folder_is_timed_by_its_own_size(tmp_path):

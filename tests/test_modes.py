@@ -220,7 +220,7 @@ def test_few_reads_whiten_only_what_is_read(dataset):
 )
 def test_tm_unrolls_where_the_graph_fits(convnet, ipc, memory_mb, expected):
     """At IPC 1, 50 steps were measured at 1.6 GB; at IPC 10, 353 MiB a step."""
-    outputs = sum(compute.output_sizes(convnet, (3, 32, 32)))
+    outputs = sum(compute.values_of_layers(convnet, (3, 32, 32)))
     entry = {"network": "convnet", "width": 128, "depth": None}
     assert outputs == sizes.network(entry, sizes.OFFICIAL["cifar10"]).outputs
     fits = sizes.unroll_fits(outputs, 10 * ipc, 50, memory_mb)

@@ -16,7 +16,7 @@ import yaml
 from conftest import ROOT, contents, copy_workflow, snakemake
 from PIL import Image
 
-from condensation import architectures201, config, forecast, grid, requests, storage
+from condensation import architectures201, config, grid, requests, storage, worklist
 
 EXAMPLE = (ROOT / "docs/adding-a-method.md").read_text().split("```python\n")[1].split("```")[0]
 TINY = ("--configfile", "config/test/tiny.yaml")
@@ -130,7 +130,7 @@ def test_the_plan_counts_the_jobs_that_a_run_has(checkout):
     for name in ("config", "paper"):
         arguments = ("--configfile", f"config/{name}.yaml")
         wanted = config.load(ROOT / f"config/{name}.yaml")
-        found = Counter(job.rule for job in forecast.all_jobs(wanted, grid.expand(wanted)))
+        found = Counter(job.rule for job in worklist.all_jobs(wanted, grid.expand(wanted)))
         done = snakemake(checkout, "-n", "--quiet", "rules", "--cores", "1", *arguments)
         counted = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.M))
         for rule in found:

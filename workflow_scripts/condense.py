@@ -23,25 +23,13 @@ def main(snakemake):
     """
     wildcards, told = snakemake.wildcards, snakemake.params.job
     device = compute.device_named(snakemake.config["compute"]["device"])
-    dataset = datasets.load(snakemake.input.dataset)
-    if hasattr(snakemake.input, "whitening"):
-        dataset = replace(dataset, whitening=whitening.load(snakemake.input.whitening))
     recorder, inputs = recorder_of(snakemake, device)
-    problem = contract.Problem(
-        dataset=replace(dataset, train_images=dataset.train_images.to(device)),
-        ipc=None if wildcards.ipc == "all" else int(wildcards.ipc),
-        seed=int(wildcards.condensation_seed),
-        device=device,
-        recorder=recorder,
-        compile=snakemake.params.compile,
-        precision=snakemake.params.precision,
-    )
     facts = {
         "method": wildcards.method,
         "algorithm": told["function"],
         "options": told["options"],
-        "ipc": problem.ipc,
-        "seed": problem.seed,
+        "ipc": None if wildcards.ipc == "all" else int(wildcards.ipc),
+        "seed": int(wildcards.condensation_seed),
         "device": device.type,
         "precision": "float32",
         "labels_option": told["labels"],
@@ -49,10 +37,20 @@ def main(snakemake):
         "inputs": inputs,
     }
     output = snakemake.output.condensed
-    problem = replace(problem, memory_mb=declared_mb(snakemake.config["compute"], device))
     began = time.monotonic()
     failed = None
     try:
+        dataset = dataset_of(snakemake)
+        problem = contract.Problem(
+            dataset=replace(dataset, train_images=dataset.train_images.to(device)),
+            ipc=facts["ipc"],
+            seed=facts["seed"],
+            device=device,
+            recorder=recorder,
+            compile=snakemake.params.compile,
+            precision=snakemake.params.precision,
+            memory_mb=declared_mb(snakemake.config["compute"], device),
+        )
         problem = replace(problem, **read(snakemake, problem, told["options"]))
         result = contract.resolve(told["function"])(problem, **told["options"])
         condensed = contract.finish(result, problem, told["function"], told["labels"])
@@ -63,11 +61,11 @@ def main(snakemake):
         if status is None:
             raise
         log.warning("%s at iteration %d: %s", status, recorder.iteration, error)
-        failed = status, str(error).splitlines()[0], recorder.iteration
+        failed = status, (str(error) or repr(error)).splitlines()[0], recorder.iteration
     if failed:  # outside `except`: the error held on to what had filled the memory
         compute.make_room()
         facts |= recorder.facts
-        sets.write_failure(dataset, output, *failed, **facts)
+        sets.write_failure(dataset_of(snakemake), output, *failed, **facts)
     # of a method that failed, those up to there
     images = {str(number): images for number, images in sorted(recorder.snapshots.items())}
     storage.write_tensors(snakemake.output.snapshots, images, facts | {"kind": "snapshots"})
@@ -82,6 +80,14 @@ def declared_mb(options, device):
     """Return the memory that the job may count on, in MB: of the device, as the config says."""
     given = options["device_memory_mb"] if device.type == "cuda" else options["memory_limit_mb"]
     return given or sizes.DECLARED_MB
+
+
+def dataset_of(snakemake):
+    """Return the dataset, whitened where the method wants it."""
+    dataset = datasets.load(snakemake.input.dataset)
+    if hasattr(snakemake.input, "whitening"):
+        return replace(dataset, whitening=whitening.load(snakemake.input.whitening))
+    return dataset
 
 
 def recorder_of(snakemake, device):

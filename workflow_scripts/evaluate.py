@@ -17,7 +17,7 @@ with job(snakemake):
     dataset = datasets.load(snakemake.input.dataset)
     if hasattr(snakemake.input, "whitening"):
         dataset = replace(dataset, whitening=whitening.load(snakemake.input.whitening))
-    condensed, about = sets.load(snakemake.input.condensed, dataset)
+    about = storage.read_metadata(snakemake.input.condensed)
     ways = ("dataset", "method", "ipc", "architecture", "augmentation", "optimizer")
     cell = {name: wildcards[name] for name in ways}
     cell["condensation_seed"] = int(wildcards.condensation_seed)
@@ -28,6 +28,7 @@ with job(snakemake):
     label += f", iteration {cell['iteration']}" if wildcards.snapshot else ""
     seeds = list(range(int(wildcards.first), int(wildcards.last) + 1))
     try:
+        condensed, about = sets.load(snakemake.input.condensed, dataset)
         if condensed is None:  # its method failed, and that is the result
             rows, costs = training.no_networks(seeds, about["status"]), []
         else:

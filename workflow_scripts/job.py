@@ -22,8 +22,8 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
 
     ``snakemake.config`` becomes what ``rules/common.smk`` tells the jobs, whatever the main
     workflow holds. Messages go to the rule's log file, warnings to the terminal too; bad
-    input, and a disk that takes nothing, is shown there and on the terminal as one message
-    without a traceback, anything else with it.
+    input, a disk that takes nothing and memory that runs out are shown there and on the terminal
+    as one message without a traceback, anything else with it.
     """
     snakemake.config = settings = _settings(snakemake)
     path = Path(snakemake.log[0])
@@ -57,18 +57,33 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
         yield
         for made in snakemake.output:
             checksums.write(made)
-    except InputError as error:
-        log.error("error: %s", error)
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+    except BaseException as error:
+        said = _message(error, snakemake, torch_threads)
+        if said is None:
             log.exception("failed")
             raise
-        log.error("error: %s; nothing half-written is left", error)
-        sys.exit(f"error: {error}")
-    except BaseException:
-        log.exception("failed")
-        raise
+        log.error("error: %s", said)
+        sys.exit(f"error: {said}")
+
+
+def _message(error: BaseException, snakemake: Any, with_torch: bool) -> str | None:
+    """Return what to say in place of a traceback, or None where it is needed."""
+    if with_torch:
+        from condensation import compute
+
+        if compute.is_out_of_memory(error):
+            compute.make_room()
+            limit = snakemake.config["compute"]["memory_limit_mb"]
+            remedy = "a machine with more may do it"
+            if limit:
+                remedy = f"compute.memory_limit_mb is {limit}: raise it"
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            return f"rule {snakemake.rule} ran out of memory ({reason}); {remedy}"
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+        return f"{error}; nothing half-written is left"
+    return None
 
 
 def _settings(snakemake: Any) -> dict[str, Any]:

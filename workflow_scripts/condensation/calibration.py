@@ -1,5 +1,6 @@
 """How fast this device is: a few training steps of each network that a config uses."""
 
+import contextlib
 import os
 import statistics
 import time
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from condensation import compute, networks
+from condensation.errors import InputError
 from condensation.sizes import Images
 
 _OPERATIONS = {"cpu": 1e11, "cuda": 2e12}  # of the largest step that is timed
@@ -49,11 +51,11 @@ def _matmul(device: torch.device) -> float:
     return 2 * _SIDE**3 / _seconds(lambda: one @ one, device)
 
 
-def _step(entry: dict[str, Any], data: Images, device: torch.device) -> dict[str, float]:
+def _step(entry: dict[str, Any], data: Images, device: torch.device) -> dict[str, Any]:
     network = networks.build(entry, data.shape, data.classes, 0).to(device).train()
     each = 3 * compute.operations(network, data.shape)
-    large = max(2, min(256, int(_OPERATIONS[device.type] / each)))
-    small = max(1, large // 8)
+    large = max(3, min(256, int(_OPERATIONS[device.type] / each)))
+    small = max(compute.fewest_at_once(network, data.shape), large // 8)
 
     def step(count: int) -> Callable[[], None]:
         images = torch.randn(count, *data.shape, device=device)
@@ -70,6 +72,21 @@ def _step(entry: dict[str, Any], data: Images, device: torch.device) -> dict[str
     return {
         "seconds_per_pass": per_image / 3,
         "seconds_per_step": max(0.0, few - small * per_image),
+        "sizes": _sizes(network, data),
+    }
+
+
+def _sizes(network: torch.nn.Module, data: Images) -> dict[str, float]:
+    """Return the fields of ``sizes.Network``, counted."""
+    features = 0
+    with torch.no_grad(), contextlib.suppress(InputError, AttributeError):  # not all have some
+        device = next(network.parameters()).device
+        features = network.eval().embed(torch.zeros(1, *data.shape, device=device)).shape[1]
+    return {
+        "operations": compute.operations(network, data.shape),
+        "outputs": sum(compute.values_of_layers(network, data.shape)),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "features": features,
     }
 
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils import _pytree as pytree
 from torch.utils.flop_counter import FlopCounterMode
 
 from condensation import devices
@@ -36,6 +38,14 @@ _LAUNCH = {"cpu": 0.0, "cuda": 3e-3}
 _SAVED = 0.25
 # Of the images that a graph is compiled for: passes over fewer run without one of their own.
 _ENOUGH = 0.75
+
+# torch's CPU allocator, CUDA's driver and its libraries raise a plain RuntimeError
+_NO_MEMORY = (
+    *("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory"),
+    *("CUDA error: out of memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED"),
+    *("CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED"),
+    "failed to map segment",  # of a library that is loaded late
+)
 
 # Of the outputs of one layer: more of them leave a CPU's cache before the next layer reads them. A
 # ConvNet took 1.0 ms an image forward with 256 at a time, 0.5 with 32; with the backward pass 2.4
@@ -140,11 +150,14 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def operations(network: torch.nn.Module, shape: tuple[int, int, int]) -> int:
-    """Return the multiplications and additions of one image's forward pass."""
+    """Return the multiplications and additions of one image's forward pass.
+
+    Counted with two images: statistics of a batch cannot be made from one.
+    """
     on_paper = copy.deepcopy(network).to("meta")
     with FlopCounterMode(display=False) as counter:
-        on_paper(torch.empty(1, *shape, device="meta"))
-    return counter.get_total_flops()
+        on_paper(torch.empty(2, *shape, device="meta"))
+    return counter.get_total_flops() // 2
 
 
 def images_at_once(
@@ -157,19 +170,66 @@ def images_at_once(
     """
     if device.type != "cpu" or any(True for _ in network.buffers()):
         return None
-    return max(1, _CACHED_BYTES // (4 * max(output_sizes(network, shape), default=1)))
+    dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
+    return max(1, _CACHED_BYTES // (4 * max(1, *values_of_layers(network, shape, dtype))))
 
 
-def output_sizes(network: torch.nn.Module, shape: tuple[int, int, int]) -> list[int]:
-    """Return how many numbers each layer puts out for one image of ``shape``."""
-    on_paper = copy.deepcopy(network).to("meta")
-    sizes = []
+def values_of_layers(
+    network: torch.nn.Module, shape: tuple[int, int, int], dtype: torch.dtype = torch.float32
+) -> list[int]:
+    """Return how many values each innermost module gives for one image, in the order of calls."""
+    on_paper = copy.deepcopy(network).to("meta").eval()
+    counts = []
     for module in on_paper.modules():
         if not any(True for _ in module.children()):
-            module.register_forward_hook(lambda _, given, output: sizes.append(output.numel()))
-    dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
+            module.register_forward_hook(
+                lambda _, given, output: counts.extend(map(_values_in, pytree.tree_leaves(output)))
+            )
     on_paper(torch.empty(1, *shape, device="meta", dtype=dtype))
-    return sizes
+    return counts
+
+
+def _values_in(output: Any) -> int:
+    return output.numel() if isinstance(output, torch.Tensor) else 0
+
+
+def has_batch_norm(network: torch.nn.Module) -> bool:
+    """Return whether ``network`` keeps statistics of batches."""
+    return any(isinstance(module, _BatchNorm) for module in network.modules())
+
+
+def fewest_at_once(network: torch.nn.Module, shape: tuple[int, int, int]) -> int:
+    """Return how many images a training step needs: one, or two.
+
+    Two where a map is a single pixel before batch norm: it has no statistics of one value.
+    """
+    if not has_batch_norm(network):
+        return 1
+    on_paper = copy.deepcopy(network).to("meta", torch.float32).train()
+    try:
+        on_paper(torch.empty(1, *shape, device="meta"))
+    except ValueError:
+        return 2
+    return 1
+
+
+def batches(positions: torch.Tensor, size: int, fewest: int) -> list[torch.Tensor]:
+    """Return ``positions`` [..., n] in batches of ``size``, the last of what is left.
+
+    One that would have less than ``fewest`` joins the batch before it.
+
+    Raises InputError where there is none before it, or all are as small.
+    """
+    count = positions.shape[-1]
+    if min(count, size) < fewest:
+        raise InputError(
+            f"batch norm of a single pixel needs {fewest} images in a training step, but there is "
+            f"{min(count, size)}: raise the batch size or IPC, or take another architecture"
+        )
+    sizes = [min(size, count - first) for first in range(0, count, size)]
+    if sizes[-1] < fewest:
+        sizes[-2:] = [sizes[-2] + sizes[-1]]
+    return list(positions.split(sizes, dim=-1))
 
 
 def part_size(count: int, most: int | None) -> int:
@@ -291,14 +351,16 @@ def make_room() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether ``error`` means that memory, of the host or of the device, ran out."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    # torch's CPU allocator, CUDA's driver and its libraries raise a plain RuntimeError
-    known = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
-    known += ("CUDA error: out of memory", "CUDA out of memory")
-    known += ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_")
-    return isinstance(error, (RuntimeError, OSError)) and any(k in str(error) for k in known)
+    """Return whether ``error``, or one behind it, means that memory ran out, of host or device."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+            return True
+        if isinstance(error, (RuntimeError, OSError)) and any(k in str(error) for k in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def peak_memory_mb(device: torch.device) -> dict[str, float]:

@@ -44,6 +44,9 @@ from condensation.sizes import DECLARED_MB
 
 _MOST_LINES, _LONGEST_LINE = 50, 1000  # of what is said about one
 
+# Of a process: torch, its compiler and scikit-learn loaded, and a small job computed (measured).
+LEAST_MEMORY_MB = 1200
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED_DATASETS = {
     *("benchmarks", "config.yaml", "downloads", "evidence", "leaderboard", "logs"),
@@ -203,9 +206,10 @@ class Compute(Strict):
     )
     memory_limit_mb: int | None = Field(
         None,
-        ge=500,
-        description="A job that needs more is ended and recorded as `oom`, before the machine "
-        "runs out; null: no limit. Changes no result that exists.",
+        ge=LEAST_MEMORY_MB,
+        description="A job that needs more is ended, a condensation or an evaluation as a result "
+        "`oom`, before the machine runs out; null: no limit. Changes no result that exists. A "
+        f"process needs {LEAST_MEMORY_MB} MiB with its libraries before it computes.",
     )
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="At most so long between two checkpoints of a condensation."
@@ -214,7 +218,8 @@ class Compute(Strict):
         None,
         gt=0,
         description="G operations a second that a job is assumed to reach, for the time limits "
-        "that clusters are asked for; null: 50 a thread on the CPU, 1000 on a GPU.",
+        "that clusters are asked for and the plan; null: what `snakemake plan` measured, else 50 a "
+        "thread on the CPU, 1000 on a GPU.",
     )
     device_memory_mb: float | None = Field(
         None,
@@ -377,6 +382,13 @@ class Config(Strict):
             if isinstance(value, str):
                 also = ["pixels"] if option == "features" else []
                 _require(f"{where}.{option}", section, value, [*getattr(self, section), *also])
+        if getattr(entry, "layer", None) == "before_pooling":
+            network = self.architectures[entry.architecture].network
+            if network not in ("convnet", "resnet") and ".py:" not in network:
+                raise wrong(
+                    f"{where}.layer: before_pooling needs a convnet or resnet, not {network!r}; "
+                    "set layer: classifier_input"
+                )
         name = getattr(entry, "augmentation", None)
         differentiable = where.startswith("methods.")  # experts are trained like any network
         if (

@@ -9,6 +9,7 @@ one forward-mode pass over a backward pass. No graph of a graph is kept, so
 memory is that of one backward pass, twice.
 """
 
+import logging
 import warnings
 from collections.abc import Callable
 
@@ -21,6 +22,8 @@ from condensation import compute
 
 # torch's own forward-mode rules are made with it; nothing a user could do about it
 warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+
+log = logging.getLogger("condensation")
 
 
 EAGER = compute.Mode(compile=False, precision="float32")
@@ -49,6 +52,12 @@ class Flat:
         chunk: int | None = None,
     ):
         self.network = network.to(device).eval().requires_grad_(False)
+        if compute.has_batch_norm(network):
+            log.warning(
+                "%s has batch norm: its gradients are taken with the statistics of a new network, "
+                "mean 0 and variance 1",
+                type(network).__name__,
+            )
         self.names = [name for name, _ in network.named_parameters()]
         self.shapes = [parameter.shape for parameter in network.parameters()]
         self.chunk = chunk or compute.images_at_once(network, shape, device)

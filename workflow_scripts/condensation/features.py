@@ -90,6 +90,7 @@ def train(
     compile = _compiles(compile, network, dataset, device, passes, steps)
     at_once = compute.images_at_once(network, dataset.shape, device)
     full = compute.part_size(min(batch_size, len(pixels)), at_once)
+    fewest = compute.fewest_at_once(network, dataset.shape)
     if epochs:
         training.fit(
             stacking.alone(compute.compiled(network, compile, device, full)),
@@ -103,7 +104,11 @@ def train(
             augment=augmentation.build({"policy": "none"}, dataset),
             generators=[randomness.generator(seed, "features training")],
             at_once=at_once,
-            progress=Progress(f"training for features of {dataset.name}", steps),
+            fewest=fewest,
+            progress=Progress(
+                f"training for features of {dataset.name}",
+                epochs * len(compute.batches(torch.arange(len(pixels)), batch_size, fewest)),
+            ),
         )
     return network.eval()
 

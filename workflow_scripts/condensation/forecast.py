@@ -1,72 +1,21 @@
 """The plan of a run: jobs, hours, memory and disk by rule, and what cannot fit."""
 
-import contextlib
-import statistics
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from condensation import jobs, requests
+from condensation import requests
 from condensation.config import Config
-from condensation.errors import InputError
-from condensation.figures import plan as figure_plan
-from condensation.grid import Grid, SetId
+from condensation.grid import Grid
 from condensation.progress import duration
 from condensation.sizes import Images
-from condensation.storage import read_json
 from condensation.work import Estimator, Work
+from condensation.worklist import Job, all_jobs
 
 _START_SECONDS = 5.0  # of a job: Python, torch, the dataset; Snakemake's own on a cluster
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job: its rule, its wildcards, and who computes (a method or an architecture)."""
-
-    rule: str
-    wildcards: dict[str, str]
-    name: str
-    cost: str | None = None  # path of its cost file, relative to the results
-
-    def __str__(self) -> str:
-        return " ".join([self.rule, *filter(None, self.wildcards.values())])
-
-
-def all_jobs(config: Config, grid: Grid) -> Iterator[Job]:
-    """Yield every job that computes, once: all but downloads, snapshots, tables and pictures."""
-    for dataset in dict.fromkeys(one.dataset for one in grid.sets):
-        yield Job("prepare_dataset", {"dataset": dataset}, dataset)
-    yield from _unique(_before(config, grid))
-    for one in grid.sets:
-        wildcards = _of_set(one)
-        yield Job("condense", wildcards, one.method, f"{one.folder}/cost.json")
-    for cell, first, last in grid.evaluations():
-        wildcards = _of_set(cell.set) | {
-            "snapshot": "" if cell.set.iteration is None else f"iteration{cell.set.iteration}",
-            "architecture": cell.architecture,
-            "augmentation": cell.augmentation,
-            "optimizer": cell.optimizer,
-            "first": str(first),
-            "last": str(last),
-        }
-        cost = f"{cell.folder}/seeds{first}-{last}.cost.json"
-        yield Job("evaluate", wildcards, cell.architecture, cost)
-    for folder in grid.ranked:
-        dataset, _, ranked = folder.partition("/")
-        for first, last in grid.chunks:
-            wildcards = {"dataset": dataset, "ranked": ranked}
-            wildcards |= {"first": str(first), "last": str(last)}
-            cost = f"{folder}/architectures{first}-{last}.cost.json"
-            yield Job("train_architectures", wildcards, "nasbench201", cost)
-
-
-def _of_set(one: SetId) -> dict[str, str]:
-    wildcards = {"dataset": one.dataset, "method": one.method, "ipc": one.ipc}
-    return wildcards | {"condensation_seed": str(one.condensation_seed)}
 
 
 def _words(job: Job) -> str:
@@ -80,55 +29,21 @@ def _words(job: Job) -> str:
     return f"{job.rule}: " + ", ".join(filter(None, told.values()))
 
 
-def _before(config: Config, grid: Grid) -> Iterator[Job]:
-    """Yield what condensed sets need beside the dataset."""
-    for one in grid.sets:
-        dataset = one.dataset
-        kinds = [config.preprocessing_of(one.method)]
-        if features := jobs.features_of(config, one.method):
-            wildcards = {"dataset": dataset, "features": features}
-            wildcards["condensation_seed"] = str(one.condensation_seed)
-            yield Job("extract_features", wildcards, config.features[features].architecture)
-        if experts := jobs.experts_of(config, one.method):
-            name, count = experts
-            entry = config.trajectories[name]
-            kinds.append(entry.preprocessing)
-            for number in range(count):
-                wildcards = {"dataset": dataset, "trajectories": name, "expert": str(number)}
-                cost = f"{dataset}/trajectories/{name}/expert{number}.cost.json"
-                yield Job("train_expert", wildcards, entry.architecture, cost)
-        for kind in kinds:
-            if kind != "standardize":
-                yield Job("fit_whitening", {"dataset": dataset, "preprocessing": kind}, kind)
-    if config.figure7:
-        features = config.figure7.features
-        for dataset in config.figure7.datasets:
-            sets = figure_plan.embedded_sets(config, grid, dataset)
-            for kind in dict.fromkeys(config.preprocessing_of(one.method) for one in sets):
-                wildcards = {"dataset": dataset, "features": features, "view": kind}
-                yield Job("train_embedder", wildcards, config.features[features].architecture)
-
-
-def _unique(some: Iterator[Job]) -> Iterator[Job]:
-    seen = set()
-    for job in some:
-        if str(job) not in seen:
-            seen.add(str(job))
-            yield job
-
-
 @dataclass(frozen=True)
 class Plan:
     """What a run would take.
 
     Attributes
     ----------
-    rules : a row per rule: on (the device, or a CPU), jobs, done, hours_left, longest_hours,
-        memory_gb asked for, device_gb (both at the most), disk_gb, basis (what the hours rest on).
+    rules : a row per rule: on (the device, or a CPU), jobs, done, hours_left and longest_hours of
+        the jobs whose time is known, unknown (how many are left whose time is not), minutes_asked
+        of a cluster and memory_gb, device_gb (all three at the most), disk_gb, basis (what the
+        hours rest on).
     longest : the ten longest jobs and their hours.
+    unknown : jobs of which nothing is known until one has run.
     too_large : jobs that cannot fit the device, and what they need in GB.
     assumed : what estimates rest on sizes that are not known.
-    operations : multiplications and additions of all jobs.
+    operations : multiplications and additions of all jobs of which something is known.
     """
 
     sets: int
@@ -138,6 +53,7 @@ class Plan:
     device_gb: float | None
     rules: pd.DataFrame
     longest: list[tuple[str, float]]
+    unknown: list[str]
     too_large: list[tuple[str, float]]
     assumed: list[str]
     operations: float
@@ -145,100 +61,90 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Estimate:
-    """A job, its work, how long it takes by the calibration, and by what is known of others."""
+    """A job, its work, the hours it takes (None: unknown), what they rest on, and what is asked."""
 
     job: Job
     work: Work
-    expected: float  # seconds, by calibration or assumption
-    took: float | None  # seconds, where it has finished
+    hours: float | None
+    basis: str
+    minutes: int
+    memory_mb: int
     done: bool
 
     @property
-    def kind(self) -> tuple[str, str]:
-        return self.job.rule, self.job.name
+    def kind(self) -> str:
+        return f"{self.job.rule}: {self.job.name}"
 
 
 def forecast(
     config: Config, grid: Grid, results: Path, calibration: Mapping[str, Any] | None = None
 ) -> Plan:
-    """Return the plan: hours from the records of finished jobs, else from the calibration.
+    """Return the plan, from the estimates that requests are made from (``condensation.requests``).
 
-    Finished jobs of the same rule and the same method or architecture tell
-    how long an operation takes there (the median over them).
+    ``calibration`` is taken instead of the one in the folder of ``results``.
     """
-    asked = requests.Requests(config, grid, results)
-    every = [_estimate(job, asked, results, calibration) for job in all_jobs(config, grid)]
-    ratios = defaultdict(list)
-    for one in every:
-        if one.took and one.expected:
-            ratios[one.kind].append(one.took / one.expected)
-    factors = {kind: statistics.median(found) for kind, found in ratios.items()}
-    otherwise = "calibration" if calibration else "assumption"
-
-    def hours(one: _Estimate) -> float:
-        return (one.expected * factors.get(one.kind, 1.0) + _START_SECONDS) / 3600
-
-    limit = config.compute.device_memory_mb or (calibration or {}).get("memory_mb")
+    asked = requests.Requests(config, grid, results, calibration)
+    every = [_estimate(job, asked, results) for job in all_jobs(config, grid)]
+    timed = [one for one in every if one.hours is not None]
+    limit = config.compute.device_memory_mb or asked.calibration.get("memory_mb")
     rows = []
     for rule in dict.fromkeys(one.job.rule for one in every):
         own = [one for one in every if one.job.rule == rule]
         left = [one for one in own if not one.done]
-        basis = ("records" if one.kind in factors else otherwise for one in own)
+        hours = [one.hours for one in own if one.hours is not None]
         rows.append(
             {
                 "rule": rule,
                 "on": "device" if rule in requests.ON_DEVICE else "CPU",
                 "jobs": len(own),
                 "done": len(own) - len(left),
-                "hours_left": sum(map(hours, left)),
-                "longest_hours": max(map(hours, own)),
-                "memory_gb": max(asked.memory_mb(rule, one.job.wildcards) for one in own) / 1e3,
+                "hours_left": sum(one.hours for one in left if one.hours is not None),
+                "longest_hours": max(hours, default=None),
+                "unknown": sum(one.hours is None for one in left),
+                "minutes_asked": max(one.minutes for one in own),
+                "memory_gb": max(one.memory_mb for one in own) / 1e3,
                 "device_gb": max(requests.device_mb(one.work) for one in own) / 1e3,
                 "disk_gb": sum(one.work.disk_bytes for one in own) / 1e9,
-                "basis": ", ".join(dict.fromkeys(basis)),
+                "basis": ", ".join(dict.fromkeys(one.basis for one in own)),
             }
         )
     needs = [
         (_words(one.job), requests.device_mb(one.work))
         for one in every
-        if one.job.rule in requests.ON_DEVICE
+        if one.job.rule in requests.ON_DEVICE and not one.work.unknown
     ]
     operations = asked.estimator.operations_of
+    slowest = sorted(timed, key=lambda one: one.hours, reverse=True)
     return Plan(
         sets=len(grid.sets),
         evaluations=sum(1 for one in every if one.job.rule == "evaluate"),
         networks=sum(grid.cells.values()),
-        device=_device(calibration),
+        device=_device(asked.calibration),
         device_gb=limit and limit / 1e3,
         rules=pd.DataFrame(rows),
-        longest=[
-            (_words(one.job), hours(one)) for one in sorted(every, key=hours, reverse=True)[:10]
-        ],
+        longest=[(_words(one.job), one.hours) for one in slowest[:10]],
+        unknown=sorted({one.kind for one in every if one.hours is None}),
         too_large=[(name, mb / 1e3) for name, mb in needs if limit and mb > limit],
-        assumed=sorted({": ".join(one.kind) for one in every if not one.work.known}),
+        assumed=sorted({one.kind for one in every if not (one.work.known or one.work.unknown)}),
         operations=sum(operations(one.work, one.job.wildcards["dataset"]) for one in every),
     )
 
 
-def _estimate(
-    job: Job,
-    asked: requests.Requests,
-    results: Path,
-    calibration: Mapping[str, Any] | None,
-) -> _Estimate:
-    done = job.cost is not None and (results / job.cost).is_file()
-    took = None
-    if done:
-        with contextlib.suppress(InputError):  # a damaged one is made anew before it is used
-            cost = read_json(results / job.cost)
-            took = cost.get("seconds") or sum(row["seconds"] for row in cost.get("rows", []))
-    work = asked.estimator.of(job.rule, job.wildcards)
-    expected = asked.seconds(job.rule, job.wildcards, calibration)
-    return _Estimate(job, work, expected, took, done)
+def _estimate(job: Job, asked: requests.Requests, results: Path) -> _Estimate:
+    seconds = asked.seconds(job.rule, job.wildcards)
+    return _Estimate(
+        job=job,
+        work=asked.estimator.of(job.rule, job.wildcards),
+        hours=None if seconds is None else (seconds + _START_SECONDS) / 3600,
+        basis=asked.basis(job.rule, job.wildcards),
+        minutes=asked.minutes(job.rule, job.wildcards),
+        memory_mb=asked.memory_mb(job.rule, job.wildcards),
+        done=(results / job.output).is_file(),
+    )
 
 
-def _device(calibration: Mapping[str, Any] | None) -> str:
-    if calibration is None:
+def _device(calibration: Mapping[str, Any]) -> str:
+    if not calibration:
         return "not measured"
     if calibration["device"] == "cpu":
         return f"{calibration['threads']} thread(s) of a CPU, {calibration['device_name']}"
@@ -254,20 +160,22 @@ def render(plan: Plan) -> str:
         f"{plan.sets} condensed sets, {plan.evaluations} evaluation jobs with {plan.networks} "
         f"networks. The device: {plan.device}{memory}.",
         "",
-        "| rule | on | jobs | done | time left | longest job | memory asked | on the device | disk "
-        "| times from |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| rule | on | jobs | done | time left | longest job | time asked | memory asked "
+        "| on the device | disk | times from |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in plan.rules.to_dict("records"):
         lines.append(
             f"| {row['rule']} | {row['on']} | {row['jobs']} | {row['done']} "
-            f"| {duration(3600 * row['hours_left'])} | {duration(3600 * row['longest_hours'])} "
+            f"| {_left(row)} | {_longest(row)} | {duration(60 * row['minutes_asked'])} "
             f"| {row['memory_gb']:.1f} GB | {row['device_gb']:.1f} GB "
             f"| {_size(row['disk_gb'])} | {row['basis']} |"
         )
     totals = plan.rules.groupby("on")["hours_left"].sum()
     told = (f"{duration(3600 * hours)} of one {on}" for on, hours in totals.items())
-    lines += ["", f"Left: {', '.join(told)}; divide by how many work side by side."]
+    more = plan.rules["unknown"].sum()
+    unknown = f", and {more} jobs of unknown time" if more else ""
+    lines += ["", f"Left: {', '.join(told)}{unknown}; divide by how many work side by side."]
     disk = f"{_size(plan.rules['disk_gb'].sum())} of disk"
     lines += [
         f"All jobs: {plan.operations:.2g} operations, {disk}. Tables and figures take minutes."
@@ -280,9 +188,23 @@ def render(plan: Plan) -> str:
             lines += ["", *(f"- {name}: about {gb:.0f} GB" for name, gb in plan.too_large)]
         else:
             lines += ["", f"Every job is expected to fit {plan.device_gb:.1f} GB."]
+    if plan.unknown:
+        lines += ["", "Unknown until one job has run: " + "; ".join(plan.unknown) + "."]
     if plan.assumed:
         lines += ["", "Sizes assumed, not known: " + "; ".join(plan.assumed) + "."]
     return "\n".join(lines) + "\n"
+
+
+def _left(row: Mapping[str, Any]) -> str:
+    parts = [duration(3600 * row["hours_left"])] if row["unknown"] < row["jobs"] else []
+    if row["unknown"]:
+        parts.append(f"{row['unknown']} unknown" if parts else "unknown")
+    return ", ".join(parts)
+
+
+def _longest(row: Mapping[str, Any]) -> str:
+    hours = row["longest_hours"]
+    return "unknown" if pd.isna(hours) else duration(3600 * hours)
 
 
 def _size(gigabytes: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from condensation import metrics, networks, randomness, stacking
+from condensation import compute, metrics, networks, randomness, stacking
 from condensation.datasets import Dataset
 
 Batch = Callable[[torch.Tensor], torch.Tensor]  # positions -> network input
@@ -64,7 +64,7 @@ def accuracies(
         began = time.monotonic()
         network.train()
         draws = [randomness.generator(seed, "proxy order", architecture) for seed in group]
-        _fit(forward, parameters, batch, labels, draws, epochs, **training)
+        _fit(forward, parameters, batch, labels, draws, epochs, fewest, **training)
         network.train(False)
         found = metrics.judge(lambda x: forward(x.to(dtype)), len(group), judged, device)
         seconds = (time.monotonic() - began) / len(group)
@@ -76,6 +76,7 @@ def accuracies(
     rows: list[dict[str, Any]] = []
     costs: list[dict[str, Any]] = []
     size = min(len(labels), training["batch_size"])
+    fewest = compute.fewest_at_once(fresh(seeds[0]), judged.shape)
 
     def trained_together(group: list[int]) -> None:
         stack_of_group = stacking.Stack([fresh(seed) for seed in group], False, device)
@@ -110,6 +111,7 @@ def _fit(
     labels: torch.Tensor,
     generators: list[torch.Generator],
     epochs: int,
+    fewest: int,
     *,
     batch_size: int,
     lr: float,
@@ -123,7 +125,7 @@ def _fit(
     for epoch in range(epochs):
         steps.param_groups[0]["lr"] = rate(epoch, epochs, lr, lr_end)
         orders = torch.stack([torch.randperm(len(labels), generator=own) for own in generators])
-        for positions in orders.to(labels.device).split(batch_size, dim=1):
+        for positions in compute.batches(orders.to(labels.device), batch_size, fewest):
             logits = forward(torch.stack([batch(own) for own in positions]))
             wanted = labels[positions]
             losses = F.cross_entropy(

@@ -1,8 +1,8 @@
 """Sizes of datasets and networks, from the config alone: what estimates of jobs rest on.
 
 Free of torch, so that a rule can ask for memory and time as the workflow is read. What cannot be
-known from a name (an image folder that is not prepared yet, a network of a library) is assumed,
-and marked so.
+known from a name (an image folder that is not there yet, a network of a library) is assumed, and
+marked so.
 """
 
 import json
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
+
+from condensation import counting
 
 # of NAS-Bench-201: with as many convolutions as the mean of its cells, about
 MEAN_CELL = (
@@ -63,13 +65,18 @@ OFFICIAL = {
 def images(entry: Any, prepared: Path | None = None) -> Images:
     """Return the sizes of the dataset of a config entry.
 
-    Of an image folder those in the header of its ``prepared`` file, where it exists; else those
-    of the official dataset that it is ``like``; else 50,000 images in 10 classes are assumed.
+    Those in the header of its ``prepared`` file, where it exists. Else those of the official
+    dataset; an image folder is counted; where it is not there, it has those of the official
+    dataset that it is ``like``, or 50,000 images in 10 classes are assumed.
     """
-    if entry.kind in OFFICIAL and entry.source != "image_folder":
-        return OFFICIAL[entry.kind]
-    if prepared is not None and (found := _of_file(prepared)):
-        return found
+    if prepared is not None and (header := _of_file(prepared)):
+        return header
+    if entry.source != "image_folder":
+        return OFFICIAL[entry.source]
+    if counted := counting.count(Path(entry.path).expanduser()):
+        classes, train, test, size = counted
+        shape = (entry.channels, *(2 * [entry.image_size] if entry.image_size else size))
+        return Images(shape, classes, train, test)
     if entry.kind in OFFICIAL:
         return OFFICIAL[entry.kind]
     side = entry.image_size or 32

@@ -6,11 +6,9 @@ or altered is noticed before it is used. Nothing here unpickles anything.
 """
 
 import contextlib
-import glob
 import hashlib
 import json
 import os
-import platform
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,51 +19,23 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from condensation.errors import InputError
+from condensation.textfiles import atomic, canonical, read_json, write_json, write_text
+
+__all__ = [
+    "atomic",
+    "read_json",
+    "read_metadata",
+    "read_tensors",
+    "write_json",
+    "write_tensors",
+    "write_text",
+]
 
 _KEY = "condensation"  # the single metadata key: safetensors does not keep the order of several
 
 
-@contextlib.contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; rename it to ``path`` if the block succeeds.
-
-    Raises whatever the block raises, after removing the temporary file.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # a name of this process alone: a job whose Snakemake was killed lives on beside its successor
-    prefix = f".{path.name}.{platform.node()}-"
-    for left in path.parent.glob(glob.escape(prefix) + "*.part"):
-        if not _runs(left.name.removeprefix(prefix).removesuffix(".part")):
-            left.unlink(missing_ok=True)
-    temporary = path.with_name(f"{prefix}{os.getpid()}.part")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _runs(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError, OverflowError):
-        return False
-    except PermissionError:  # another user's
-        pass
-    return True
-
-
-def _canonical(content: Any) -> str:
-    return json.dumps(
-        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
 def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(_canonical(metadata).encode())
+    digest = hashlib.sha256(canonical(metadata).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
@@ -82,11 +52,11 @@ def write_tensors(
     Raises OSError where the disk does not take it; then what was there is there still.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = json.loads(_canonical(metadata))
+    content = json.loads(canonical(metadata))
     content["checksum"] = _digest(plain, content)
     with atomic(path) as temporary:
         try:
-            save_file(plain, str(temporary), metadata={_KEY: _canonical(content)})
+            save_file(plain, str(temporary), metadata={_KEY: canonical(content)})
         except SafetensorError as error:
             if code := re.search(r"os error (\d+)", str(error)):
                 number = int(code[1])
@@ -144,43 +114,3 @@ def _metadata_of(file: Any, path: str | Path) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         raise InputError(f"{path}: the metadata was altered (not a mapping)")
     return metadata
-
-
-def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Write ``content`` as indented JSON with a checksum of itself."""
-    plain = json.loads(_canonical(content))
-    plain["checksum"] = hashlib.sha256(_canonical(plain).encode()).hexdigest()
-    write_text(path, _indented(plain))
-
-
-def _indented(plain: Mapping[str, Any]) -> str:
-    return json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def read_json(path: str | Path) -> dict[str, Any]:
-    """Return what ``write_json`` wrote.
-
-    Raises InputError if the file is missing, is not JSON, or is not those bytes any more.
-    """
-    try:
-        text = Path(path).read_bytes().decode()
-        content = json.loads(text)
-        as_written = _indented(content)
-        checksum = content.pop("checksum")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise InputError(f"{path}: not a record of this pipeline ({error!r})") from error
-    # the text too: a record without its last newline was cut short, though it says the same
-    if text != as_written or hashlib.sha256(_canonical(content).encode()).hexdigest() != checksum:
-        raise InputError(
-            f"{path}: the content does not match the checksum inside it: the file was altered. "
-            "Delete it and run again; the workflow makes it anew"
-        )
-    return content
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write ``text`` to ``path`` through a temporary name."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

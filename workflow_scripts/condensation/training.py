@@ -41,6 +41,7 @@ def fit(
     augment: Any,
     generators: list[torch.Generator],
     at_once: int | None = None,
+    fewest: int = 1,
     progress: Progress | None = None,
 ) -> list[Curve]:
     """Train ``parameters`` of one or several networks in place; return a curve for each.
@@ -56,6 +57,7 @@ def fit(
     augment : has ``draw`` and ``apply`` (``condensation.augmentation``).
     generators : a CPU generator per network; its order and augmentation come from it.
     at_once : most images of a network in one pass; the gradients of a batch add up.
+    fewest : of images in a step (``compute.fewest_at_once``); fewer join the batch before.
     progress : counts the steps.
     """
     lr = optimizer["lr"]
@@ -69,13 +71,14 @@ def fit(
     for epoch in range(epochs):
         orders = [torch.randperm(len(labels), generator=own) for own in generators]
         total = torch.zeros(count, device=labels.device)
-        for positions in torch.stack(orders).to(labels.device).split(batch_size, dim=1):
+        order = torch.stack(orders).to(labels.device)
+        for positions in compute.batches(order, batch_size, fewest):
             size = positions.shape[1]
             drawn = [augment.draw(own, size) for own in generators]
             images = [
                 augment.apply(batch(own), by) for own, by in zip(positions, drawn, strict=True)
             ]
-            part = min(size, full)
+            part = min(size, full) if at_once else size
             parts = (torch.stack(images), labels[positions])
             steps.zero_grad()
             for shown, wanted in zip(*(both.split(part, dim=1) for both in parts), strict=True):
@@ -170,7 +173,9 @@ def evaluate(
     passes = len(seeds) * (3.0 * epochs * len(labels) + len(dataset.test_labels))
     at_once = compute.images_at_once(example, shape, device)
     most_images = min(len(labels), protocol["batch_size"])
-    steps = epochs * math.ceil(len(labels) / protocol["batch_size"])
+    fewest = compute.fewest_at_once(example, shape)
+    every = compute.batches(torch.arange(len(labels)), protocol["batch_size"], fewest)
+    steps = epochs * len(every)
     launched = len(seeds) * steps
     mode = compute.choose_mode(compile, "float32", example, shape, device, passes, launched)
     compile = mode.compile
@@ -194,6 +199,7 @@ def evaluate(
                 augment=augment,
                 generators=[randomness.generator(seed, "evaluation training") for seed in group],
                 at_once=most,
+                fewest=fewest,
                 progress=progress,
             )
         network.train(False)

@@ -5,6 +5,7 @@ three. Numbers are estimates, for time limits, memory requests and the plan; no 
 them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import ceil, prod
@@ -18,7 +19,7 @@ from condensation.jobs import train_expert
 from condensation.method_options import Plugin
 
 _FLOAT = 4  # bytes
-_PLUGIN_PASSES, _PLUGIN_BYTES = 1e9, 4e9  # of a user's method, of which nothing is known
+_PLUGIN_BYTES = 4e9  # asked for a user's method, of which nothing is known
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Work:
     host_bytes : held by the process beside that, and beside its libraries.
     disk_bytes : of the files that it leaves.
     known : whether all this was worked out, or in part assumed.
+    unknown : whether nothing can be said: a user's method. Its bytes are a guess to ask for.
     """
 
     architecture: str | None = None
@@ -45,6 +47,7 @@ class Work:
     host_bytes: float = 0.0
     disk_bytes: float = 0.0
     known: bool = True
+    unknown: bool = False
 
 
 class Estimator:
@@ -53,10 +56,19 @@ class Estimator:
     Parameters
     ----------
     prepared : the results folder, in which prepared datasets are looked for.
+    calibration : what was measured (``condensation.calibration``): sizes of networks that cannot
+        be worked out from the config.
     """
 
-    def __init__(self, config: Config, grid: Grid, prepared: Path | None = None):
+    def __init__(
+        self,
+        config: Config,
+        grid: Grid,
+        prepared: Path | None = None,
+        calibration: Mapping[str, Any] | None = None,
+    ):
         self.config, self.grid, self.prepared = config, grid, prepared
+        self.measured = (calibration or {}).get("networks", {})
         self.images = cache(self._images)
         self.network = cache(self._network)
         self.expert = cache(self._expert)  # hundreds are alike
@@ -70,7 +82,9 @@ class Estimator:
         return sizes.images(self.config.datasets[dataset], file)
 
     def _network(self, architecture: str, dataset: str) -> sizes.Network:
-        return sizes.network(self.entry(architecture), self.images(dataset))
+        network = sizes.network(self.entry(architecture), self.images(dataset))
+        counted = self.measured.get(architecture, {}).get(dataset, {}).get("sizes")
+        return network if network.known or not counted else sizes.Network(**counted)
 
     def entry(self, architecture: str) -> dict[str, Any]:
         """Return the entry of an architecture; for ``nasbench201`` with a cell of mean size."""
@@ -164,12 +178,11 @@ class Estimator:
         image = _FLOAT * prod(data.shape)
         if isinstance(entry, Plugin):
             return Work(
-                "convnet" if "convnet" in self.config.architectures else None,
-                passes=_PLUGIN_PASSES,
                 device_bytes=data.bytes + _PLUGIN_BYTES,
                 host_bytes=data.bytes + _PLUGIN_BYTES,
                 disk_bytes=count * image,
                 known=False,
+                unknown=True,
             )
         options = self.config.options_of(dataset, method, None if whole else int(wildcards["ipc"]))
         snapshots = len(options.get("snapshots") or [])

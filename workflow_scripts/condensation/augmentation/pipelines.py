@@ -20,6 +20,8 @@ from condensation.errors import InputError, unknown
 
 log = logging.getLogger("condensation")
 
+_TRIALS = 10  # draws before anything is trained: some transforms change the size only sometimes
+
 
 class Pipeline:
     """A sequence of transforms; a draw is a seed for the random choices inside them."""
@@ -46,8 +48,27 @@ class Pipeline:
     def _of(self, pixels: torch.Tensor, drawn: int) -> torch.Tensor:
         with randomness.seeded(drawn):
             if self.per_image:
-                return torch.stack([self.transform(one) for one in pixels])
-            return self.transform(pixels)
+                return torch.stack([self._changed(image) for image in pixels])
+            return self._changed(pixels)
+
+    def _changed(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return transformed pixels; raises InputError for another shape or type, at any draw."""
+        changed = self.transform(pixels)
+        if not isinstance(changed, torch.Tensor) or changed.dtype != torch.uint8:
+            kind = getattr(changed, "dtype", type(changed).__name__)
+            raise InputError(f"{self._words} turns uint8 images into {kind}; they must stay uint8")
+        if changed.shape != pixels.shape:
+            before, after = (tuple(each.shape[-3:]) for each in (pixels, changed))
+            raise InputError(
+                f"{self._words} turns images of shape {before} into {after}; they must keep their "
+                "shape at every draw"
+            )
+        return changed
+
+    @property
+    def _words(self) -> str:
+        names = (type(step).__name__ for step in self.transform.transforms)
+        return f"augmentation by {', '.join(names)}"
 
 
 def build(
@@ -76,14 +97,12 @@ def build(
         )
     sample = dataset.preprocess(dataset.train_images[:2])
     try:
-        got = pipeline.apply(sample, 0)
+        for drawn in range(_TRIALS):
+            pipeline.apply(sample, drawn)
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(f"augmentation {transforms} fails on {dataset.name}: {error}") from error
-    if got.shape != sample.shape:
-        raise InputError(
-            f"augmentation {transforms} turns images of shape {tuple(sample.shape[1:])} into "
-            f"{tuple(got.shape[1:])}; they must keep their shape"
-        )
     return pipeline
 
 

@@ -58,6 +58,12 @@ def condense(
     read = problem.reader(iterations * problem.classes * batch_real)
     at_once = compute.images_at_once(network, problem.shape, problem.device)
     by_class = problem.dataset.indices_by_class()
+    classes_needed = -(-compute.fewest_at_once(network, problem.shape) // problem.ipc)
+    per_pass = max(per_pass, classes_needed)
+    groups = [
+        range(int(labels[0]), int(labels[-1]) + 1)
+        for labels in compute.batches(torch.arange(problem.classes), per_pass, classes_needed)
+    ]
 
     def step(iteration: int) -> None:
         fresh = networks.build(
@@ -65,8 +71,7 @@ def condense(
         )
         network.load_state_dict(fresh.state_dict())
         leaf = images.detach().requires_grad_()
-        for first in range(0, problem.classes, per_pass):
-            group = range(first, min(first + per_pass, problem.classes))
+        for group in groups:
             # a stream per class: the draws do not depend on the grouping
             streams = [problem.generator("dm", iteration, label) for label in group]
             chosen = [

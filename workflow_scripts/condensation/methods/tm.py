@@ -84,7 +84,7 @@ def condense(
     batch = min(batch_syn or len(images), len(images))
     structure = networks.build(architecture, problem.shape, problem.classes, problem.seed, "tm")
     if gradient == "auto":
-        outputs = sum(compute.output_sizes(structure, problem.shape))
+        outputs = sum(compute.values_of_layers(structure, problem.shape))
         fits = sizes.unroll_fits(outputs, batch, steps, problem.memory_mb)
         gradient = "unroll" if fits and not chunk else "exact"
     problem.recorder.facts["gradient"] = gradient

@@ -48,4 +48,4 @@ def _users_own(
 ) -> Any:
     trial = importlib.import_module("condensation.networks.trial")  # by name: it needs torch
     network = plugins.load(function)(shape, classes, **options)
-    return trial.try_out(network, function, shape, classes)
+    return trial.try_out(network, function, options, shape, classes)

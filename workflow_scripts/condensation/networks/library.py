@@ -8,6 +8,9 @@ from torch import nn
 from condensation.errors import InputError, nearest
 from condensation.networks.trial import try_out
 
+# that are tried where images are too small
+_SIDES = (48, 64, 75, 96, 112, 128, 160, 192, 224, 240, 256, 299)
+
 
 def build(shape: tuple[int, int, int], classes: int, *, source: str, **options: Any) -> nn.Module:
     """Return an untrained network for images of ``shape`` (C, H, W).
@@ -16,20 +19,45 @@ def build(shape: tuple[int, int, int], classes: int, *, source: str, **options: 
     ----------
     source : ``timm:NAME`` or ``torchvision:NAME``.
     options : further arguments of the library. Channels, classes and image size are filled in
-        where it takes them.
+        where it takes them. Auxiliary classifiers, which some networks have for their training,
+        are left out: there is one loss, that of the logits.
 
     Raises InputError for a name that the library does not have, for arguments
-    that it does not take, and for images that the network does not.
+    that it does not take, and for images that the network does not; it then
+    names a larger size that would do, if there is one.
     """
+    try:
+        return _tried(shape, classes, source, options)
+    except InputError as error:
+        if "has no network" in str(error):
+            raise
+        larger = (side for side in _SIDES if side > max(shape[1:]))
+        side = next((side for side in larger if _takes(side, shape[0], source, options)), None)
+        if side is None:
+            raise
+        raise InputError(f"{error}; it takes {side} x {side}") from error
+
+
+def _takes(side: int, channels: int, source: str, options: dict[str, Any]) -> bool:
+    try:
+        _tried((channels, side, side), 2, source, options)
+    except InputError:
+        return False
+    return True
+
+
+def _tried(
+    shape: tuple[int, int, int], classes: int, source: str, options: dict[str, Any]
+) -> nn.Module:
     library, _, name = source.partition(":")
     make = _timm if library == "timm" else _torchvision
     try:
         network = make(name, shape, classes, options)
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # of any kind, as the libraries raise them
         raise InputError(f"architecture {source}({options}): {error}") from error
-    return try_out(network, source, shape, classes)
+    return try_out(network, source, options, shape, classes)
 
 
 def _timm(
@@ -57,8 +85,15 @@ def _torchvision(
     if name not in known:
         raise InputError(f"torchvision has no network {name!r}{nearest(name, known)}")
     given = {"num_classes": classes} | options
-    if "image_size" in inspect.signature(_class_of(models, name)).parameters:
+    accepted = inspect.signature(_class_of(models, name)).parameters
+    if "image_size" in accepted:
         given.setdefault("image_size", shape[1])
+    if "input_size" in accepted:
+        given.setdefault("input_size", shape[1:])
+    if "aux_logits" in accepted:
+        given.setdefault("aux_logits", False)
+    if "init_weights" in accepted:  # it warns that the default will change
+        given.setdefault("init_weights", True)
     network = models.get_model(name, weights=None, **given)
     if shape[0] != 3:
         _take_channels(network, shape[0])

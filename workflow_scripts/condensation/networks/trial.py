@@ -1,5 +1,7 @@
-"""A trial pass through a network that is not built in, before anything is trained."""
+"""A trial of a network that is not built in, before anything is trained."""
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -7,27 +9,115 @@ from torch import nn
 
 from condensation.errors import InputError
 
+_IMAGES = 2  # statistics of a batch cannot be made from fewer
+# of each network that passed: its class with `embed`, and its last linear layer
+_tried: dict[tuple, tuple[type[nn.Module], str | None]] = {}
 
-def try_out(network: Any, name: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """Return ``network`` after passing two blank images of ``shape`` (C, H, W) through it.
 
-    Raises InputError if it is no network, or does not give the images' logits.
+def try_out(
+    network: Any, name: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int
+) -> nn.Module:
+    """Return ``network``, in training mode, after passing images of noise of ``shape`` (C, H, W).
+
+    They go through it once in evaluation and once, with a backward pass, in training; the second
+    network of the same ``name`` and ``options`` is not tried again. It gets a method ``embed``,
+    images [n, C, H, W] -> [n, features], where it has none: the input of its last linear layer.
+
+    Raises InputError if it is no network, or does not give the images' logits. ``embed`` raises
+    InputError where the logits do not come from a linear layer.
     """
     if not isinstance(network, nn.Module):
         raise InputError(
             f"architecture {name}: returned {type(network).__name__}; expected a torch.nn.Module"
         )
+    key = (name, repr(sorted(options.items())), shape, classes, type(network))
+    if key not in _tried:
+        images = torch.randn(_IMAGES, *shape, generator=torch.Generator().manual_seed(0))
+        last = _last_linear(network, name, images, classes)
+        with torch.enable_grad():
+            _logits(copy.deepcopy(network).train(), name, images, classes).sum().backward()
+        _tried[key] = type(network), None
+        if not hasattr(network, "embed"):
+            kind = type(network)
+            own = {"embed": _embedding(name, last), "__module__": kind.__module__}
+            _tried[key] = type(kind.__name__, (kind,), own), last
+    network.__class__, last = _tried[key]
+    if last is not None:
+        layer = network.get_submodule(last)
+        layer.gives_its_input = False
+        layer.register_forward_hook(_hook)
+    return network.train()
+
+
+def _logits(network: nn.Module, name: str, images: torch.Tensor, classes: int) -> torch.Tensor:
+    way = " in training" if network.training else ""
+    try:
+        logits = network(images)
+    except Exception as error:
+        size = " x ".join(map(str, images.shape[1:]))
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise InputError(
+            f"architecture {name} does not take images of {size}{way}: {reason}"
+        ) from error
+    expected = (len(images), classes)
+    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected:
+        given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise InputError(
+            f"architecture {name} gives {given} for two images{way}; expected logits {expected}"
+        )
+    return logits
+
+
+def _last_linear(network: nn.Module, name: str, images: torch.Tensor, classes: int) -> str | None:
+    """Return the path of the linear layer whose output, from a row an image, is the logits."""
+    calls = []
+    hooks = [
+        module.register_forward_hook(
+            lambda _, given, output, path=path: calls.append((path, given[0], output))
+        )
+        for path, module in network.named_modules()
+        if isinstance(module, nn.Linear)
+    ]
+    with torch.no_grad():
+        logits = _logits(network.eval(), name, images, classes)
+    for hook in hooks:
+        hook.remove()
+    for path, given, output in reversed(calls):
+        if given.dim() == 2 and output.shape == logits.shape and torch.equal(output, logits):
+            return path if _is_given_on(network, path, images, given) else None
+    return None
+
+
+def _is_given_on(network: nn.Module, path: str, images: torch.Tensor, given: torch.Tensor) -> bool:
+    """Return whether the network gives what the layer at ``path`` does: no mean over two heads."""
+    hook = network.get_submodule(path).register_forward_hook(lambda *_: given)
     try:
         with torch.no_grad():
-            logits = network.eval()(torch.zeros(2, *shape))
-    except Exception as error:
-        size = " x ".join(map(str, shape))
-        raise InputError(
-            f"architecture {name} does not take images of {size}: {str(error).splitlines()[0]}"
-        ) from error
-    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != (2, classes):
-        found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise InputError(
-            f"architecture {name} gives {found} for two images; expected logits (2, {classes})"
-        )
-    return network.train()
+            return torch.equal(network(images), given)
+    except RuntimeError:  # shapes that do not go together
+        return False
+    finally:
+        hook.remove()
+
+
+def _embedding(name: str, last: str | None) -> Callable[[nn.Module, torch.Tensor], torch.Tensor]:
+    def embed(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        """Return what the last linear layer is given for images [n, C, H, W]: [n, features]."""
+        if last is None:
+            raise InputError(
+                f"architecture {name} has no embedding: its logits do not come from a linear "
+                "layer. Take another one for `dm` and for features"
+            )
+        layer = network.get_submodule(last)
+        layer.gives_its_input = True
+        try:
+            return network(images)
+        finally:
+            layer.gives_its_input = False
+
+    return embed
+
+
+def _hook(layer: nn.Module, given: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
+    # torch.compile follows this; it would not follow a hook that comes and goes
+    return given[0] if layer.gives_its_input else output

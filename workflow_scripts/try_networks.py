@@ -1,0 +1,59 @@
+"""Try networks and pipelines: reads trials (``condensation.trials``) as JSON, prints what is wrong.
+
+The last line that it prints is a JSON list of messages.
+"""
+
+import json
+import sys
+
+import torch
+
+from condensation import augmentation, compute, datasets, derivatives, networks
+from condensation.errors import InputError
+
+
+def attempt(use, entry, shape, classes, images):
+    """Raise InputError if a network or pipeline cannot be used as ``use`` says."""
+    pixels = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
+    labels = torch.arange(2) % classes
+    if use == "transform":
+        channels = shape[0]
+        constants = {"mean": (0.5,) * channels, "std": (0.25,) * channels}
+        names = tuple(map(str, range(classes)))
+        augmentation.build(
+            entry, datasets.Dataset("it", names, pixels, labels, pixels, labels, **constants)
+        )
+        return
+    network = networks.build(entry, shape, classes, 0)
+    blank = torch.randn(2, *shape)
+    if use == "train":
+        compute.batches(torch.arange(images), images, compute.fewest_at_once(network, shape))
+    elif use == "embed":
+        network.embed(blank)
+    else:
+        flat = derivatives.Flat(network, shape, torch.device("cpu"))
+        vector = flat.vector(network)
+        try:
+            slope = flat.gradient(vector, blank, labels)
+            flat.rates_of_images(vector, slope, blank, labels)
+        except (RuntimeError, NotImplementedError) as error:
+            raise InputError(
+                f"its gradient cannot be differentiated, as dc, dsa and tm do: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
+
+
+def main():
+    """Try all; a trial's message stands behind where it is in the config."""
+    problems = []
+    for trial in json.load(sys.stdin):
+        where = trial.pop("where")
+        trial["shape"] = tuple(trial["shape"])
+        try:
+            attempt(**trial)
+        except InputError as error:
+            problems.append(f"{where}: {error}")
+    print(json.dumps(problems))
+
+
+main()

@@ -15,7 +15,7 @@ from snakemake.exceptions import WorkflowError
 
 # the rules share one namespace with Snakemake: a bare `parse` or `config` would replace its own
 from condensation import config as configuration
-from condensation import digest, grid, jobs, requests
+from condensation import devices, digest, grid, jobs, requests
 from condensation.errors import InputError
 from condensation.figures import plan
 
@@ -128,6 +128,10 @@ if RANKINGS:
 # What changes no result (device, mirror) is no param: scripts read it from here, complete.
 config.update(CONFIG.model_dump())
 GPU = 0 if CONFIG.compute.device == "cpu" else 1
+# The kind of device decides about reruns: a CPU and a GPU give other numbers.
+DEVICE = "any" if CONFIG.compute.mix_devices else devices.kind(CONFIG.compute.device)
+# of what is not run in bf16
+FLOAT32 = "tf32" if CONFIG.compute.precision == "tf32" else "float32"
 REQUESTS = requests.Requests(CONFIG, GRID, Path(RESULTS))
 NEEDED_DOWNLOADS = {
     path

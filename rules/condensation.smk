@@ -51,6 +51,7 @@ rule train_expert:
         job=expert_job,
         compile=CONFIG.compute.compile,
         precision=CONFIG.compute.precision,
+        device=DEVICE,
     message:
         "Training expert {wildcards.expert} of {wildcards.trajectories} on {wildcards.dataset}"
     script:
@@ -76,6 +77,8 @@ rule extract_features:
     params:
         job=extract_job,
         compile=CONFIG.compute.compile,
+        precision=FLOAT32,
+        device=DEVICE,
     message:
         "Extracting features {wildcards.features} of {wildcards.dataset}, seed {wildcards.condensation_seed}"
     script:
@@ -108,6 +111,7 @@ rule condense:
         job=condense_job,
         compile=CONFIG.compute.compile,
         precision=CONFIG.compute.precision,
+        device=DEVICE,
     message:
         "Condensing {wildcards.dataset} by {wildcards.method}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}"
     script:

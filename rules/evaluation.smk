@@ -27,6 +27,8 @@ rule evaluate:
         job=evaluate_job,
         compile=CONFIG.compute.compile,
         stack=CONFIG.compute.stack,
+        precision=FLOAT32,
+        device=DEVICE,
     message:
         "Evaluating {wildcards.method} on {wildcards.dataset}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}{wildcards.snapshot}: {wildcards.architecture}, {wildcards.augmentation}, {wildcards.optimizer}, seeds {wildcards.first}-{wildcards.last}"
     script:

@@ -55,6 +55,8 @@ rule train_embedder:
     params:
         job=lambda wildcards: jobs.train_embedder(CONFIG, wildcards.features),
         compile=CONFIG.compute.compile,
+        precision=FLOAT32,
+        device=DEVICE,
     message:
         "Training the network of features {wildcards.features} on {wildcards.dataset}, {wildcards.view}"
     script:
@@ -79,6 +81,8 @@ rule embed_class:
         runtime=minutes_of("embed_class"),
     params:
         job=lambda wildcards: jobs.embed_class(CONFIG, wildcards.features),
+        precision=FLOAT32,
+        device=DEVICE,
     message:
         "Embedding a class of {wildcards.dataset}, IPC {wildcards.ipc}, by {wildcards.features}"
     script:

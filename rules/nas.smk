@@ -49,6 +49,8 @@ rule train_architectures:
     params:
         job=train_architectures_job,
         stack=CONFIG.compute.stack,
+        precision=FLOAT32,
+        device=DEVICE,
     message:
         "Trying architectures {wildcards.first}-{wildcards.last} on {wildcards.dataset}: {wildcards.ranked}"
     script:

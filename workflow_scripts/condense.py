@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from condensation import compute, contract, datasets, loop, sets, storage, whitening
+from condensation import compute, contract, datasets, loop, sets, sizes, storage, whitening
 from job import job
 
 log = logging.getLogger("condensation")
@@ -42,17 +42,20 @@ def main(snakemake):
         "options": told["options"],
         "ipc": problem.ipc,
         "seed": problem.seed,
-        "precision": problem.precision,
+        "device": device.type,
+        "precision": "float32",
         "source": told["source"],
         "inputs": inputs,
     }
     output = snakemake.output.condensed
+    problem = replace(problem, memory_mb=declared_mb(snakemake.config["compute"], device))
     began = time.monotonic()
     failed = None
     try:
         problem = replace(problem, **read(snakemake, problem, told["options"]))
         result = contract.resolve(told["function"])(problem, **told["options"])
         condensed = contract.finish(result, problem, told["function"])
+        facts |= recorder.facts
         sets.write(condensed, dataset, output, iterations=recorder.iterations, **facts)
     except Exception as error:
         status = failure(error)
@@ -62,6 +65,7 @@ def main(snakemake):
         failed = status, str(error).splitlines()[0], recorder.iteration
     if failed:  # outside `except`: the error held on to what had filled the memory
         compute.make_room()
+        facts |= recorder.facts
         sets.write_failure(dataset, output, *failed, **facts)
     # of a method that failed, those up to there
     images = {str(number): images for number, images in sorted(recorder.snapshots.items())}
@@ -71,6 +75,12 @@ def main(snakemake):
     cost |= compute.peak_memory_mb(device) | compute.description(device)
     storage.write_json(snakemake.output.cost, cost)
     recorder.discard_checkpoint()
+
+
+def declared_mb(options, device):
+    """Return the memory that the job may count on, in MB: of the device, as the config says."""
+    given = options["device_memory_mb"] if device.type == "cuda" else options["memory_limit_mb"]
+    return given or sizes.DECLARED_MB
 
 
 def recorder_of(snakemake, device):

@@ -9,7 +9,7 @@ from job import job
 
 log = logging.getLogger("condensation")
 ABOUT = ("status", "cause", "algorithm", "options")
-ABOUT += ("content", "iterations", "iteration", "source")
+ABOUT += ("content", "iterations", "iteration", "source", "device", "precision")
 
 with job(snakemake):
     wildcards, told = snakemake.wildcards, snakemake.params.job
@@ -56,6 +56,8 @@ with job(snakemake):
             "options": told["options"],
             "compile": snakemake.params.compile,
             "stack": snakemake.params.stack,
+            "device": device.type,
+            "precision": snakemake.params.precision,
             "source": told["source"],
             "set": {name: about.get(name) for name in ABOUT},
         },

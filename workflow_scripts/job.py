@@ -37,8 +37,10 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
 
         from condensation import compute
 
+        options = snakemake.config["compute"]
         torch.set_num_threads(snakemake.threads)
-        compute.limit_memory(snakemake.config["compute"]["memory_limit_mb"])
+        compute.set_up(precision=options["precision"], deterministic=options["deterministic"])
+        compute.limit_memory(options["memory_limit_mb"])
     try:
         for given in snakemake.input:
             checksums.check(given)

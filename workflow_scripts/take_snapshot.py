@@ -14,7 +14,8 @@ with job(snakemake, torch_threads=False):
     condensed, about = sets.load(snakemake.input.condensed, dataset)
     images, _ = storage.read_tensors(snakemake.input.snapshots)
     iteration = snakemake.wildcards.iteration
-    names = ("method", "algorithm", "options", "ipc", "seed", "precision", "source", "inputs")
+    names = ("method", "algorithm", "options", "ipc", "seed", "source", "inputs")
+    names += ("device", "precision")
     facts = {name: about[name] for name in names}
     if iteration in images:
         labels = torch.arange(len(dataset.classes)).repeat_interleave(about["ipc"])

@@ -81,6 +81,7 @@ def main(snakemake):
             "rows": rows,
             "options": options,
             "stack": snakemake.params.stack,
+            "device": device.type,
             "source": told["source"],
             "set": about,
         },

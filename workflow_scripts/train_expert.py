@@ -42,7 +42,8 @@ def main(snakemake):
         problem,
         options=told["options"],
         seed=problem.seed,
-        precision=problem.precision,
+        device=device.type,
+        **recorder.facts,
         source=told["source"],
         inputs=inputs,
     )

@@ -2,26 +2,40 @@
 
 import contextlib
 import copy
+import functools
 import gc
+import importlib.util
 import logging
 import math
+import os
 import platform
+import re
 import resource
 import shutil
+import sysconfig
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from condensation import devices
 from condensation.errors import InputError
 
 log = logging.getLogger("condensation")
 
-# Compiling takes 20 to 50 s and saves a quarter to a half of the time: at about 5e10 operations a
-# second on one core, it repays itself in jobs of several minutes.
-_WORTH_COMPILING = 1.5e13  # operations
+# `compile: auto` compiles where a quarter of a job's time, which is about what compiling saves, is
+# more than the compiling takes. By device: seconds, operations a second, seconds a launched step; of
+# the CPU as measured on one core, of CUDA a guess until benchmarks/gpu.py has run.
+_COMPILING = {"cpu": 75.0, "cuda": 60.0}
+_SPEED = {"cpu": 5e10, "cuda": 1e13}
+_LAUNCH = {"cpu": 0.0, "cuda": 3e-3}
+_SAVED = 0.25
+# Of the images that a graph is compiled for: passes over fewer run without one of their own.
+_ENOUGH = 0.75
 
 # Of the outputs of one layer: more of them leave a CPU's cache before the next layer reads them. A
 # ConvNet took 1.0 ms an image forward with 256 at a time, 0.5 with 32; with the backward pass 2.4
@@ -29,30 +43,100 @@ _WORTH_COMPILING = 1.5e13  # operations
 _CACHED_BYTES = 16 * 2**20
 
 
+@dataclass(frozen=True)
+class Mode:
+    """How the passes of a job run.
+
+    Attributes
+    ----------
+    compile : through torch.compile.
+    precision : ``float32``, ``tf32`` or ``bf16``, of the passes over real images.
+    """
+
+    compile: bool
+    precision: str
+
+
 def device_named(name: str) -> torch.device:
     """Return the torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
-    Raises InputError if CUDA is asked for and there is none.
+    Raises InputError if CUDA is asked for and torch cannot use it; with ``auto`` too where a
+    cluster has given this job a GPU. On a machine that has a GPU which torch cannot use, ``auto``
+    warns and takes the CPU.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"compute.device: {name} is set, but torch finds no CUDA device here")
-    return torch.device(name)
+    if name == "cpu":
+        return torch.device("cpu")
+    with warnings.catch_warnings(record=True) as caught:  # torch says here what is wrong
+        warnings.simplefilter("always")
+        usable = torch.cuda.is_available()
+    if usable:
+        return torch.device("cuda" if name == "auto" else name)
+    if name != "auto":
+        raise InputError(f"compute.device: {name} is set, but {_no_cuda(caught)}")
+    if devices.present() and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1"):
+        message = f"this machine has a GPU, but {_no_cuda(caught)}"
+        if "SLURM_JOB_ID" in os.environ:
+            raise InputError(f"{message}. `compute: {{device: cpu}}` would do without")
+        log.warning("%s; running on the CPU", message)
+    return torch.device("cpu")
 
 
-def worth_compiling(
-    wanted: bool | str, network: torch.nn.Module, shape: tuple[int, int, int], passes: float
-) -> bool:
-    """Return whether to compile: as ``wanted`` says, or for ``auto`` if the job is long.
+def _no_cuda(caught: list[warnings.WarningMessage]) -> str:
+    """Say why torch has no CUDA device."""
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is a build for CPUs (README, On a GPU)"
+    reason = " ".join(str(entry.message).splitlines()[0] for entry in caught)
+    return (
+        f"torch {torch.__version__} for CUDA {torch.version.cuda} cannot use one. {reason}".strip()
+    )
 
-    ``passes`` is the number of images that go forward through ``network`` in
-    the whole job; one that goes backward too counts for three. The answer
-    depends on the job alone, never on a clock, so that a rerun computes alike.
+
+def choose_mode(
+    compile: bool | str,
+    precision: str,
+    network: torch.nn.Module,
+    shape: tuple[int, int, int],
+    device: torch.device,
+    passes: float,
+    steps: float,
+) -> Mode:
+    """Return how a job runs: as asked, or for ``auto`` by its size and the device.
+
+    Parameters
+    ----------
+    compile : True, False, or ``auto``: in jobs long enough to repay it.
+    precision : ``float32``, ``tf32`` (which is float32 on a CPU), ``bf16``, or ``auto``: bf16 in
+        such jobs, where the processor computes it in hardware.
+    passes : images of ``shape`` that go forward through ``network`` in the whole job; one that goes
+        backward too counts for three.
+    steps : how often passes are launched in the whole job.
+
+    The answer depends on the job and the processor, never on a clock, so that a rerun on the same
+    machine computes alike.
     """
-    if wanted != "auto":
-        return bool(wanted)
-    return operations(network, shape) * passes >= _WORTH_COMPILING
+    kind = device.type if device.type in _SPEED else "cpu"
+    long = False
+    if "auto" in (compile, precision):
+        seconds = operations(network, shape) * passes / _SPEED[kind] + steps * _LAUNCH[kind]
+        long = _SAVED * seconds >= _COMPILING[kind]
+    if precision == "auto":
+        precision = "bf16" if long and has_bf16(device) else "float32"
+    if precision == "tf32" and kind != "cuda":
+        precision = "float32"
+    return Mode(long if compile == "auto" else bool(compile), precision)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Return whether the processor multiplies bfloat16 numbers in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = (
+        re.findall(r"^(?:flags|Features)\s*:(.*)$", cpuinfo.read_text(), re.M)
+        if (cpuinfo.is_file())
+        else []
+    )
+    return bool(flags) and bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags[0].split()))
 
 
 def operations(network: torch.nn.Module, shape: tuple[int, int, int]) -> int:
@@ -73,14 +157,19 @@ def images_at_once(
     """
     if device.type != "cpu" or any(True for _ in network.buffers()):
         return None
+    return max(1, _CACHED_BYTES // (4 * max(output_sizes(network, shape), default=1)))
+
+
+def output_sizes(network: torch.nn.Module, shape: tuple[int, int, int]) -> list[int]:
+    """Return how many numbers each layer puts out for one image of ``shape``."""
     on_paper = copy.deepcopy(network).to("meta")
-    sizes = [1]
+    sizes = []
     for module in on_paper.modules():
         if not any(True for _ in module.children()):
             module.register_forward_hook(lambda _, given, output: sizes.append(output.numel()))
     dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
     on_paper(torch.empty(1, *shape, device="meta", dtype=dtype))
-    return max(1, _CACHED_BYTES // (4 * max(sizes)))
+    return sizes
 
 
 def part_size(count: int, most: int | None) -> int:
@@ -103,21 +192,81 @@ def in_parts(
     return torch.cat([function(part) for part in images.split(part_size(len(images), most))])
 
 
-def compiled(function: Callable[..., Any], wanted: bool, device: torch.device) -> Callable:
-    """Return ``function`` through torch.compile where wanted and possible, else as it is."""
-    if not wanted:
+def compiled(
+    function: Callable[..., Any],
+    compile: bool,
+    device: torch.device,
+    full: int | None = None,
+    images_at: tuple[int, int] = (-1, 0),
+) -> Callable[..., Any]:
+    """Return ``function`` through torch.compile where asked for and possible, else as it is.
+
+    Parameters
+    ----------
+    full : the most images of a pass. A pass over fewer than three quarters of them, as the last
+        batch of an epoch may be, runs uncompiled: a graph of its own takes longer than it saves.
+        None compiles every size.
+    images_at : which argument holds the images, and which of its dimensions counts them.
+    """
+    if not compile:
         return function
-    if device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
-        log.warning("no C++ compiler here: running without torch.compile")
+    if obstacle := compiling_obstacle(device):
+        _warn_once(f"running without torch.compile: {obstacle}")
         return function
-    return torch.compile(function, dynamic=False)
+    graph = torch.compile(function, dynamic=False)
+    if full is None:
+        return graph
+    argument, dimension = images_at
+
+    def either(*arguments: Any) -> Any:
+        few = arguments[argument].shape[dimension] < _ENOUGH * full
+        return (function if few else graph)(*arguments)
+
+    return either
+
+
+def compiling_obstacle(device: torch.device) -> str | None:
+    """Return what torch.compile lacks on this machine, or None."""
+    compilers = ("c++", "g++", "clang++") if device.type == "cpu" else ("cc", "gcc", "clang")
+    if not (any(map(shutil.which, compilers)) or os.environ.get("CXX") or os.environ.get("CC")):
+        return f"no C compiler ({', '.join(compilers)}) on PATH"
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    if not headers.is_file():
+        return f"Python's headers are not installed ({headers.name}; Debian: python3-dev)"
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        return "the package triton is not installed"
+    return None
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    log.warning("%s", message)
 
 
 def lower_precision(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
-    """Return the context in which passes run: autocast for ``bf16``, nothing for ``float32``."""
+    """Return the context in which passes run: autocast for ``bf16``, else nothing."""
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
+
+
+def set_up(*, precision: str = "float32", deterministic: bool = False) -> None:
+    """Set torch's switches for the whole process, those that decide what numbers come out.
+
+    Parameters
+    ----------
+    precision : of products and convolutions in float32 on CUDA: TF32 (10 bits of mantissa) for
+        ``tf32``, and float32 proper for all others. torch's own defaults differ between the two.
+    deterministic : use deterministic algorithms where torch has them; where it has none it warns
+        (once per operator). Must be set before CUDA is used.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = deterministic
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
 
 
 def limit_memory(megabytes: int | None) -> None:
@@ -127,9 +276,16 @@ def limit_memory(megabytes: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 2**20, hard))
 
 
+def free_memory() -> None:
+    """Give back what nothing refers to any more, on the device too."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
 def make_room() -> None:
     """Free what an allocation that failed has left behind, and lift the limit: to say so."""
-    gc.collect()
+    free_memory()
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
@@ -138,8 +294,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether ``error`` means that memory, of the host or of the device, ran out."""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
-    # torch's CPU allocator raises a plain RuntimeError
+    # torch's CPU allocator, CUDA's driver and its libraries raise a plain RuntimeError
     known = ("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory")
+    known += ("CUDA error: out of memory", "CUDA out of memory")
+    known += ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_")
     return isinstance(error, (RuntimeError, OSError)) and any(k in str(error) for k in known)
 
 

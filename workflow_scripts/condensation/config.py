@@ -40,6 +40,7 @@ from condensation.options import (
     Trajectories,
     wrong,
 )
+from condensation.sizes import DECLARED_MB
 
 # Of a config; paper.yaml has 480 entries, 5 deep.
 MAX_BYTES, MAX_ENTRIES, MAX_DEPTH = 1 << 20, 100_000, 50
@@ -184,9 +185,21 @@ class Compute(Strict):
         "noise; not those with dropout or batch statistics); `auto`: where it is faster, which is "
         "on CUDA, and on the CPU for small steps.",
     )
-    precision: Literal["float32", "bf16"] = Field(
+    precision: Literal["auto", "float32", "tf32", "bf16"] = Field(
         "float32",
-        description="Of the passes over real images in DC, DSA, DM and expert training.",
+        description="`bf16`: of the passes over real images in DC, DSA, DM and expert training; "
+        "`auto`: bf16 there in long jobs, where the processor computes it in hardware; `tf32`: of "
+        "all products and convolutions on CUDA. Else everything is float32 proper.",
+    )
+    deterministic: bool = Field(
+        False,
+        description="On CUDA, use deterministic algorithms where torch has them, which is slower; "
+        "docs/gpu.md says what then repeats to the byte. A CPU always does.",
+    )
+    mix_devices: bool = Field(
+        False,
+        description="Whether results of CPU and GPU may stand in one table, and the kind of device "
+        "reruns nothing.",
     )
     memory_limit_mb: int | None = Field(
         None,
@@ -209,6 +222,12 @@ class Compute(Strict):
         description="Memory of the GPU that will be used, for `snakemake plan`; null: that of the "
         "device where the plan is made.",
     )
+
+    @property
+    def declared_mb(self) -> float:
+        """Memory that a job may count on, in MB."""
+        on_device = self.device_memory_mb if self.device != "cpu" else None
+        return on_device or self.memory_limit_mb or DECLARED_MB
 
 
 class Axes(Strict):

@@ -13,13 +13,15 @@ from typing import Any
 
 import torch
 
-from condensation import plugins, randomness
+from condensation import compute, plugins, randomness
 from condensation.datasets import Dataset
 from condensation.errors import InputError
 from condensation.loop import Recorder
 from condensation.sets import Condensed, check_labels
+from condensation.sizes import DECLARED_MB
 
 CPU = torch.device("cpu")
+_AT_ONCE = 5000  # images whitened in one product
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,10 @@ class Problem:
     features : embedding of every training image, N x D, if the method asked for one.
     trajectories : experts, if the method asked for them (``condensation.trajectories``).
     recorder : progress, checkpoints and cost; ``recorder.run`` drives an iterative method.
-    compile : whether networks go through torch.compile: yes, no, or ``auto``
-        (``compute.worth_compiling``).
-    precision : ``float32`` or ``bf16``, of the passes over real images.
+    compile : whether networks go through torch.compile: yes, no, or ``auto``.
+    precision : ``float32``, ``tf32``, ``bf16`` or ``auto``, of the passes over real images; ask
+        ``problem.mode`` what ``auto`` comes to.
+    memory_mb : memory that the job may count on, of the device.
     """
 
     dataset: Dataset
@@ -49,6 +52,7 @@ class Problem:
     recorder: Recorder = field(default_factory=Recorder)
     compile: bool | str = False
     precision: str = "float32"
+    memory_mb: float = DECLARED_MB
 
     @property
     def classes(self) -> int:
@@ -76,6 +80,32 @@ class Problem:
         """
         images = self.dataset.train_images[indices.to(self.dataset.train_images.device)]
         return self.dataset.preprocess(images.to(self.device))
+
+    def mode(self, network: torch.nn.Module, passes: float, steps: float) -> compute.Mode:
+        """Return how passes through ``network`` run; see ``compute.choose_mode``.
+
+        The answer is kept in ``recorder.facts``.
+        """
+        mode = compute.choose_mode(
+            self.compile, self.precision, network, self.shape, self.device, passes, steps
+        )
+        self.recorder.facts |= {"compile": mode.compile, "precision": mode.precision}
+        return mode
+
+    def reader(self, reads: float) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return a function like ``real`` for a job that reads ``reads`` images in all.
+
+        Whitening an image is a product with a large matrix. Where each image is read more than
+        once on average and all fit into a quarter of ``memory_mb``, all are whitened now.
+        """
+        images = self.dataset.train_images
+        floats = images.numel() * 4 / 1e6
+        if self.dataset.whitening is None or reads < len(images) or floats > self.memory_mb / 4:
+            return self.real
+        whitened = torch.cat(
+            [self.dataset.preprocess(part.to(self.device)) for part in images.split(_AT_ONCE)]
+        )
+        return lambda indices: whitened[indices.to(whitened.device)]
 
     def draw_real(self, per_class: int, generator: torch.Generator) -> torch.Tensor:
         """Return positions [classes, per_class] of training images, without replacement.

@@ -23,6 +23,9 @@ from condensation import compute
 warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
 
 
+EAGER = compute.Mode(compile=False, precision="float32")
+
+
 class Flat:
     """Gradients of the mean cross-entropy of a network, its parameters as one vector.
 
@@ -30,8 +33,8 @@ class Flat:
     ----------
     network : gives the structure; it is put into evaluation mode (no dropout).
     shape : C, H, W of the images.
-    compile : whether the passes go through torch.compile.
-    precision : ``float32`` or ``bf16``, of ``gradient`` alone.
+    mode : whether the passes go through torch.compile, and the precision of ``gradient`` alone.
+    batch : most images of a call, for which graphs are compiled; None compiles every size.
     chunk : most images in one pass; None for as many as are fastest. The results do not depend on
         it but for rounding, because the networks here keep no statistics of a batch.
     """
@@ -41,18 +44,19 @@ class Flat:
         network: nn.Module,
         shape: tuple[int, int, int],
         device: torch.device,
-        compile: bool = False,
-        precision: str = "float32",
+        mode: compute.Mode = EAGER,
+        batch: int | None = None,
         chunk: int | None = None,
     ):
         self.network = network.to(device).eval().requires_grad_(False)
         self.names = [name for name, _ in network.named_parameters()]
         self.shapes = [parameter.shape for parameter in network.parameters()]
         self.chunk = chunk or compute.images_at_once(network, shape, device)
-        self.precision, self.device = precision, device
+        self.precision, self.device = mode.precision, device
+        full = None if batch is None else self._part(batch)
 
         def prepared(function: Callable) -> Callable:
-            return compute.compiled(function, compile, device)
+            return compute.compiled(function, mode.compile, device, full, images_at=(-2, 0))
 
         self._gradient = prepared(grad(self._loss))
         self._image_rates = prepared(self._rates_of_images)
@@ -115,11 +119,14 @@ class Flat:
         return product, of_vector, torch.cat(of_images)
 
     def _chunks(self, count: int) -> list[tuple[slice, float]]:
-        size = compute.part_size(count, self.chunk)
+        size = self._part(count)
         return [
             (slice(first, first + size), min(size, count - first) / count)
             for first in range(0, count, size)
         ]
+
+    def _part(self, count: int) -> int:
+        return compute.part_size(count, self.chunk)
 
     def _loss(
         self, vector: torch.Tensor, images: torch.Tensor, labels: torch.Tensor

@@ -48,6 +48,13 @@ def assign(wanted: str) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = take(devices)
 
 
+def kind(name: str) -> str:
+    """Return what ``compute.device`` means on this machine, ``cpu`` or ``cuda``; free of torch."""
+    if name != "auto":
+        return name.partition(":")[0]
+    return "cuda" if present() else "cpu"
+
+
 def present() -> list[str]:
     """Return the numbers of the machine's NVIDIA devices."""
     found = (path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))

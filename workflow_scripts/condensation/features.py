@@ -41,11 +41,12 @@ def extract(
     """
     device = next(network.parameters()).device
     pixels = dataset.train_images
-    compile = compute.worth_compiling(compile, network, dataset.shape, len(pixels))
-    forward = compute.compiled(_layer(network, layer), compile, device)
     at_once = compute.images_at_once(network, dataset.shape, device)
     size = compute.part_size(len(pixels), at_once or _BATCH)
-    progress = Progress(f"features of {dataset.name}", math.ceil(len(pixels) / size))
+    steps = math.ceil(len(pixels) / size)
+    compile = _compiles(compile, network, dataset, device, len(pixels), steps)
+    forward = compute.compiled(_layer(network, layer), compile, device, size)
+    progress = Progress(f"features of {dataset.name}", steps)
     parts = []
     with torch.inference_mode():
         for images in pixels.split(size):
@@ -85,11 +86,13 @@ def train(
     ).to(device)
     pixels = dataset.train_images.to(device)
     passes = (3.0 * epochs + 1) * len(pixels)
-    compile = compute.worth_compiling(compile, network, dataset.shape, passes)
+    steps = epochs * math.ceil(len(pixels) / batch_size)
+    compile = _compiles(compile, network, dataset, device, passes, steps)
     at_once = compute.images_at_once(network, dataset.shape, device)
+    full = compute.part_size(min(batch_size, len(pixels)), at_once)
     if epochs:
         training.fit(
-            stacking.alone(compute.compiled(network, compile, device)),
+            stacking.alone(compute.compiled(network, compile, device, full)),
             list(network.parameters()),
             lambda positions: dataset.preprocess(pixels[positions]),
             dataset.train_labels.to(device),
@@ -100,12 +103,21 @@ def train(
             augment=augmentation.build({"policy": "none"}, dataset),
             generators=[randomness.generator(seed, "features training")],
             at_once=at_once,
-            progress=Progress(
-                f"training for features of {dataset.name}",
-                epochs * math.ceil(len(pixels) / batch_size),
-            ),
+            progress=Progress(f"training for features of {dataset.name}", steps),
         )
     return network.eval()
+
+
+def _compiles(
+    compile: bool | str,
+    network: torch.nn.Module,
+    dataset: Dataset,
+    device: torch.device,
+    passes: float,
+    steps: float,
+) -> bool:
+    mode = compute.choose_mode(compile, "float32", network, dataset.shape, device, passes, steps)
+    return mode.compile
 
 
 def load(

@@ -15,7 +15,7 @@ from condensation.progress import Progress
 log = logging.getLogger("condensation")
 
 CHECKPOINT_EVERY = 60.0  # seconds, where nothing else is said
-_CHECK_EVERY = 50  # steps between looks for NaN on CUDA, where each look waits for the device
+_CHECK_EVERY = 50  # steps between looks for NaN on CUDA, at least: each look waits for the device
 
 
 class Recorder:
@@ -41,6 +41,7 @@ class Recorder:
     ):
         self.label, self.checkpoint, self.identity = label, checkpoint, identity
         self.every = CHECKPOINT_EVERY if every is None else every
+        self.facts: dict[str, bool | str] = {}  # how the passes ran
         self.wanted = frozenset(snapshots)
         self.snapshots: dict[int, torch.Tensor] = {}
         self.iterations = 0  # asked for, over all loops
@@ -65,7 +66,8 @@ class Recorder:
         may have several ``parts``, where one is too long to go without a
         checkpoint. A method may run several loops, one after the other.
 
-        Raises FloatingPointError when a tensor of the state is no longer finite.
+        Raises FloatingPointError when a tensor of the state is no longer finite: looked for after
+        each iteration (on CUDA, after fifty steps or more) and before each checkpoint.
         """
         self._runs += 1
         self.iterations += iterations
@@ -76,24 +78,33 @@ class Recorder:
         last = iterations * parts
         part_seconds: list[float] = []
         self._snapshot(state, first, parts)
+        patience = _CHECK_EVERY if any(tensor.is_cuda for tensor in state.values()) else 1
+        checked = first
         for number in range(first, last):
             self.iteration = number // parts
             started = time.monotonic()
             step(number)
-            self._check(state, number + 1, last)
+            done = number + 1
+            whole = done % parts == 0 and done - checked >= patience
+            if whole or done == last:
+                _check(state)
+                checked = done
             now = time.monotonic()
             part_seconds.append(now - started)
             self.seconds = before + now - began
             self.seconds_here = here + now - began
-            if (number + 1) % parts == 0:
+            if done % parts == 0:
                 # the first iteration of a process compiles; one continued halfway is not whole
                 if len(part_seconds) == parts and number - first >= parts:
                     self.step_seconds.append(sum(part_seconds))
                 part_seconds = []
-            self._snapshot(state, number + 1, parts)
+            self._snapshot(state, done, parts)
             progress.step()
-            if now - saved >= self.every and number + 1 < last:
-                self._save(state, number + 1)
+            if now - saved >= self.every and done < last:
+                if checked < done:
+                    _check(state)
+                    checked = done
+                self._save(state, done)
                 saved = time.monotonic()
         self.iteration = iterations
 
@@ -126,13 +137,6 @@ class Recorder:
         if self.checkpoint is None:
             return None
         return self.checkpoint.with_stem(f"{self.checkpoint.stem}-iteration{iteration}")
-
-    def _check(self, state: dict[str, torch.Tensor], number: int, last: int) -> None:
-        for name, tensor in state.items():
-            if tensor.is_cuda and number % _CHECK_EVERY and number != last:
-                continue
-            if not torch.isfinite(tensor).all():
-                raise FloatingPointError(f"{name} is no longer finite")
 
     def _snapshot(self, state: dict[str, torch.Tensor], number: int, parts: int) -> None:
         iteration, rest = divmod(number, parts)
@@ -177,3 +181,9 @@ class Recorder:
         if metadata.get("identity") != self.identity:
             raise InputError(f"the checkpoint was made with other options or other code ({path})")
         return tensors, metadata
+
+
+def _check(state: dict[str, torch.Tensor]) -> None:
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise FloatingPointError(f"{name} is no longer finite")

@@ -154,10 +154,12 @@ class TM(Synthesis):
         None, gt=0, description="First step size of the student, which is learned."
     )
     momentum: float = Field(0.5, ge=0, lt=1, description="Momentum of both.")
-    gradient: Literal["exact", "unroll", "tesla"] = Field(
-        "exact",
-        description="By a reverse recursion whose memory does not grow with N; through the full "
-        "graph of all steps (the same gradient); or TESLA's approximation.",
+    gradient: Literal["auto", "exact", "unroll", "tesla"] = Field(
+        "auto",
+        description="`exact`: by a reverse recursion whose memory does not grow with N; `unroll`: "
+        "through the full graph of all steps, the same gradient; `auto`: the graph where it takes "
+        "at most half of the memory that `compute` declares, else the recursion; `tesla`: TESLA's "
+        "approximation.",
     )
     chunk: int | None = Field(
         None,

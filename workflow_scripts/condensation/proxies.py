@@ -4,8 +4,6 @@ Discrete cells, shuffled batches, and the accuracy on real training images that
 were held out. SGD along a cosine as the released code has it.
 """
 
-import gc
-import logging
 import math
 import time
 from collections.abc import Callable
@@ -14,10 +12,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from condensation import compute, metrics, networks, randomness, stacking
+from condensation import metrics, networks, randomness, stacking
 from condensation.datasets import Dataset
-
-log = logging.getLogger("condensation")
 
 Batch = Callable[[torch.Tensor], torch.Tensor]  # positions -> network input
 
@@ -80,20 +76,15 @@ def accuracies(
     rows: list[dict[str, Any]] = []
     costs: list[dict[str, Any]] = []
     size = min(len(labels), training["batch_size"])
-    if _stacks(stack, seeds, judged.shape, size, fresh):
-        try:
-            together = stacking.Stack([fresh(seed) for seed in seeds], False, device)
-            trained(seeds, together, together, together.parameters)
-        except Exception as error:
-            if not compute.is_out_of_memory(error):
-                raise
-            log.warning("%d networks at once do not fit: one after the other", len(seeds))
-    if not rows:
-        together = None  # with what it holds
-        gc.collect()
-        for seed in seeds:
-            one = fresh(seed)
-            trained([seed], one, stacking.alone(one), list(one.parameters()))
+
+    def trained_together(group: list[int]) -> None:
+        stack_of_group = stacking.Stack([fresh(seed) for seed in group], False, device)
+        trained(group, stack_of_group, stack_of_group, stack_of_group.parameters)
+
+    together = len(seeds) if _stacks(stack, seeds, judged.shape, size, fresh) else 1
+    for seed in stacking.train_in_groups(seeds, together, trained_together):
+        network = fresh(seed)
+        trained([seed], network, stacking.alone(network), list(network.parameters()))
     return rows, costs
 
 

@@ -27,13 +27,17 @@ def read(
 
     Raises InputError for a damaged record, for one whose rows are no results,
     and, with ``config``, for one that was made with other options than the
-    config now has. Without, ``other_code`` is False. With ``left_out`` such a
+    config now has, or on another kind of device than the first one, unless
+    `compute.mix_devices` is set. Without, ``other_code`` is False. With ``left_out`` such a
     record is left out, and what is wrong with it is added there.
     """
     told = _Told(config) if config else None
+    devices = _Devices() if config and not config.compute.mix_devices else None
     for path in paths:
         try:
             record = _read(path, told)
+            if devices:
+                devices.check(record, path)
         except InputError as error:
             if left_out is None:
                 raise
@@ -101,6 +105,27 @@ class _Told:
         if key not in self.known:
             self.known[key] = json.loads(json.dumps(make()))  # as a record holds it
         return self.known[key]
+
+
+class _Devices:
+    """The kind of device that records and their sets were made on: one for all."""
+
+    def __init__(self) -> None:
+        self.first: tuple[str, str] | None = None  # kind, and the path of a record
+
+    def check(self, record: dict[str, Any], path: str | Path) -> None:
+        """Raise InputError for a record of another kind than those before."""
+        # what does not say was made before anything ran on a GPU
+        kinds = {part.get("device") or "cpu" for part in (record, record.get("set") or {})}
+        for kind in sorted(kinds):
+            if self.first is None:
+                self.first = kind, str(path)
+            if kind != self.first[0]:
+                raise InputError(
+                    f"{path}: made in part on {kind}, but {self.first[1]} on {self.first[0]}, and "
+                    "the two give other numbers. `compute: {mix_devices: true}` lets them stand in "
+                    "one table; else delete those of one kind and run again"
+                )
 
 
 def _same(recorded: Any, wanted: Any, where: str, rule: str) -> None:

@@ -15,6 +15,10 @@ from typing import Any
 MEAN_CELL = (
     "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
 )
+# Memory that a job may count on where the config declares none, and what a student step's graph
+# takes of it, by the bytes of the layers' outputs (measured).
+DECLARED_MB = 8000
+_UNROLLED = 1.7
 _STAGES = {18: (2, 2, 2, 2), 152: (3, 8, 36, 3)}  # blocks of a ResNet
 
 
@@ -32,6 +36,19 @@ class Images:
     def bytes(self) -> int:
         """Of all images as uint8, as they are kept."""
         return (self.train + self.test) * prod(self.shape)
+
+
+def unrolled_bytes(outputs: float, batch: int, steps: int) -> float:
+    """Return the memory of the graph of TM's student: ``steps`` steps of ``batch`` images.
+
+    ``outputs`` is how many numbers the network's layers put out for an image.
+    """
+    return _UNROLLED * 4 * steps * batch * outputs
+
+
+def unroll_fits(outputs: float, batch: int, steps: int, memory_mb: float) -> bool:
+    """Return whether that graph takes at most half of the declared memory."""
+    return unrolled_bytes(outputs, batch, steps) <= memory_mb * 1e6 / 2
 
 
 OFFICIAL = {

@@ -6,6 +6,7 @@ losses holds each network's own gradient, so nothing is shared but the launches.
 """
 
 import copy
+import logging
 import warnings
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from condensation import compute
+
+log = logging.getLogger("condensation")
 
 # the attention of these sizes is mapped by a loop inside torch, which is as fast as ours would be
 warnings.filterwarnings("ignore", "There is a performance drop because we have not yet implement")
@@ -30,17 +33,24 @@ class Stack:
     Parameters
     ----------
     members : networks of one structure, on one device; statistics that they keep are kept for each.
+    full : the most images of a network in one pass (``compute.compiled``).
 
     Attributes
     ----------
     parameters : the stacked parameters, leaves; each [networks, ...].
     """
 
-    def __init__(self, members: list[nn.Module], compile: bool, device: torch.device):
+    def __init__(
+        self,
+        members: list[nn.Module],
+        compile: bool,
+        device: torch.device,
+        full: int | None = None,
+    ):
         stacked, self._buffers = stack_module_state(members)
         self._named = {name: p.detach().requires_grad_() for name, p in stacked.items()}
         self._structure = copy.deepcopy(members[0]).requires_grad_(False)
-        self._forward = compute.compiled(self._mapped, compile, device)
+        self._forward = compute.compiled(self._mapped, compile, device, full, images_at=(-1, 1))
         self.parameters = list(self._named.values())
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
@@ -61,6 +71,32 @@ class Stack:
             return functional_call(self._structure, (own, kept), (shown,))
 
         return vmap(one)(parameters, buffers, images)
+
+
+def train_in_groups(
+    seeds: list[int], together: int, train: Callable[[list[int]], None]
+) -> list[int]:
+    """Call ``train(group)`` for groups of ``together`` seeds; return the seeds that are left over.
+
+    A group that does not fit into memory is tried again as groups of half as many. Groups of one
+    are not trained: they are what is left over.
+    """
+    pending = list(seeds)
+    while together > 1 and pending:
+        try:
+            train(pending[:together])
+        except Exception as error:
+            if not compute.is_out_of_memory(error):
+                raise
+            failed = True
+        else:
+            failed = False
+            pending = pending[together:]
+        if failed:  # outside `except`: the error held on to what had filled the memory
+            compute.free_memory()
+            log.warning("%d networks at once do not fit: %d", together, together // 2)
+            together //= 2
+    return pending
 
 
 def alone(forward: Callable[[torch.Tensor], torch.Tensor]) -> Callable:
@@ -90,6 +126,6 @@ def pays(network: nn.Module, shape: tuple[int, int, int], batch: int, device: to
     It depends on the job alone, never on a clock, so that a rerun computes alike.
     """
     if device.type == "cuda":
-        return True
+        return True  # a guess: launches bound small networks there; benchmarks/gpu.py measures it
     tensors = sum(1 for _ in network.parameters())
     return compute.operations(network, shape) * batch / tensors < _MOSTLY_LAUNCHES

@@ -5,7 +5,6 @@ after the last epoch. Data stays on the device; nothing waits for the device
 inside an epoch.
 """
 
-import gc
 import logging
 import math
 import time
@@ -65,6 +64,8 @@ def fit(
     points = min(_CURVE_POINTS, epochs)
     kept = {round((number + 1) * epochs / points) for number in range(points)}
     curve = {}
+    # every batch in parts of one size, so that one graph is compiled; the rest runs without
+    full = compute.part_size(min(batch_size, len(labels)), at_once)
     for epoch in range(epochs):
         orders = [torch.randperm(len(labels), generator=own) for own in generators]
         total = torch.zeros(count, device=labels.device)
@@ -74,7 +75,7 @@ def fit(
             images = [
                 augment.apply(batch(own), by) for own, by in zip(positions, drawn, strict=True)
             ]
-            part = compute.part_size(size, at_once)
+            part = min(size, full)
             parts = (torch.stack(images), labels[positions])
             steps.zero_grad()
             for shown, wanted in zip(*(both.split(part, dim=1) for both in parts), strict=True):
@@ -150,8 +151,8 @@ def evaluate(
     """Train one network per seed on ``condensed`` and test each on the real test images.
 
     With ``stack`` the networks train as one computation (``condensation.stacking``);
-    ``auto`` does so where it is faster, and where they do not fit together they
-    train one after the other. Either way a seed's result depends on the seed
+    ``auto`` does so where it is faster; where they do not fit together, half as
+    many do, down to one after the other. Either way a seed's result depends on the seed
     alone, not on the others of the call, up to float noise.
 
     Returns rows ``{seed, **metrics, curve}`` (``condensation.metrics``; the curve holds pairs of
@@ -167,9 +168,12 @@ def evaluate(
     batch = by_position(condensed, dataset, device)
     epochs, decay_after = epochs_of(protocol, augmentation)
     passes = len(seeds) * (3.0 * epochs * len(labels) + len(dataset.test_labels))
-    compile = compute.worth_compiling(compile, example, shape, passes)
     at_once = compute.images_at_once(example, shape, device)
+    most_images = min(len(labels), protocol["batch_size"])
     steps = epochs * math.ceil(len(labels) / protocol["batch_size"])
+    launched = len(seeds) * steps
+    mode = compute.choose_mode(compile, "float32", example, shape, device, passes, launched)
+    compile = mode.compile
 
     def fresh(seed: int) -> torch.nn.Module:
         return networks.build(architecture, shape, classes, seed, "evaluation network").to(device)
@@ -199,22 +203,20 @@ def evaluate(
             rows.append({"seed": seed, **metric, "curve": curve})
             costs.append({"seed": seed, "seconds": seconds})
 
+    def trained_together(group: list[int]) -> None:
+        part = compute.part_size(most_images, at_once and max(1, at_once // len(group)))
+        stack = stacking.Stack([fresh(seed) for seed in group], compile, device, part)
+        trained(group, stack, stack, stack.parameters, Progress(label, steps))
+
     rows: list[dict[str, Any]] = []
     costs: list[dict[str, float]] = []
-    if _stacks(stack, example, shape, min(len(labels), protocol["batch_size"]), seeds, compile):
-        try:
-            together = stacking.Stack([fresh(seed) for seed in seeds], compile, device)
-            trained(seeds, together, together, together.parameters, Progress(label, steps))
-        except Exception as error:
-            if not compute.is_out_of_memory(error):
-                raise
-            log.warning("%d networks at once do not fit: one after the other", len(seeds))
-    if not rows:
-        together = None  # with what it holds
-        gc.collect()
-        forward = stacking.alone(compute.compiled(example, compile, device))
-        progress = Progress(label, steps * len(seeds))
-        for seed in seeds:
+    together = len(seeds) if _stacks(stack, example, shape, most_images, seeds, compile) else 1
+    pending = stacking.train_in_groups(seeds, together, trained_together)
+    if pending:
+        full = compute.part_size(most_images, at_once)
+        forward = stacking.alone(compute.compiled(example, compile, device, full))
+        progress = Progress(label, steps * len(pending))
+        for seed in pending:
             example.load_state_dict(fresh(seed).state_dict())  # filled anew: it is compiled once
             trained([seed], example, forward, list(example.parameters()), progress)
     return rows, costs

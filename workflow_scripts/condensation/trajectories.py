@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from condensation import augmentation as augmentations
-from condensation import compute, networks, storage
+from condensation import networks, storage
 from condensation.contract import Problem
 from condensation.derivatives import Flat
 from condensation.errors import InputError
@@ -57,20 +57,16 @@ def train(
     )
     count = len(dataset.train_labels)
     passes = 3.0 * epochs * count
-    network = Flat(
-        start,
-        problem.shape,
-        problem.device,
-        compute.worth_compiling(problem.compile, start, problem.shape, passes),
-        problem.precision,
-    )
+    batches = math.ceil(count / batch_size)
+    mode = problem.mode(start, passes, epochs * batches)
+    network = Flat(start, problem.shape, problem.device, mode, min(batch_size, count))
+    read = problem.reader(epochs * count)
     parameters = network.vector(start)
     velocity = torch.zeros_like(parameters)
     snapshots = torch.zeros(epochs + 1, len(parameters))
     snapshots[0] = parameters
     augment = augmentations.build(augmentation, dataset)
     labels = dataset.train_labels.to(problem.device)
-    batches = math.ceil(count / batch_size)
     order = torch.empty(0)
 
     def step(number: int) -> None:
@@ -80,7 +76,7 @@ def train(
             order = torch.randperm(count, generator=problem.generator("expert order", epoch))
         positions = order[batch * batch_size : (batch + 1) * batch_size]
         drawn = augment.draw(problem.generator("expert", epoch, batch), len(positions))
-        images = augment.apply(problem.real(positions), drawn)
+        images = augment.apply(read(positions), drawn)
         slope = network.gradient(parameters, images, labels[positions.to(problem.device)])
         velocity.mul_(momentum).add_(slope)
         parameters.sub_(velocity, alpha=lr)

@@ -18,7 +18,6 @@ from condensation.jobs import train_expert
 from condensation.method_options import Plugin
 
 _FLOAT = 4  # bytes
-_UNROLLED = 1.7  # bytes of a student step's graph, by those of the layers' outputs (measured)
 _PLUGIN_PASSES, _PLUGIN_BYTES = 1e9, 4e9  # of a user's method, of which nothing is known
 
 
@@ -188,7 +187,7 @@ class Estimator:
         if entry.algorithm == "tm":
             architecture = self.config.trajectories[entry.trajectories].architecture
         network = None if architecture is None else self.network(architecture, dataset)
-        told = work(options, data, count, network)
+        told = work(options | {"memory_mb": self.config.compute.declared_mb}, data, count, network)
         told["device_bytes"] += data.bytes + 4 * count * image
         told["operations"] = told.get("operations", 0.0) + chosen
         known = data.known and (network is None or network.known)
@@ -288,8 +287,11 @@ def _tm(options: dict, data: sizes.Images, count: int, network: sizes.Network) -
     each = 3.0 + 9.0  # the student's step, and the reverse pass over it
     trajectory = _FLOAT * network.parameters * (steps + 4)
     held = _backward(network, 2 * min(batch, options["chunk"] or batch))
-    if options["gradient"] == "unroll":
-        held = _UNROLLED * _FLOAT * steps * batch * network.outputs
+    unrolls = options["gradient"] == "unroll"
+    if options["gradient"] == "auto" and not options["chunk"]:
+        unrolls = sizes.unroll_fits(network.outputs, batch, steps, options["memory_mb"])
+    if unrolls:
+        held = sizes.unrolled_bytes(network.outputs, batch, steps)
     return {
         "passes": options["iterations"] * steps * batch * each,
         "steps": options["iterations"] * steps * 3.0,

@@ -10,12 +10,13 @@ closer, and between two such steps the network is trained on the set:
 over the weights; biases and norm parameters do not count.
 """
 
+import math
 from typing import Any
 
 import torch
 
 from condensation import augmentation as augmentations
-from condensation import compute, networks
+from condensation import networks
 from condensation.contract import Problem
 from condensation.derivatives import Flat
 from condensation.methods.start import initial_images
@@ -76,13 +77,10 @@ def condense(
     # a backward pass counts twice a forward one, the pass over gradients about nine times
     passes = outer * problem.classes * (3 * batch_real + 12 * problem.ipc)
     passes += (outer - 1) * inner * 3 * len(images)
-    network = Flat(
-        structure,
-        problem.shape,
-        problem.device,
-        compute.worth_compiling(problem.compile, structure, problem.shape, iterations * passes),
-        problem.precision,
-    )
+    launched = outer * problem.classes * 3
+    launched += (outer - 1) * inner * math.ceil(len(images) / batch_network)
+    mode = problem.mode(structure, iterations * passes, iterations * launched)
+    network = Flat(structure, problem.shape, problem.device, mode)
     parameters = network.vector(structure)
 
     def match(label: int, stream: torch.Generator) -> torch.Tensor:

@@ -7,6 +7,7 @@ batch of real images, both augmented alike (siamese):
     loss = sum over classes c of || mean f(A_c(real_c)) - mean f(A_c(synthetic_c)) ||^2
 """
 
+import math
 from typing import Any
 
 import torch
@@ -50,11 +51,13 @@ def condense(
     network = networks.build(architecture, problem.shape, problem.classes, problem.seed, "dm")
     network = network.to(problem.device).train().requires_grad_(False)
     passes = iterations * problem.classes * (batch_real + 3.0 * problem.ipc)
-    compile = compute.worth_compiling(problem.compile, network, problem.shape, passes)
-    embed = compute.compiled(network.embed, compile, problem.device)
+    per_pass = max(1, _MOST_REAL // batch_real)
+    steps = iterations * 2 * math.ceil(problem.classes / per_pass)
+    mode = problem.mode(network, passes, steps)
+    embed = compute.compiled(network.embed, mode.compile, problem.device)
+    read = problem.reader(iterations * problem.classes * batch_real)
     at_once = compute.images_at_once(network, problem.shape, problem.device)
     by_class = problem.dataset.indices_by_class()
-    per_pass = max(1, _MOST_REAL // batch_real)
 
     def step(iteration: int) -> None:
         fresh = networks.build(
@@ -71,12 +74,13 @@ def condense(
                 for label, stream in zip(group, streams, strict=True)
             ]
             drawn = [augment.draw(stream, 1) for stream in streams]
-            with torch.no_grad(), compute.lower_precision(problem.precision, problem.device):
-                real = problem.real(torch.cat(chosen)).split([len(part) for part in chosen])
+            counts = [len(part) for part in chosen]
+            with torch.no_grad():
+                # both sides are augmented in float32: in bf16 a grid is off by whole pixels
+                real = read(torch.cat(chosen)).split(counts)
                 real = torch.cat(list(map(augment.apply, real, drawn)))
-                targets = _class_means(
-                    compute.in_parts(embed, real, at_once), [len(part) for part in chosen]
-                )
+                with compute.lower_precision(mode.precision, problem.device):
+                    targets = _class_means(compute.in_parts(embed, real, at_once), counts)
             ours = leaf[group.start * problem.ipc : group.stop * problem.ipc]
             ours = torch.cat(list(map(augment.apply, ours.split(problem.ipc), drawn)))
             means = _class_means(compute.in_parts(embed, ours, at_once), [problem.ipc] * len(group))

@@ -63,6 +63,7 @@ def condense(
     }
     by_class = problem.dataset.indices_by_class()
     per_class = max(1, batch_real // classes)
+    read = problem.reader(iterations * per_class * classes)
 
     def kernel_of(iteration: int) -> kernels.Kernel:
         if kernel == "fc_ntk":
@@ -84,7 +85,7 @@ def condense(
             kernel_of(iteration),
             points,
             answers,
-            problem.real(chosen),
+            read(chosen),
             centred(targets, classes).to(problem.device),
             ridge,
         )

@@ -9,12 +9,13 @@ was at theta* a few epochs later. The images, and a itself, go down the slope of
 The gradients are in ``trajectory_gradients``.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from condensation import augmentation as augmentations
-from condensation import compute, networks
+from condensation import compute, networks, sizes
 from condensation.contract import Problem
 from condensation.derivatives import Flat
 from condensation.errors import InputError
@@ -55,7 +56,7 @@ def condense(
     batch_syn : images per student step, in passes over the shuffled set; None for all.
     lr, lr_step, momentum : of SGD on the images and on the step size.
     step_size : the first one.
-    gradient : ``exact``, ``unroll`` or ``tesla``.
+    gradient : ``exact``, ``unroll`` or ``tesla``; ``auto`` unrolls where the graph fits.
     chunk : most images in one pass; None for as many as are fastest.
     augmentation, architecture : entries of the config.
 
@@ -82,16 +83,16 @@ def condense(
     augment = augmentations.build(augmentation, problem.dataset)
     batch = min(batch_syn or len(images), len(images))
     structure = networks.build(architecture, problem.shape, problem.classes, problem.seed, "tm")
-    network = Flat(
-        structure,
-        problem.shape,
-        problem.device,
-        gradient != "unroll"
-        and compute.worth_compiling(
-            problem.compile, structure, problem.shape, 12.0 * iterations * steps * batch
-        ),
-        chunk=chunk,
-    )
+    if gradient == "auto":
+        outputs = sum(compute.output_sizes(structure, problem.shape))
+        fits = sizes.unroll_fits(outputs, batch, steps, problem.memory_mb)
+        gradient = "unroll" if fits and not chunk else "exact"
+    problem.recorder.facts["gradient"] = gradient
+    mode = problem.mode(structure, 12.0 * iterations * steps * batch, 3.0 * iterations * steps)
+    if gradient == "unroll":
+        mode = replace(mode, compile=False)  # autograd differentiates its graph once more
+        problem.recorder.facts["compile"] = False
+    network = Flat(structure, problem.shape, problem.device, mode, batch, chunk)
     differentiate = GRADIENTS[gradient]
 
     def step(iteration: int) -> None:

@@ -1,256 +1,211 @@
-"""How fast DM, DC, DSA and expert training are, beside the loop as the field writes it.
+"""How fast the methods and expert training are, beside the loop as the field writes it.
 
-    python benchmarks/condensation.py results/cifar10/dataset.safetensors --threads 1
+    python benchmarks/methods.py results/cifar10/dataset.safetensors --threads 1
 
-Ours and the plain loop take turns, iteration by iteration, in one process, so
-that both see the same machine; the ratio is of two neighbours, its median and
-quartiles are over the turns. The plain loop is eager, in the default layout,
-goes class by class and builds a fresh graph for each class and each augmented
-batch. DC and DSA are timed with two matching steps per network and one epoch
-of training on the set between them, whatever the IPC.
+Ours and the plain loop (``plain.py``) take turns, iteration by iteration, in one process, so that
+both see the same machine; the ratio is of two neighbours, its median and quartiles are over the
+turns. DC and DSA are timed with two matching steps per network and one epoch of training on the set
+between them, whatever the IPC, and of an expert a few batches.
 """
 
 import argparse
 import statistics
-import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
+import plain
 import torch
-import torch.nn.functional as F
-from beside import CONVNET, announce, peak, policies, ratio
+from beside import CONVNET, Turns, announce, options, peaks, policies, ratio
 
-from condensation import augmentation, compute, datasets, networks, trajectories
+from condensation import compute, datasets, kernels, networks, trajectories, whitening
 from condensation.contract import Problem
-from condensation.loop import Recorder
-from condensation.methods import dc, dm
+from condensation.methods import dc, dm, kip, tm
 
-OUTER, INNER, BATCH = 2, 1, 256
+OUTER, INNER, BATCH = 2, 1, plain.BATCH
 EXPERT_BATCHES = 4
 
 
-class Turns(Recorder):
-    """Runs each iteration of ours, then one of the plain loop, and keeps both times."""
+@dataclass(frozen=True)
+class Pair:
+    """A method of ours and the plain loop beside it.
 
-    def __init__(self, plain, warm_up=1):
-        super().__init__()
-        self.plain, self.warm_up, self.ours, self.theirs = plain, warm_up, [], []
+    Attributes
+    ----------
+    ours : runs the method through ``problem.recorder``.
+    build_plain : makes the plain loop.
+    dataset : what both are given.
+    group : steps of ours to one call of the plain loop.
+    """
 
-    def run(self, state, step, iterations, parts=1):
-        for number in range(iterations):
-            began = time.perf_counter()
-            for part in range(parts):
-                step(number * parts + part)
-            between = time.perf_counter()
-            self.plain(number)
-            if number >= self.warm_up:  # the first compiles
-                self.ours.append(between - began)
-                self.theirs.append(time.perf_counter() - between)
-
-
-# --- the loops as the field writes them -----------------------------------------------------------
+    ours: Callable[[Problem], Any]
+    build_plain: Callable[[], plain.Iteration]
+    dataset: Any
+    group: int = 1
 
 
-class Plain:
-    """What the plain loops share: float images on the device, an eager network, SGD."""
+def pair(
+    method: str,
+    dataset: Any,
+    ipc: int,
+    device: torch.device,
+    changes: dict[str, Any],
+    outer_at_once: bool = False,
+) -> Pair:
+    """Return ours and the plain loop of a method, with CIFAR-10's options and these changes.
 
-    def __init__(self, dataset, ipc, policy, lr, momentum=0.5):
-        self.dataset = dataset
-        self.real = dataset.standardize(dataset.train_images)
-        self.by_class = dataset.indices_by_class()
-        self.classes, self.ipc = len(dataset.classes), ipc
-        self.images = torch.randn(self.classes * ipc, *dataset.shape).requires_grad_()
-        self.labels = torch.arange(self.classes).repeat_interleave(ipc)
-        self.augment = augmentation.build(policy, dataset)
-        self.steps = torch.optim.SGD([self.images], lr=lr, momentum=momentum)
-        self.generator = torch.Generator().manual_seed(0)
+    ``outer_at_once`` makes a turn of DC and DSA a whole iteration, not one matching step.
+    """
+    if method == "expert":
+        return _expert(dataset, device, **changes)
+    given = options(method, ipc, **{"init": "random", **changes})
+    policy = given.get("augmentation") or policies()["none"]
+    common = (dataset, ipc, policy, device)
+    if method == "dm":
+        return Pair(
+            lambda problem: dm.condense(problem, **given), lambda: plain.dm(*common), dataset
+        )
+    if method in ("dc", "dsa"):
+        outer = given["outer"]
+        group = outer if outer_at_once else 1
 
-    def network(self, number):
-        return networks.build(CONVNET, self.dataset.shape, self.classes, 0, "plain", number)
+        def build() -> plain.Iteration:
+            part = plain.matching(*common, outer, given["inner"])
+            return lambda turn: [part(turn * group + number) for number in range(group)]
 
-    def pair(self, label):
-        """A batch of real images of a class and its synthetic ones, augmented alike."""
-        chosen = torch.randperm(len(self.by_class[label]), generator=self.generator)[:BATCH]
-        real = self.real[self.by_class[label][chosen]]
-        ours = self.images[label * self.ipc : (label + 1) * self.ipc]
-        drawn = self.augment.draw(self.generator, 1)
-        return self.augment.apply(real, drawn), self.augment.apply(ours, drawn)
+        return Pair(lambda problem: dc.condense(problem, **given), build, dataset, group)
+    if method == "tm":
+        snapshots = wandering(dataset, given["max_start"] + given["expert_epochs"])
+        experts = trajectories.Trajectories([snapshots], CONVNET)
+        # small steps on made-up experts: the time is the same, and nothing diverges
+        given |= {"experts": 1, "architecture": CONVNET, "lr": 1e-3, "lr_step": 0.0}
+        return Pair(
+            lambda problem: tm.condense(replace(problem, trajectories=experts), **given),
+            lambda: plain.tm(*common, snapshots, given),
+            dataset,
+        )
+    few = dataset.train_images[:: max(1, len(dataset.train_images) // 4000)].cpu()
+    fitted = whitening.fit(few, "zca_kip", dataset.mean, dataset.std)
+    dataset = replace(dataset, whitening=fitted)
 
-    def move(self, loss):
-        self.steps.zero_grad()
-        loss.backward()
-        self.steps.step()
+    def kernel_of(number: int) -> kernels.Kernel:
+        if given["kernel"] == "fc_ntk":
+            return kernels.exact(depth=given["depth"])
+        generator = torch.Generator().manual_seed(number)
+        return kernels.random_features(
+            dataset.shape, generator, networks=given["networks"], width=given["width"]
+        )
 
-
-def plain_dm(dataset, ipc, policy):
-    """One iteration of DM, a forward pass per class and kind of image."""
-    own = Plain(dataset, ipc, policy, lr=1.0)
-
-    def iteration(number):
-        network = own.network(number).requires_grad_(False)
-        loss = torch.zeros(())
-        for label in range(own.classes):
-            real, ours = own.pair(label)
-            target = network.embed(real).detach().mean(0)
-            loss = loss + (target - network.embed(ours).mean(0)).square().sum()
-        own.move(loss)
-
-    return iteration
-
-
-def plain_dc(dataset, ipc, policy):
-    """One network of DC or DSA: the graphs of all classes are kept until one backward pass."""
-    own = Plain(dataset, ipc, policy, lr=0.1)
-
-    def iteration(number):
-        network = own.network(number)
-        weights = list(network.parameters())
-        trainer = torch.optim.SGD(weights, lr=0.01)
-        for turn in range(OUTER):
-            loss = torch.zeros(())
-            for label in range(own.classes):
-                real, ours = own.pair(label)
-                target = torch.full((len(real),), label)
-                wanted = torch.autograd.grad(F.cross_entropy(network(real), target), weights)
-                value = F.cross_entropy(network(ours), target[:1].expand(len(ours)))
-                found = torch.autograd.grad(value, weights, create_graph=True)
-                loss = loss + dc._rows(list(found), [one.detach() for one in wanted])
-            own.move(loss)
-            if turn + 1 < OUTER:
-                train(network, trainer)
-
-    def train(network, trainer):
-        data = torch.utils.data.TensorDataset(own.images.detach().clone(), own.labels)
-        for _ in range(INNER):
-            for images, labels in torch.utils.data.DataLoader(data, BATCH, shuffle=True):
-                drawn = own.augment.draw(own.generator, len(images))
-                loss = F.cross_entropy(network(own.augment.apply(images, drawn)), labels)
-                trainer.zero_grad()
-                loss.backward()
-                trainer.step()
-                loss.item()
-
-    return iteration
-
-
-def plain_expert(dataset, _, policy):
-    """A few batches of expert training, through a DataLoader."""
-    own = Plain(dataset, 1, policy, lr=0.1)
-    network = own.network(0)
-    trainer = torch.optim.SGD(network.parameters(), lr=0.01)
-    data = torch.utils.data.TensorDataset(own.real, dataset.train_labels)
-
-    def iteration(_):
-        loader = iter(torch.utils.data.DataLoader(data, BATCH, shuffle=True))
-        for _ in range(EXPERT_BATCHES):
-            images, labels = next(loader)
-            drawn = own.augment.draw(own.generator, len(images))
-            loss = F.cross_entropy(network(own.augment.apply(images, drawn)), labels)
-            trainer.zero_grad()
-            loss.backward()
-            trainer.step()
-            loss.item()
-
-    return iteration
-
-
-# --- ours -----------------------------------------------------------------------------------------
-
-
-def ours_dm(problem, turns, policy):
-    """Run DM through ``problem.recorder``."""
-    dm.condense(
-        problem,
-        **{"init": "noise", "features": "embedding", "iterations": turns, "lr": 1.0},
-        **{"momentum": 0.5, "batch_real": BATCH, "augmentation": policy, "architecture": CONVNET},
+    return Pair(
+        lambda problem: kip.condense(problem, **given),
+        lambda: plain.kip(dataset, ipc, policies()["none"], device, kernel_of, given),
+        dataset,
     )
 
 
-def ours_dc(problem, turns, policy):
-    """Run DC or DSA through ``problem.recorder``."""
-    dc.condense(
-        problem,
-        **{"init": "noise", "features": "embedding", "iterations": turns, "outer": OUTER},
-        **{"inner": INNER, "lr": 0.1, "momentum": 0.5, "batch_real": BATCH, "lr_network": 0.01},
-        **{"batch_network": BATCH, "distance": "rows", "update": "joint"},
-        **{"augmentation": policy, "architecture": CONVNET},
+def _expert(dataset: Any, device: torch.device, batches: int, epochs: int = 1) -> Pair:
+    policy = policies()["dsa"]
+    given = {"architecture": CONVNET, "epochs": epochs, "lr": 0.01, "momentum": 0.0}
+    given |= {"batch_size": BATCH, "augmentation": policy}
+    return Pair(
+        lambda problem: trajectories.train(problem, **given),
+        lambda: plain.expert(dataset, policy, device, batches),
+        dataset,
+        batches,
     )
 
 
-class FewBatches(Turns):
-    """An iteration of expert training is a few batches here, not an epoch."""
+def wandering(dataset: Any, epochs: int) -> torch.Tensor:
+    """Return parameters of a ConvNet that wander off, [epochs + 1, parameters], as an expert's."""
+    network = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0, "expert")
+    first = torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+    generator = torch.Generator().manual_seed(0)
+    moves = 0.01 * torch.randn(epochs + 1, len(first), generator=generator)
+    return first + moves.cumsum(0)
 
-    def run(self, state, step, iterations, parts=1):
-        super().run(state, step, self.turns, EXPERT_BATCHES)
 
-
-def ours_expert(problem, turns, policy):
-    """Run expert training through ``problem.recorder``."""
-    problem.recorder.turns = turns
-    trajectories.train(
-        problem,
-        **{"architecture": CONVNET, "epochs": 1, "lr": 0.01, "momentum": 0.0},
-        **{"batch_size": BATCH, "augmentation": policy},
+def side_by_side(
+    both: Pair, ipc: int, device: torch.device, compile: bool, precision: str, **limits: Any
+) -> Turns:
+    """Run ours and the plain loop in turns; ``limits`` are those of ``Turns``."""
+    torch.compiler.reset()  # or the sizes of all cases add up to its limit
+    compute.set_up(precision=precision)
+    recorder = Turns(both.build_plain, device=device, group=both.group, **limits)
+    both.ours(
+        Problem(
+            *(both.dataset, ipc, 0, device),
+            **{"recorder": recorder, "compile": compile, "precision": precision},
+        )
     )
+    return recorder
 
 
-METHODS = {
-    "dm": (plain_dm, ours_dm, "dsa", Turns),
-    "dc": (plain_dc, ours_dc, "none", Turns),
-    "dsa": (plain_dc, ours_dc, "dsa", Turns),
-    "expert": (plain_expert, ours_expert, "dsa", FewBatches),
-}
-
-
-def operations(method, ipc, classes, forward):
-    """Multiplications and additions of an iteration that no implementation can leave out."""
+def operations(method: str, ipc: int, classes: int, forward: int) -> int | None:
+    """Return the operations of an iteration that no implementation can leave out, where known."""
     ours = classes * ipc
     if method == "dm":
         return forward * (classes * BATCH + 2 * ours)
     if method == "expert":
         return forward * 3 * BATCH * EXPERT_BATCHES
-    # a gradient is three forward passes; matching differentiates it once more: six at the least
-    return forward * (OUTER * (3 * classes * BATCH + 9 * ours) + (OUTER - 1) * INNER * 3 * ours)
+    if method in ("dc", "dsa"):
+        # a gradient is three forward passes; matching differentiates it once more: six at the least
+        matching = OUTER * (3 * classes * BATCH + 9 * ours)
+        return forward * (matching + (OUTER - 1) * INNER * 3 * ours)
+    return None
 
 
-def main():
+CHANGES = {
+    "dm": {},
+    "dc": {"outer": OUTER, "inner": INNER},
+    "dsa": {"outer": OUTER, "inner": INNER},
+    "tm": {},
+    "kip": {},
+    "expert": {"batches": EXPERT_BATCHES},
+}
+
+
+def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", help="a prepared dataset.safetensors")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    usual = ["dm", "dc", "dsa", "expert"]
+    parser.add_argument("--methods", nargs="+", choices=CHANGES, default=usual)
     parser.add_argument("--ipc", nargs="+", type=int, default=[1, 10, 50])
     parser.add_argument("--precision", nargs="+", default=["float32", "bf16"])
-    parser.add_argument("--turns", type=int, default=6, help="the first is not counted")
+    parser.add_argument("--turns", type=int, default=6)
+    parser.add_argument("--eager", action="store_true", help="ours without torch.compile")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    device = torch.device("cpu")
     dataset = datasets.load(given.dataset)
     with torch.device("meta"):
         network = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0)
     forward = compute.operations(network, dataset.shape)
-    peaks = {
-        name: peak({"float32": torch.float32, "bf16": torch.bfloat16}[name])
-        for name in given.precision
-    }
-    announce(peaks)
-    print("| method | IPC | precision | plain s | ours s | ratio (quartiles) | of matmul peak |")
-    print("|---|---|---|---|---|---|---|", flush=True)
+    tops = peaks(given.precision, device)
+    announce(tops, device)
+    print(
+        "| method | IPC | precision | plain s | ours s | ratio (quartiles) | of matmul peak | "
+        "of convolution peak |"
+    )
+    print("|---|---|---|---|---|---|---|---|", flush=True)
     for name in given.methods:
-        plain, ours, policy, turns = METHODS[name]
-        policy = policies()[policy]
-        for ipc in given.ipc if name != "expert" else [0]:
+        for ipc in given.ipc if name != "expert" else [1]:
             for precision in given.precision:
-                torch.compiler.reset()  # or the sizes of all cases add up to its limit
-                recorder = turns(plain(dataset, ipc, policy))
-                problem = Problem(
-                    *(dataset, ipc or None, 0),
-                    **{"recorder": recorder, "compile": True, "precision": precision},
+                both = pair(name, dataset, ipc, device, CHANGES[name], outer_at_once=True)
+                done = side_by_side(
+                    both, ipc, device, not given.eager, precision, turns=given.turns
                 )
-                ours(problem, given.turns, policy)
-                seconds = statistics.median(recorder.ours)
-                done = operations(name, ipc, len(dataset.classes), forward) / seconds
+                seconds = statistics.median(done.ours)
+                counted = operations(name, ipc, len(dataset.classes), forward)
+                shares = [
+                    f"{counted / seconds / tops[precision][kind]:.0%}" if counted else "-"
+                    for kind in ("matmul", "convolution")
+                ]
+                theirs = f"{statistics.median(done.theirs):.2f}" if done.theirs else "-"
                 print(
-                    f"| {name} | {ipc or '-'} | {precision} | "
-                    f"{statistics.median(recorder.theirs):.2f} | {seconds:.2f} | "
-                    f"{ratio(recorder.theirs, recorder.ours)} | {done / peaks[precision]:.0%} |",
+                    f"| {name} | {'-' if name == 'expert' else ipc} | {precision} | {theirs} | "
+                    f"{seconds:.2f} | {ratio(done.theirs, done.ours)} | {' | '.join(shares)} |",
                     flush=True,
                 )
 

@@ -53,7 +53,11 @@ def case(given):
     everything = torch.arange(len(images))
     plan = [Step(everything, augment.draw(stream, len(images))) for _ in range(given.steps[0])]
     structure = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0)
-    network = Flat(structure, dataset.shape, problem.device, given.compile, chunk=given.chunk)
+    network = Flat(
+        structure,
+        *(dataset.shape, problem.device, compute.Mode(given.compile, "float32")),
+        chunk=given.chunk,
+    )
     a = torch.tensor(0.01)
     before, times = peak_mb(), []
     for _ in range(given.repeats):

@@ -133,7 +133,7 @@ if RANKINGS:
 config.update(CONFIG.model_dump())
 GPU = 0 if CONFIG.compute.device == "cpu" else 1
 # The kind of device decides about reruns: a CPU and a GPU give other numbers.
-DEVICE = "any" if CONFIG.compute.mix_devices else devices.kind(CONFIG.compute.device)
+DEVICE = devices.kind(CONFIG.compute.device)
 # of what is not run in bf16
 FLOAT32 = "tf32" if CONFIG.compute.precision == "tf32" else "float32"
 REQUESTS = requests.Requests(CONFIG, GRID, Path(RESULTS))

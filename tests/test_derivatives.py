@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from conftest import small_dataset
 
 from condensation import networks
+from condensation.compute import Mode
 from condensation.derivatives import Flat
 
 NETWORKS = {
@@ -59,7 +60,7 @@ def test_lower_precision_is_near_and_comes_back_in_float32():
     labels = problem.train_labels[:16]
     network = networks.build(NETWORKS["convnet"], problem.shape, 3, 0, "test")
     exact, rough = (
-        Flat(network, problem.shape, torch.device("cpu"), precision=precision)
+        Flat(network, problem.shape, torch.device("cpu"), Mode(False, precision))
         for precision in ("float32", "bf16")
     )
     vector = exact.vector(network)

@@ -211,3 +211,26 @@ def test_per_class_is_a_row_per_class(write):
     found = tables.per_class([write()])
     assert len(found) == 4 and set(found["class"]) == {"zero", "one"}
     assert found.groupby("class")["accuracy"].mean().to_dict() == {"zero": 100, "one": 0}
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        ({}, {"device": "cuda"}),
+        ({"device": "cuda"}, {"device": "cpu"}),
+        ({"device": "cpu"}, {"device": "cpu", "set": {"device": "cuda"}}),
+    ],
+)
+def test_records_of_cpu_and_gpu_are_mixed_only_where_the_config_says_so(
+    config, write, first, second
+):
+    def parts(changes):
+        made_on = changes.get("set", {"device": changes.get("device")})
+        return changes | {"set": content(config)["set"] | made_on}
+
+    paths = [write("a.json", **parts(first)), write("b.json", **parts(second))]
+    with pytest.raises(InputError, match=r"(cpu|cuda).*mix_devices: true"):
+        list(records.read(paths, config))
+    mixed = parse(CONFIG | {"compute": {"mix_devices": True}})
+    assert len(list(records.read(paths, mixed))) == 2
+    assert len(list(records.read([paths[0]] * 2, config))) == 2

@@ -444,6 +444,14 @@ def test_new_bytes_of_an_imported_set_or_new_images_are_seen(settled):
     assert added(planned(settled)) == both("theirs", "random 2024")
 
 
+def test_another_kind_of_device_makes_anew_what_it_computed(settled):
+    edit_config(settled, lambda content: content.update(compute={"device": "cuda"}))
+    computed = both(*MADE, "random 2024", "whole")
+    assert added(planned(settled)) == computed
+    # the way to go on with what another kind has made
+    assert added(planned(settled, *TINY, "--rerun-triggers", "mtime", "input")) == set()
+
+
 def test_what_changes_no_result_computes_nothing(settled):
     def elsewhere(content):
         content["data"] = {"mirror": "somewhere"}

@@ -28,8 +28,8 @@ from condensation.errors import InputError
 log = logging.getLogger("condensation")
 
 # `compile: auto` compiles where a quarter of a job's time, which is about what compiling saves, is
-# more than the compiling takes. By device: seconds, operations a second, seconds a launched step; of
-# the CPU as measured on one core, of CUDA a guess until benchmarks/gpu.py has run.
+# more than the compiling takes. By device: seconds, operations a second, seconds a launched step.
+# Of the CPU as measured on one core, of CUDA a guess until benchmarks/gpu.py has run.
 _COMPILING = {"cpu": 75.0, "cuda": 60.0}
 _SPEED = {"cpu": 5e10, "cuda": 1e13}
 _LAUNCH = {"cpu": 0.0, "cuda": 3e-3}
@@ -326,5 +326,7 @@ def description(device: torch.device) -> dict[str, Any]:
         "device": device.type,
         "device_name": name,
         "threads": torch.get_num_threads(),
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
         "torch": str(torch.__version__),
     }

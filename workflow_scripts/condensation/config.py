@@ -182,8 +182,8 @@ class Compute(Strict):
     stack: bool | Literal["auto"] = Field(
         "auto",
         description="Train the networks of a job as one computation (moves results within float "
-        "noise; not those with dropout or batch statistics); `auto`: where it is faster, which is "
-        "on CUDA, and on the CPU for small steps.",
+        "noise; not those with dropout or batch statistics); `auto`: where it is faster, on the "
+        "CPU in small steps. On CUDA always, which is a guess: no GPU has measured it yet.",
     )
     precision: Literal["auto", "float32", "tf32", "bf16"] = Field(
         "float32",
@@ -198,8 +198,8 @@ class Compute(Strict):
     )
     mix_devices: bool = Field(
         False,
-        description="Whether results of CPU and GPU may stand in one table, and the kind of device "
-        "reruns nothing.",
+        description="Whether results of CPU and GPU may stand in one table. To go on with those of "
+        "the other kind without making them anew, run with `--rerun-triggers mtime input`.",
     )
     memory_limit_mb: int | None = Field(
         None,

@@ -131,12 +131,14 @@ def side_by_side(
     torch.compiler.reset()  # or the sizes of all cases add up to its limit
     compute.set_up(precision=precision)
     recorder = Turns(both.build_plain, device=device, group=both.group, **limits)
-    both.ours(
-        Problem(
-            *(both.dataset, ipc, 0, device),
-            **{"recorder": recorder, "compile": compile, "precision": precision},
-        )
+    problem = Problem(
+        *(both.dataset, ipc, 0, device),
+        **{"recorder": recorder, "compile": compile, "precision": precision},
     )
+    if device.type == "cuda":  # as `compute: {device_memory_mb: ...}` declares it
+        card = torch.cuda.get_device_properties(device).total_memory / 1e6
+        problem = replace(problem, memory_mb=0.9 * card)
+    both.ours(problem)
     return recorder
 
 

@@ -59,6 +59,17 @@ rule evaluations:
     localrule: True
 
 
+# A piece of a config: `snakemake experiment_NAME` makes what one of its experiments asks for.
+for name in GRID.experiments:
+
+    rule:
+        name:
+            f"experiment_{name}"
+        input:
+            [path for path in RECORDS if path in OF_EXPERIMENT[name]],
+        localrule: True
+
+
 rule tables:
     input:
         TABLES,

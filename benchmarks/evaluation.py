@@ -4,9 +4,8 @@
 
 Ours and the plain loop take turns in one process, so that both see the same
 machine; a ratio is that of two neighbours in time, its median and quartiles are
-over the turns. The plain loop is a DataLoader over a TensorDataset, eager, one
-network after the other, and asks for the loss after each step; its test pass
-goes through a DataLoader too and builds graphs. ConvNet, SGD, DSA, real images.
+over the turns. The plain loop (``plain.py``) trains one network after the other. ConvNet, SGD, DSA,
+real images.
 
     python benchmarks/evaluation.py DATASET --stacking     five networks as one, or in turn
     python benchmarks/evaluation.py DATASET --machine      all cores: the plain loop's threads,
@@ -21,10 +20,9 @@ import subprocess
 import sys
 import time
 
+import plain
 import torch
-import torch.nn.functional as F
-from beside import CONVNET, announce, peak, policies, ratio
-from torch.utils.data import DataLoader, TensorDataset
+from beside import CONVNET, announce, peaks, policies, ratio
 
 from condensation import (
     augmentation,
@@ -59,23 +57,9 @@ def chosen(dataset, ipc):
 def plain_epochs(network, images, labels, augment, epochs):
     """Train as the field writes it."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    generator = torch.Generator().manual_seed(0)
-    total = 0.0
-    for _ in range(epochs):
-        for shown, wanted in DataLoader(TensorDataset(images, labels), 256, shuffle=True):
-            shown = augment.apply(shown, augment.draw(generator, len(shown)))
-            loss = F.cross_entropy(network(shown), wanted)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
-
-
-def plain_test(network, images, labels):
-    """Test as the field writes it."""
-    correct = 0
-    for shown, wanted in DataLoader(TensorDataset(images, labels), 256):
-        correct += (network(shown).argmax(1) == wanted).sum().item()
+    plain.train(
+        network, optimizer, images, labels, augment, torch.Generator().manual_seed(0), epochs
+    )
 
 
 def fit(forward, parameters, images, labels, augment, epochs, seeds, at_once):
@@ -109,20 +93,25 @@ def beside_the_plain_loop(dataset, turns):
     """Print a row per IPC, and one for the test pass."""
     augment = augmentation.build(policies()["dsa"], dataset)
     network = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0)
+    beside = plain.network_of(dataset, CPU)
     forward = compute.compiled(network, True, CPU)
     at_once = compute.images_at_once(network, dataset.shape, CPU)
     operations = compute.operations(network, dataset.shape)
-    top = peak(torch.float32)
-    announce({"float32": top})
-    print("| job | plain ms an image | ours ms an image | ratio (quartiles) | of matmul peak |")
-    print("|---|---|---|---|---|", flush=True)
+    tops = peaks(["float32"], CPU)
+    announce(tops, CPU)
+    print(
+        "| job | plain ms an image | ours ms an image | ratio (quartiles) | of matmul peak | "
+        "of convolution peak |"
+    )
+    print("|---|---|---|---|---|---|", flush=True)
 
     def row(name, images, theirs, ours, per_image):
         middle = statistics.median(ours)
-        share = per_image * operations * images / middle / top
+        rate = per_image * operations * images / middle
+        shares = [f"{rate / tops['float32'][kind]:.0%}" for kind in ("matmul", "convolution")]
         print(
             f"| {name} | {1e3 * statistics.median(theirs) / images:.2f} | "
-            f"{1e3 * middle / images:.2f} | {ratio(theirs, ours)} | {share:.0%} |",
+            f"{1e3 * middle / images:.2f} | {ratio(theirs, ours)} | {' | '.join(shares)} |",
             flush=True,
         )
 
@@ -131,14 +120,14 @@ def beside_the_plain_loop(dataset, turns):
         given = (images, labels, augment, epochs)
         times = take_turns(
             turns,
-            (plain_epochs, network, *given),
+            (plain_epochs, beside, *given),
             (fit, stacking.alone(forward), list(network.parameters()), *given, 1, at_once),
         )
         row(f"training, IPC {ipc}", epochs * len(labels), *times, 3)
     images, labels = dataset.standardize(dataset.test_images), dataset.test_labels
     times = take_turns(
         turns,
-        (plain_test, network, images, labels),
+        (plain.test, beside, images, labels),
         (metrics.judge, stacking.alone(forward), 1, dataset, CPU, at_once),
     )
     row(f"test on {len(labels)} images", len(labels), *times, 1)
@@ -189,6 +178,7 @@ def rate(dataset, name, ipc, start, seconds):
         def epochs(count):
             fit(forward, parameters, *given, count, 1, at_once)
     else:
+        plain.in_place(network)
 
         def epochs(count):
             plain_epochs(network, *given, count)

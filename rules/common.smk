@@ -124,6 +124,10 @@ RECORDS = [
     for path in GRID.records()
     if is_there(f"{RESULTS}/{path}", set_file(path.partition("/evaluation/")[0]))
 ]
+OF_EXPERIMENT = {
+    name: {f"{RESULTS}/{path}" for path in GRID.records(name)}
+    for name in GRID.experiments
+}
 TABLES = [f"{RESULTS}/tables/accuracy.csv", f"{RESULTS}/tables/accuracy.md"]
 TABLES += [f"{RESULTS}/tables/{name}.csv" for name in ("runs", "per_class")]
 TABLES += [

@@ -39,6 +39,7 @@ Generated from the models in `workflow_scripts/condensation/` by
 | `paper.yaml` | the paper's grid, as far as the code goes |
 | `cifar10-check.yaml` | Random, K-Center and a short DM on CIFAR-10, hours on two CPU cores |
 | `cifar10-cpu.yaml` | CIFAR-10 beside the printed numbers, half a day on two CPU cores |
+| `cifar10-gpu.yaml` | the same at the paper's scale, in pieces for a GPU that is lent for minutes |
 | `nas-check.yaml` | architectures ranked with small sets of CIFAR-10, half an hour on a CPU core |
 | `test/` | seconds on a CPU, for the tests |
 | `schema.json` | the JSON Schema, for editors |

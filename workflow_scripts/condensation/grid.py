@@ -92,10 +92,12 @@ class Grid:
             for first in range(0, seeds, self.seeds_per_job):
                 yield cell, first, min(first + self.seeds_per_job, seeds) - 1
 
-    def records(self) -> Iterator[str]:
-        """Yield the path of every record file, relative to the results."""
+    def records(self, experiment: str | None = None) -> Iterator[str]:
+        """Yield the path of every record file, or of an experiment's, relative to the results."""
+        asked = self.cells if experiment is None else self.experiments[experiment]
         for cell, first, last in self.evaluations():
-            yield f"{cell.folder}/seeds{first}-{last}.json"
+            if first < asked.get(cell, 0):
+                yield f"{cell.folder}/seeds{first}-{last}.json"
 
 
 def expand(config: Config) -> Grid:

@@ -9,7 +9,7 @@ from builders import networks
 from conftest import ROOT
 from scipy import stats
 
-from condensation import evidence, evidence_page, paper_cells, printed
+from condensation import curves, evidence, evidence_page, paper_cells, printed
 from condensation.config import parse
 from condensation.figures import beside_print
 
@@ -105,7 +105,8 @@ def test_augmentation_is_compared_on_the_same_sets_and_networks():
     assert (made.loc["dm", "paired_on"], made.loc["dm", "difference"]) == ("networks", 1.5)
     every = made.loc["all"]
     assert (every["n"], every["difference"]) == (2, 1.75)
-    page = evidence_page.markdown(cells(runs).reset_index(), made.reset_index(), *_none(), HEAD)
+    frames = _nothing() | {"cells": cells(runs).reset_index(), "augmentation": made.reset_index()}
+    page = evidence_page.markdown(frames, HEAD)
     assert (
         "Of 2 cells judged with and without, the interval of the difference lies above 0 in 0"
         in page
@@ -152,7 +153,10 @@ def test_the_page_names_what_is_far_from_print_and_what_is_not_known():
             networks({("random", "1"): [[15.0]]}),
         ]
     )
-    page = evidence_page.markdown(cells(runs).reset_index(), *_nothing(), HEAD)
+    collected = found(runs)
+    frames = {"cells": cells(runs).reset_index()}
+    frames["statements"] = evidence.of_statements(collected, runs)
+    page = evidence_page.markdown(_nothing() | frames, HEAD)
     assert "commit `abcdefa`" in page and "1.00 hours of jobs in all (condense 1.00)" in page
     page = re.sub(" +", " ", page)
     assert "| 35.50 (29.15 to 41.85) | 31.00 ± 0.48 | **+4.50** ± " in page
@@ -160,6 +164,25 @@ def test_the_page_names_what_is_far_from_print_and_what_is_not_known():
     assert "| 1 (1) | 15.00 | 15.40 ± 0.28 | -0.40 |" in page
     for said in ("No set was judged both", "No method was started", "No cell has several sets"):
         assert said in page
+    assert "No cell was judged along its iterations" in page
+    # one statement that print decides, and one that neither does
+    assert "| 4 | Above IPC 200 it is no better than random | **does not hold** |" in page
+    assert page.count("| 9 | A K-Center start converges faster | not decided by these cells |") == 2
+
+
+def test_the_page_has_last_and_best_of_a_curve_and_where_it_is_heading():
+    way, nan = ("1", "convnet", "dsa", "sgd"), np.nan
+    ahead = (31.0, 30.0, 32.0, 5000.0, "44.19", 1.18)
+    rows = [
+        ["d", "tm", *way, 1, 9, 500, 29.0, 350, 29.5, True, *ahead],
+        ["d", "dm", *way, 2, 3, 40, 25.0, 20, 26.0, None, nan, nan, nan, 20000.0, "", nan],
+    ]
+    frames = _nothing() | {"ends": pd.DataFrame(rows, columns=curves.ENDS)}
+    page = re.sub(" +", " ", evidence_page.markdown(frames, HEAD))
+    assert (
+        "| 29.00 (500) | 29.50 of 9 | yes | 31.00 (30.00 to 32.00) | 44.19 ± 1.18 (5,000) |" in page
+    )
+    assert "| 25.00 (40) | 26.00 of 3 | - | - | - |" in page
 
 
 def test_the_figure_has_ours_and_the_printed_number_of_every_cell_with_both():
@@ -199,8 +222,4 @@ HEAD = evidence_page.head_of_run(ABOUT)
 
 
 def _nothing():
-    return pd.DataFrame(), *_none()
-
-
-def _none():
-    return pd.DataFrame(), pd.DataFrame()
+    return dict.fromkeys(("augmentation", "ends", "start", "spread"), pd.DataFrame())

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from condensation import config, evidence, printed, record_file, tables
+from condensation import config, evidence, evidence_page, printed, record_file, tables
 
 HERE = ROOT / "docs" / "reproduction"
 
@@ -20,9 +20,22 @@ def made():
     return evidence.of_records(wanted, contents, as_printed)[0]
 
 
-@pytest.mark.parametrize("name", ["cells", "augmentation", "start", "spread"])
+TABLES = ["cells", "statements", "augmentation", "curves", "ends", "start", "spread"]
+
+
+@pytest.mark.parametrize("name", TABLES)
 def test_the_tables_follow_from_the_records(made, name):
     assert evidence.as_csv(made[name]) == (HERE / f"{name}.csv").read_text()
+
+
+@pytest.mark.parametrize("source", ["records", "print"])
+def test_the_page_holds_the_statements_that_the_records_and_print_give(made, source):
+    block = re.search(
+        f"<!-- statements: {source} -->\n\n(.*?)\n\n<!-- end of statements -->",
+        (HERE / "README.md").read_text(),
+        flags=re.S,
+    )
+    assert block[1] == evidence_page.statements_table(made["statements"], source)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/reproduction/README.md"])

@@ -344,11 +344,16 @@ def test_the_evidence_of_a_finished_run_holds_every_record_and_set(settled):
     assert all(
         line in (folder / "report.md").read_text() for line in ("## Cell by cell", "| herding")
     )
+    statements = pd.read_csv(folder / "statements.csv").set_index(["source", "number"])
+    assert statements.loc[("records", 8), "comparisons"] == 1  # of DM, on whose set some are ranked
+    assert pd.read_csv(folder / "curves.csv")["iteration"].tolist() == [0, 1, 2]
     # the records alone give the same tables
     command = [sys.executable, "workflow_scripts/join_evidence.py", "--into", "joined"]
-    command += ["--config", f"{RESULTS}/config.yaml", folder / "records.jsonl.xz"]
+    command += ["--config", f"{RESULTS}/config.yaml", "--ranking", f"{RESULTS}/tables/nas.csv"]
+    command += [folder / "records.jsonl.xz"]
     subprocess.run(command, cwd=settled, check=True, capture_output=True)
-    for name in ("cells.csv", "augmentation.csv", "start.csv", "spread.csv", "records.jsonl.xz"):
+    tables = {f"{name}.csv" for name in ("cells", "statements", "augmentation", "curves", "ends")}
+    for name in (*tables, "start.csv", "spread.csv", "curves.png", "records.jsonl.xz"):
         assert (settled / "joined" / name).read_bytes() == (folder / name).read_bytes()
 
 

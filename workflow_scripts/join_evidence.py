@@ -19,12 +19,13 @@ from condensation import (
     evidence_page,
     grid,
     printed,
+    ranking_tables,
     record_file,
     storage,
     tables,
 )
 from condensation.errors import InputError
-from condensation.figures import accuracy, beside_print, plan, style
+from condensation.figures import accuracy, along, beside_print, plan, style
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,24 +37,28 @@ def main(given: list[str]) -> None:
     )
     parser.add_argument("--config", required=True, help="the config that asked for the cells")
     parser.add_argument("--into", required=True, help="a folder, made if it is not there")
+    parser.add_argument("--ranking", help="the run's tables/nas.csv, if architectures were ranked")
     parser.add_argument("records", nargs="+", help="files of records (.jsonl.xz)")
     options = parser.parse_args(given)
     wanted = config.load(options.config)
     contents = record_file.join(options.records)
     as_printed = printed.load(sorted((ROOT / "config" / "paper").glob("*.csv")))
-    frames, accuracies = evidence.of_records(wanted, contents, as_printed)
+    ranking = ranking_tables.load(options.ranking) if options.ranking else None
+    frames, accuracies = evidence.of_records(wanted, contents, as_printed, ranking)
     into = Path(options.into)
     into.mkdir(parents=True, exist_ok=True)
     for name, frame in frames.items():
         storage.write_text(into / f"{name}.csv", evidence.as_csv(frame))
     head = evidence_page.head_of_records(contents, len(options.records))
-    storage.write_text(into / "report.md", evidence_page.markdown(*frames.values(), head))
+    storage.write_text(into / "report.md", evidence_page.markdown(frames, head))
     storage.write_text(into / "accuracy.csv", evidence.as_csv(accuracies))
     table = tables.load_accuracy(into / "accuracy.csv")
     styles = style.method_styles(plan.methods(wanted))
     for name, one in plan.accuracy_figures(wanted, grid.expand(wanted)).items():
         style.save(accuracy.draw(table, one, styles), into / f"{name}.png")
     style.save(beside_print.draw(frames["cells"]), into / "beside_print.png")
+    if len(frames["curves"]):
+        style.save(along.draw(frames["curves"], frames["ends"], styles), into / "curves.png")
     with storage.atomic(into / "records.jsonl.xz") as temporary:
         temporary.write_bytes(record_file.pack(contents))
     print(f"{len(contents)} records and costs: {into}/report.md")

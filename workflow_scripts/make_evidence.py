@@ -11,11 +11,12 @@ from condensation import (
     jobs,
     paper_cells,
     printed,
+    ranking_tables,
     record_file,
     storage,
     tables,
 )
-from condensation.figures import beside_print, images, sources, style
+from condensation.figures import along, beside_print, images, plan, sources, style
 from job import job
 
 
@@ -46,13 +47,18 @@ with job(snakemake):
         [contents[path] for path in paths], [contents[path] for path in spent]
     )
     collected = paper_cells.collect(wanted, runs, numbers, slips)
-    frames = evidence.every(collected, runs, costs, networks)
+    rankings = getattr(snakemake.input, "ranking", [])
+    ranking = ranking_tables.load(rankings[0]) if rankings else None
+    frames = evidence.every(collected, runs, costs, networks, ranking)
     for name, frame in frames.items():
         storage.write_text(getattr(snakemake.output, name), evidence.as_csv(frame))
     head = evidence_page.head_of_run(storage.read_json(snakemake.input.provenance))
-    page = evidence_page.markdown(*frames.values(), head)
+    page = evidence_page.markdown(frames, head)
     storage.write_text(snakemake.output.page, page)
     style.save(beside_print.draw(frames["cells"]), snakemake.output.figure)
+    styles = style.method_styles(plan.methods(wanted))
+    for path in snakemake.output.drawn_curves:
+        style.save(along.draw(frames["curves"], frames["ends"], styles), path)
     with storage.atomic(snakemake.output.records) as temporary:
         below = {str(Path(path).relative_to(root)): held for path, held in contents.items()}
         temporary.write_bytes(record_file.pack(below))

@@ -1,4 +1,4 @@
-"""What a run says beside the paper: every cell with its printed number, and three findings.
+"""What a run says beside the paper: every cell with its printed number, findings, statements.
 
 All functions return tidy frames; accuracies and differences are in percent
 points, intervals are of 95 %.
@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from condensation import grid, paper_cells, paper_names, printed, statistics, storage, tables
+from condensation import (
+    curves,
+    grid,
+    paper_cells,
+    paper_names,
+    printed,
+    statement_cells,
+    statements,
+    statistics,
+    storage,
+    tables,
+)
 from condensation.config import Config
 from condensation.errors import InputError
 from condensation.grid import WHOLE
@@ -55,20 +66,60 @@ def cells(found: Cells, sets: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFr
 
 
 def every(
-    found: Cells, runs: pd.DataFrame, sets: pd.DataFrame, networks: pd.DataFrame
+    found: Cells,
+    runs: pd.DataFrame,
+    sets: pd.DataFrame,
+    networks: pd.DataFrame,
+    ranking: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Return the four tables by name, in the order of the page; see ``cells`` for the arguments."""
-    made = cells(found, sets, networks)
+    """Return the tables by name, in the order of the page; see ``cells`` for the arguments.
+
+    ``ranking`` is the table ``nas.csv`` of the run, where it has one.
+    """
+    beside = cells(found, sets, networks)
     return {
-        "cells": made,
+        "cells": beside,
+        "statements": of_statements(found, runs, ranking),
         "augmentation": augmentation(found.config, runs),
+        "curves": curves.points(found.config, runs),
+        "ends": curves.ends(found.config, runs, beside),
         "start": start(found.config, runs),
-        "spread": spread(made, runs),
+        "spread": spread(beside, runs),
     }
 
 
+def of_statements(
+    collected: Cells, runs: pd.DataFrame, ranking: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Return what the records, and then print alone, say of the paper's nine statements.
+
+    ``source`` is ``records`` or ``print``, the other columns those of ``statements.every``.
+    """
+    config = collected.config
+    runs = runs[runs["optimizer"] == collected.reference["optimizer"]]
+    ranked = pd.DataFrame(columns=statements.RANKINGS)
+    if ranking is not None:
+        ranked = statement_cells.ranked_by_run(config, ranking)
+    of_run = statements.every(
+        statement_cells.of_run(collected),
+        ranked,
+        statement_cells.along_run(config, runs, _starts(config)),
+    )
+    of_print = statements.every(
+        statement_cells.of_print(collected.numbers),
+        statement_cells.ranked_in_print(collected.numbers),
+        pd.DataFrame(columns=statements.ALONG),  # Figures 4 and 6 are drawn, not printed
+    )
+    both = [of_run.assign(source="records"), of_print.assign(source="print")]
+    frame = pd.concat(both, ignore_index=True)
+    return frame[["source", *of_run.columns]]
+
+
 def of_records(
-    wanted: Config, contents: Mapping[str, Mapping[str, Any]], as_printed: Mapping[Key, Number]
+    wanted: Config,
+    contents: Mapping[str, Mapping[str, Any]],
+    as_printed: Mapping[Key, Number],
+    ranking: pd.DataFrame | None = None,
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     """Return the tables of ``every`` and that of accuracy, from records and costs by path.
 
@@ -103,7 +154,7 @@ def of_records(
     networks = network_costs([contents[path] for path in held], spent)
     numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
     found = paper_cells.collect(wanted, runs, numbers, slips)
-    return every(found, runs, sets, networks), tables.accuracy(runs, everything)
+    return every(found, runs, sets, networks, ranking), tables.accuracy(runs, everything)
 
 
 def _cost_of(record: str) -> str:
@@ -171,14 +222,9 @@ def start(config: Config, runs: pd.DataFrame, reference: str = "random") -> pd.D
     K-Center clusters) alone. A row with iteration ``along`` is the mean over
     the iterations after 0 and before the end of each seed, the speed of early progress.
     """
-    groups: dict[tuple, dict[str, str]] = {}
-    for name, entry in config.methods.items():
-        if init := getattr(entry, "init", None):
-            same = entry.model_dump(exclude={"init", "features"})
-            groups.setdefault(tuple(sorted(map(repr, same.items()))), {})[init] = name
     rows = []
     fixed = ["dataset", "ipc", *paper_cells.WAY]
-    for members in groups.values():
+    for members in _alike(config):
         if reference not in members:
             continue
         part = runs[runs["method"].isin(members.values())]
@@ -201,6 +247,26 @@ def start(config: Config, runs: pd.DataFrame, reference: str = "random") -> pd.D
                     rows.append(about | _difference(at, name, members[reference]))
     made = pd.DataFrame(rows, columns=[*fixed, "start", "method", "iteration", *_DIFFERENCE])
     return made[made["n"] > 0]
+
+
+def _alike(config: Config) -> list[dict[str, str]]:
+    """Return the methods that differ in their start alone, by start."""
+    groups: dict[tuple, dict[str, str]] = {}
+    for name, entry in config.methods.items():
+        if init := getattr(entry, "init", None):
+            same = entry.model_dump(exclude={"init", "features"})
+            groups.setdefault(tuple(sorted(map(repr, same.items()))), {})[init] = name
+    return list(groups.values())
+
+
+def _starts(config: Config, reference: str = "random") -> dict[str, tuple[str, str]]:
+    """Return by method that of its group which starts from random images, and its own start."""
+    return {
+        name: (members[reference], init)
+        for members in _alike(config)
+        if reference in members
+        for init, name in members.items()
+    }
 
 
 def spread(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 Eager, in the default layout, class by class, a fresh graph for each class, real images as floats on
 the device, a DataLoader wherever a network is trained, and the loss asked for after each step. ReLU
-works in place, as in the field's networks: on a CPU that is a tenth of the time. How near these
+works in place, as in the field's networks, which a CPU's caches feel. How near these
 loops are to the field's published code, in what they compute and in seconds, is in
 docs/measurements.md.
 

@@ -132,3 +132,10 @@ def test_the_real_methods_do_not_cover_each_other():
 def test_a_missing_module_is_named():
     with pytest.raises(FileNotFoundError, match=r"condensation\.nothing"):
         digest.source_digest("condensation.nothing")
+
+
+@pytest.mark.parametrize("method", ["random", "kcenter", "dc", "dm", "tm", "kip"])
+def test_how_images_are_read_and_jobs_planned_reruns_no_condensation(method):
+    covered = digest.imported_modules(f"condensation.methods.{method}")
+    readers = {"archives", "image_files", "readers", "sizes", "work", "requests"}
+    assert not covered & {f"condensation/{name}.py" for name in readers}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from condensation import compute, devices, networks, sizes, stacking, training
+from condensation import compute, devices, memory, networks, sizes, stacking, training
 from condensation.augmentation import dsa
 from condensation.config import parse
 from condensation.contract import Problem, finish
@@ -223,7 +223,7 @@ def test_tm_unrolls_where_the_graph_fits(convnet, ipc, memory_mb, expected):
     outputs = sum(compute.values_of_layers(convnet, (3, 32, 32)))
     entry = {"network": "convnet", "width": 128, "depth": None}
     assert outputs == sizes.network(entry, sizes.OFFICIAL["cifar10"]).outputs
-    fits = sizes.unroll_fits(outputs, 10 * ipc, 50, memory_mb)
+    fits = memory.unroll_fits(outputs, 10 * ipc, 50, memory_mb)
     assert ("unroll" if fits else "exact") == expected
 
 
@@ -359,7 +359,7 @@ def test_declared_memory_is_that_of_the_device():
             }
         ).compute.declared_mb
 
-    assert declared() == sizes.DECLARED_MB
+    assert declared() == memory.DECLARED_MB
     assert declared(memory_limit_mb=3000) == 3000
     assert declared(memory_limit_mb=3000, device_memory_mb=40_000) == 40_000
     assert declared(device="cpu", memory_limit_mb=3000, device_memory_mb=40_000) == 3000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from condensation import compute, contract, datasets, loop, sets, sizes, storage, whitening
+from condensation import compute, contract, datasets, loop, memory, sets, storage, whitening
 from job import job
 
 log = logging.getLogger("condensation")
@@ -79,7 +79,7 @@ def main(snakemake):
 def declared_mb(options, device):
     """Return the memory that the job may count on, in MB: of the device, as the config says."""
     given = options["device_memory_mb"] if device.type == "cuda" else options["memory_limit_mb"]
-    return given or sizes.DECLARED_MB
+    return given or memory.DECLARED_MB
 
 
 def dataset_of(snakemake):

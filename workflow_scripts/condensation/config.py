@@ -25,6 +25,7 @@ from pydantic import (
 from condensation import config_file, rows
 from condensation.benchmark201 import COLUMNS
 from condensation.errors import InputError, nearest, unknown
+from condensation.memory import DECLARED_MB
 from condensation.method_options import METHODS, TM, Plugin
 from condensation.nas_options import Ranking
 from condensation.options import (
@@ -40,7 +41,6 @@ from condensation.options import (
     Trajectories,
     wrong,
 )
-from condensation.sizes import DECLARED_MB
 
 _MOST_LINES, _LONGEST_LINE = 50, 1000  # of what is said about one
 

@@ -18,8 +18,8 @@ from condensation import compute, plugins, randomness
 from condensation.datasets import Dataset
 from condensation.errors import InputError
 from condensation.loop import Recorder
+from condensation.memory import DECLARED_MB
 from condensation.sets import Condensed, check_labels
-from condensation.sizes import DECLARED_MB
 
 log = logging.getLogger("condensation")
 

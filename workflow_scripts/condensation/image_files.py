@@ -196,6 +196,35 @@ class Listing:
         return f"; not read: {', '.join(reasons)}" if reasons else ""
 
 
+def count(
+    path: str | Path, test_fraction: float | None = None
+) -> tuple[int, int, int, tuple[int, int]] | None:
+    """Return the classes, training and test images of ``path``, and the first one's height, width.
+
+    By the names alone, but for the first image's header. None where there is nothing to count, or
+    it cannot be read: the job that prepares the dataset says why.
+    """
+    listing = Listing(path, test_fraction)
+    size = None
+
+    def is_first(name: str) -> bool:
+        return listing.take(name) and listing.images.total() == 1
+
+    try:
+        for name, file in archives.opened(path, is_first):
+            size = _shape(file, name, 3)
+        classes = listing.classes()
+    except (InputError, OSError):
+        return None
+    counts = {"train": 0, "test": 0}
+    for (split, _), number in listing.images.items():
+        counts[split] += number
+    if test_fraction is not None:
+        held_out = round(counts["train"] * test_fraction)
+        counts = {"train": counts["train"] - held_out, "test": held_out}
+    return (len(classes), counts["train"], counts["test"], size) if size else None
+
+
 def state(path: str | Path, entry: Mapping[str, Any]) -> str:
     """Return 16 hex digits that change with the files' names and sizes, and with how to read them.
 

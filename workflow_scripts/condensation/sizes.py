@@ -11,16 +11,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from condensation import counting
+from condensation import image_files
 
 # of NAS-Bench-201: with as many convolutions as the mean of its cells, about
 MEAN_CELL = (
     "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
 )
-# Memory that a job may count on where the config declares none, and what a student step's graph
-# takes of it, by the bytes of the layers' outputs (measured).
-DECLARED_MB = 8000
-_UNROLLED = 1.7
 _STAGES = {18: (2, 2, 2, 2), 152: (3, 8, 36, 3)}  # blocks of a ResNet
 
 
@@ -38,19 +34,6 @@ class Images:
     def bytes(self) -> int:
         """Of all images as uint8, as they are kept."""
         return (self.train + self.test) * prod(self.shape)
-
-
-def unrolled_bytes(outputs: float, batch: int, steps: int) -> float:
-    """Return the memory of the graph of TM's student: ``steps`` steps of ``batch`` images.
-
-    ``outputs`` is how many numbers the network's layers put out for an image.
-    """
-    return _UNROLLED * 4 * steps * batch * outputs
-
-
-def unroll_fits(outputs: float, batch: int, steps: int, memory_mb: float) -> bool:
-    """Return whether that graph takes at most half of the declared memory."""
-    return unrolled_bytes(outputs, batch, steps) <= memory_mb * 1e6 / 2
 
 
 OFFICIAL = {
@@ -73,7 +56,7 @@ def images(entry: Any, prepared: Path | None = None) -> Images:
         return header
     if entry.source != "image_folder":
         return OFFICIAL[entry.source]
-    if counted := counting.count(Path(entry.path).expanduser()):
+    if counted := image_files.count(Path(entry.path).expanduser(), entry.test_fraction):
         classes, train, test, size = counted
         shape = (entry.channels, *(2 * [entry.image_size] if entry.image_size else size))
         return Images(shape, classes, train, test)

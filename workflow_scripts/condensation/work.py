@@ -12,7 +12,7 @@ from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
-from condensation import sizes
+from condensation import memory, sizes
 from condensation.config import Config
 from condensation.grid import WHOLE, Grid, SetId
 from condensation.jobs import train_expert
@@ -302,9 +302,9 @@ def _tm(options: dict, data: sizes.Images, count: int, network: sizes.Network) -
     held = _backward(network, 2 * min(batch, options["chunk"] or batch))
     unrolls = options["gradient"] == "unroll"
     if options["gradient"] == "auto" and not options["chunk"]:
-        unrolls = sizes.unroll_fits(network.outputs, batch, steps, options["memory_mb"])
+        unrolls = memory.unroll_fits(network.outputs, batch, steps, options["memory_mb"])
     if unrolls:
-        held = sizes.unrolled_bytes(network.outputs, batch, steps)
+        held = memory.unrolled_bytes(network.outputs, batch, steps)
     return {
         "passes": options["iterations"] * steps * batch * each,
         "steps": options["iterations"] * steps * 3.0,

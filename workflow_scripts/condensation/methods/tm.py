@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from condensation import augmentation as augmentations
-from condensation import compute, networks, sizes
+from condensation import compute, memory, networks
 from condensation.contract import Problem
 from condensation.derivatives import Flat
 from condensation.errors import InputError
@@ -85,7 +85,7 @@ def condense(
     structure = networks.build(architecture, problem.shape, problem.classes, problem.seed, "tm")
     if gradient == "auto":
         outputs = sum(compute.values_of_layers(structure, problem.shape))
-        fits = sizes.unroll_fits(outputs, batch, steps, problem.memory_mb)
+        fits = memory.unroll_fits(outputs, batch, steps, problem.memory_mb)
         gradient = "unroll" if fits and not chunk else "exact"
     problem.recorder.facts["gradient"] = gradient
     mode = problem.mode(structure, 12.0 * iterations * steps * batch, 3.0 * iterations * steps)

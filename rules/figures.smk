@@ -110,6 +110,7 @@ rule plot_embedding:
     params:
         methods=plan.methods(CONFIG),
         shown=CONFIG.figure7 and CONFIG.figure7.methods,
+        label=CONFIG.figure7 and CONFIG.figure7.label,
         architecture=CONFIG.figure7
         and CONFIG.features[CONFIG.figure7.features].architecture,
         source=digest.source_digest(digest.ROOT / "plot_embedding.py"),

@@ -11,7 +11,7 @@ with job(snakemake, torch_threads=False):
         shown = [
             name for name in snakemake.params.shown if name in about["methods"]
         ]  # others failed
-        number = f"number {snakemake.config['figure7']['label']}"
+        number = f"number {snakemake.params.label}"
         (label,) = style.readable([about["class"]], [number])
         found.append(
             embedding.Map(

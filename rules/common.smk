@@ -193,13 +193,14 @@ if RANKINGS:
     NAS_FIGURES = [
         f"{PICTURES}/nas_{CONFIG.nas.dataset}.{form}" for form in ("png", "pdf")
     ]
-# What changes no result (device, mirror) is no param: jobs read it from the config of the main
-# workflow, which is another one where this is a module.
-workflow.modifier_stack[0].globals["config"].setdefault(TOLD, {})[RESULTS] = {
-    **CONFIG.model_dump(include={"compute", "data"}),
-    "folders": [RESULTS, PICTURES],
-    "made_from": [ORIGIN, made_from.digest(CONFIG)],
-}
+# What changes no result (device, mirror) is no param: jobs read it from the config that Snakemake
+# hands them, which is this one or, where this is a module, that of the main workflow.
+for handed in (config, workflow.modifier_stack[0].globals["config"]):
+    handed.setdefault(TOLD, {})[RESULTS] = {
+        **CONFIG.model_dump(include={"compute", "data"}),
+        "folders": [RESULTS, PICTURES],
+        "made_from": [ORIGIN, made_from.digest(CONFIG)],
+    }
 GPU = 0 if CONFIG.compute.device == "cpu" else 1
 # The kind of device decides about reruns: a CPU and a GPU give other numbers.
 DEVICE = devices.kind(CONFIG.compute.device)

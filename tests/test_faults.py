@@ -24,7 +24,7 @@ import pytest
 import yaml
 from conftest import ROOT, contents, copy_workflow, snakemake
 
-from condensation import checksums, storage
+from condensation import checksums, made_from, storage
 from condensation.errors import InputError
 
 KILLS = int(os.environ.get("KILLS", "20"))
@@ -439,6 +439,7 @@ def test_every_file_of_a_run_is_covered_and_any_damage_to_one_is_noticed(mended)
         if path.is_file()
         and not {"logs", "benchmarks"} & set(path.parts)
         and not path.name.endswith(".sha256")
+        and path.name != made_from.NAME  # no result: what cannot be read is written anew
     }
     assert set(checked) == every and len(every) > 60
     draw = random.Random(0)

@@ -28,6 +28,7 @@ from condensation import sets, tables, whitening
 from condensation.errors import InputError
 from condensation.figures import (
     accuracy,
+    along,
     architectures,
     beside_print,
     comparison,
@@ -673,6 +674,22 @@ def drawn_beside_print(generator, wide):
     return beside_print.draw(frame)
 
 
+def drawn_curves(generator, wide):
+    way = {"architecture": "convnet", "augmentation": "dsa", "optimizer": "sgd"}
+    rows, ends = [], []
+    for method, ipc in itertools.product(("random", "dm"), ("1", "10")):
+        about = {"dataset": "digits", "method": method, "ipc": ipc, **way}
+        for iteration in (0, 10, 300, 1000):
+            mean = generator.uniform(0, 100)
+            apart = generator.uniform(40, 90) if wide else generator.uniform(0, 4)
+            limits = {"low": mean - apart, "high": mean + apart, "networks": 3}
+            rows.append(about | {"iteration": iteration, "mean": mean, "std": apart, **limits})
+        heading = {"heading": mean, "heading_low": mean - apart, "heading_high": mean + apart}
+        printed = {"printed": generator.uniform(0, 100), "iterations_of_paper": 20_000.0}
+        ends.append(about | {"rising": True} | heading | printed)
+    return along.draw(pd.DataFrame(rows), pd.DataFrame(ends), STYLES)
+
+
 def drawn_images(generator, wide):
     pictures = torch.zeros(2, 1 if wide else 3, 1, 8, 8, dtype=torch.uint8)
     return images.image_grids([images.Pictures({"m": pictures, "n": pictures}, ["a", "b"], "t")])
@@ -688,6 +705,7 @@ DRAWN = {
     embedding.maps: drawn_map,
     architectures.scatter: drawn_architectures,
     beside_print.draw: drawn_beside_print,
+    along.draw: drawn_curves,
     images.image_grids: drawn_images,
 }
 

@@ -46,9 +46,16 @@ def test_less_than_a_process_needs_is_refused_with_the_number(limit):
 
 def failing(folder, error):
     """Run a job that raises ``error``; return what it exits with and its log."""
+    compute_options = {"memory_limit_mb": None, "precision": "float32", "deterministic": False}
+    settings = {"compute": compute_options, "folders": [], "made_from": []}
     rule = SimpleNamespace(
-        **{"log": [folder / "rule.log"], "rule": "train_expert", "resources": {}, "threads": 1},
-        **{"input": [], "output": [], "config": {"compute": {"memory_limit_mb": None}}},
+        **{
+            "log": [folder / "logs" / "rule.log"],
+            "rule": "train_expert",
+            "resources": {},
+            "threads": 1,
+        },
+        **{"input": [], "output": [], "config": {"condensation": {str(folder): settings}}},
     )
     handlers = list(logging.getLogger("condensation").handlers)
     try:
@@ -56,7 +63,7 @@ def failing(folder, error):
             raise error
     finally:
         logging.getLogger("condensation").handlers[:] = handlers
-    return str(ended.value), (folder / "rule.log").read_text()
+    return str(ended.value), (folder / "logs" / "rule.log").read_text()
 
 
 def behind(error, cause):

@@ -365,7 +365,7 @@ def test_methods_are_named_by_what_they_are(entry, ipc, name):
             "methods.m: architecture mlp (paper: ConvNet)",
         ),
         ({"algorithm": "tm", "experts": 3}, "methods.m: experts 3 (paper: 100)"),
-        ({"algorithm": "tm", "gradient": "tesla"}, "methods.m: gradient tesla (paper: exact)"),
+        ({"algorithm": "tm", "gradient": "tesla"}, "methods.m: gradient tesla (paper: auto)"),
         ({"algorithm": "tm", "gradient": "unroll", "chunk": 5, "snapshots": [1]}, None),
         ({"algorithm": "kcenter", "start": "k-means++"}, "start k-means++ (paper: random)"),
         ({"algorithm": "kip"}, "methods.m: made here with kernel fc_ntk"),

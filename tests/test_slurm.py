@@ -81,7 +81,12 @@ def ran(node, tmp_path_factory) -> tuple[Path, list[dict], str]:
     asked = folder / "workflow_scripts/condensation/requests.py"
     edit(asked, "True: 6000", "True: 1500")
     edit(asked, "_BY_MINUTES = 10, 3, 5", "_BY_MINUTES = 0.5, 3, 1")
-    edit(folder / "workflow_scripts/condensation/work.py", "1e9, 4e9", "1e3, 0.5e9")
+    edit(asked, "_UNKNOWN_MINUTES = 480", "_UNKNOWN_MINUTES = 1")
+    edit(
+        folder / "workflow_scripts/condensation/work.py",
+        "_PLUGIN_BYTES = 4e9",
+        "_PLUGIN_BYTES = 0.5e9",
+    )
     command = [sys.executable, "-m", "snakemake", "--profile", "slurm"]
     command += ["--slurm-init-seconds-before-status-checks", "4"]
     command += ["--configfile", "config/small.yaml"]

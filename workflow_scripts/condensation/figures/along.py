@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from condensation.curves import CELL
@@ -40,7 +41,7 @@ def draw(
         for method in [name for name in styles if name in set(here["method"])]:
             rows = here[here["method"] == method]
             key = (panel[0], method, *panel[1:])
-            _curve(ax, rows, end_of.loc[key], styles[method], handles)
+            handles[method] = _curve(ax, rows, end_of.loc[key], styles[method])
         first = _first(here["iteration"])
         ax.set_xscale("symlog", linthresh=first)
         ax.set_xlim(-first / 4, ax.get_xlim()[1])
@@ -53,8 +54,7 @@ def draw(
         "error bars: 95 % interval of the mean; dashed: the printed number of the method; "
         "open: where the fitted curve is heading at the paper's iterations, and its 95 % interval"
     )
-    names = [looks["title"] for looks in styles.values()]
-    style.annotate(figure, "Accuracy along the iterations", note, names, handles)
+    style.annotate(figure, "Accuracy along the iterations", note, [*styles], handles)
     return figure
 
 
@@ -69,9 +69,8 @@ def _ticks(first: float, last: float) -> list[float]:
     return [0.0, *(at for at in after if at <= last)]
 
 
-def _curve(
-    ax: Axes, rows: pd.DataFrame, end: pd.Series, looks: Mapping[str, Any], handles: dict
-) -> None:
+def _curve(ax: Axes, rows: pd.DataFrame, end: pd.Series, looks: Mapping[str, Any]) -> Line2D:
+    """Draw a method's curve, its printed number and its heading; return the line of the curve."""
     lines = style.line(looks)
     drawn = ax.errorbar(
         *(rows["iteration"], rows["mean"]),
@@ -80,17 +79,15 @@ def _curve(
         elinewidth=0.9,
         **lines,
     )
-    handles[looks["title"]] = drawn.lines[0]
     if end["printed"]:
         ax.axhline(float(end["printed"]), color=looks["color"], linestyle="--", linewidth=1)
     if np.isfinite(end["heading"]):
-        bars = [
-            [end["heading"] - end["heading_low"]],
-            [end["heading_high"] - end["heading"]],
-        ]
+        heading = end[["heading", "heading_low", "heading_high"]].to_frame().T.astype(float)
+        bars = data.whiskers(heading["heading"], heading["heading_low"], heading["heading_high"])
         ax.errorbar(
             *([end["iterations_of_paper"]], [end["heading"]]),
-            yerr=np.maximum(bars, 0),
+            yerr=bars,
             capsize=4,
             **lines | {"linestyle": "none", "markerfacecolor": "white"},
         )
+    return drawn.lines[0]

@@ -48,7 +48,8 @@ def whiskers(mean: pd.Series, low: pd.Series, high: pd.Series) -> np.ndarray:
 
     They end at 0 and 100, whatever the interval of a few networks says.
     """
-    return np.stack([mean - low.clip(lower=0), high.clip(upper=100) - mean])
+    bars = np.stack([mean - low.clip(lower=0), high.clip(upper=100) - mean])
+    return np.maximum(bars, 0.0)  # an interval without width may lie a rounding beside its mean
 
 
 def spread_name(table: pd.DataFrame) -> str:

@@ -110,7 +110,7 @@ def test_as_a_module_beside_rules_of_ones_own(clone, tmp_path):
     assert (tmp_path / "mine.txt").read_text() == "myown\n"
     table = pd.read_csv(tmp_path / "out/tables/accuracy.csv")
     assert table["mean"].between(5, 100).all() and list(table["method"]) == ["random"]
-    code, output = run(tmp_path, "-n", "--quiet", "rules", "dc_all")
+    code, output = run(tmp_path, "-n", "dc_all", "--quiet", "rules")
     assert code == 0 and "dc_make_leaderboard" in output and "dc_condense " not in output, output
 
 

@@ -83,7 +83,7 @@ def device_named(name: str) -> torch.device:
         return torch.device("cuda" if name == "auto" else name)
     if name != "auto":
         raise InputError(f"compute.device: {name} is set, but {_no_cuda(caught)}")
-    if devices.usable():
+    if devices.present() and devices.usable():  # there is one, and it is not hidden
         message = f"this machine has a GPU, but {_no_cuda(caught)}"
         if "SLURM_JOB_ID" in os.environ:
             raise InputError(f"{message}. `compute: {{device: cpu}}` would do without")
@@ -95,10 +95,9 @@ def _no_cuda(caught: list[warnings.WarningMessage]) -> str:
     """Say why torch has no CUDA device."""
     if torch.version.cuda is None:
         return f"torch {torch.__version__} is a build for CPUs (README, On a GPU)"
-    reason = " ".join(str(entry.message).splitlines()[0] for entry in caught)
-    return (
-        f"torch {torch.__version__} for CUDA {torch.version.cuda} cannot use one. {reason}".strip()
-    )
+    reason = " ".join(str(entry.message).splitlines()[0] for entry in caught).rstrip(". ")
+    build = f"torch {torch.__version__} for CUDA {torch.version.cuda} cannot use one"
+    return f"{build} ({reason})" if reason else build
 
 
 def choose_mode(

@@ -58,7 +58,7 @@ def kind(name: str) -> str:
     """Return what ``compute.device`` means on this machine, ``cpu`` or ``cuda``; free of torch."""
     if name != "auto":
         return name.partition(":")[0]
-    return "cuda" if usable() else "cpu"
+    return "cuda" if present() and usable() else "cpu"
 
 
 def at_once() -> int:

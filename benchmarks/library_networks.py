@@ -73,7 +73,8 @@ def trained(network: str, side: int) -> str:
             device=torch.device("cpu"),
         )
     except InputError as error:
-        return str(error).removeprefix(f"architecture {network} ")
+        reason = " ".join(str(error).split())  # a row of the table is a line
+        return reason.removeprefix(f"architecture {network} ")
     try:
         with torch.no_grad():
             embedding = f"embedding of {built.embed(images[:2]).shape[1]}"

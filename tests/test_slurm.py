@@ -26,7 +26,7 @@ def hungry(problem):
     return problem.real(problem.draw_real(problem.ipc, problem.generator("own")).flatten())
 
 def slow(problem):
-    time.sleep(100)
+    time.sleep(80)
     return problem.real(problem.draw_real(problem.ipc, problem.generator("own")).flatten())
 """
 CONFIG = {

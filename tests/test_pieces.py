@@ -1,7 +1,10 @@
 """A config in pieces: what each asks for, and that a piece carried elsewhere is not made again."""
 
+import os
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -115,7 +118,15 @@ def commands(marker: str) -> str:
 
 
 def shell(folder, text) -> str:
-    done = subprocess.run(["bash", "-euc", text], cwd=folder, capture_output=True, text=True)
+    # the commands name snakemake, which need not be on the path of whoever runs the tests
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", text],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -18,9 +18,11 @@ import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
-from condensation import compute, config, jobs
-from condensation.grid import SetId
-from condensation.loop import Recorder
+from condensation.config import loading
+from condensation.core import compute
+from condensation.methods.recorder import Recorder
+from condensation.workflow import jobs
+from condensation.workflow.grid import SetId
 
 CONVNET = {"network": "convnet", "width": 128, "depth": None}
 DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
@@ -34,13 +36,13 @@ _CONFIG = {
 
 def options(method: str, ipc: int, **changes: Any) -> dict[str, Any]:
     """Return a method's options for CIFAR-10, complete, as a job of the workflow is given them."""
-    ours = config.parse(_CONFIG)
+    ours = loading.parse(_CONFIG)
     return jobs.condense(ours, SetId("cifar10", method, str(ipc), 0))["options"] | changes
 
 
 def policies() -> dict[str, dict[str, Any]]:
     """Return the built-in augmentations, complete, by name."""
-    entries = config.parse(_CONFIG).augmentations
+    entries = loading.parse(_CONFIG).augmentations
     return {name: entry.model_dump() for name, entry in entries.items()}
 
 

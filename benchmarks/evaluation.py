@@ -24,17 +24,11 @@ import plain
 import torch
 from beside import CONVNET, announce, peaks, policies, ratio
 
-from condensation import (
-    augmentation,
-    compute,
-    datasets,
-    metrics,
-    networks,
-    randomness,
-    stacking,
-    training,
-)
-from condensation.contract import Problem
+from condensation import augmentation, networks
+from condensation.core import compute, randomness
+from condensation.data import datasets
+from condensation.methods.contract import Problem
+from condensation.training import fitting, metrics, stacking
 
 SGD = {"algorithm": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "decay": True}
 EPOCHS = {1: 40, 10: 4, 50: 1}  # of a turn, by IPC
@@ -64,7 +58,7 @@ def plain_epochs(network, images, labels, augment, epochs):
 
 def fit(forward, parameters, images, labels, augment, epochs, seeds, at_once):
     """Train as we do."""
-    training.fit(
+    fitting.fit(
         *(forward, parameters, lambda positions: images[positions], labels),
         epochs=epochs,
         batch_size=256,

@@ -35,22 +35,15 @@ import torch.nn.functional as F
 from beside import CONVNET, Clock, Memory, machine, options, peaks, policies, quartiles, ratio
 from methods import Pair, pair, side_by_side, wandering
 
-from condensation import (
-    augmentation,
-    compute,
-    datasets,
-    kernels,
-    networks,
-    randomness,
-    stacking,
-    storage,
-    training,
-    trajectories,
-)
-from condensation.contract import Problem
-from condensation.derivatives import Flat
-from condensation.methods import dc, dm, kip, tm
-from condensation.trajectory_gradients import GRADIENTS, Step
+from condensation import augmentation, networks
+from condensation.core import compute, randomness, storage
+from condensation.data import datasets
+from condensation.methods import dc, dm, kernels, kip, tm
+from condensation.methods import experts as trajectories
+from condensation.methods.contract import Problem
+from condensation.methods.derivatives import Flat
+from condensation.methods.trajectory_gradients import GRADIENTS, Step
+from condensation.training import fitting, stacking
 
 PARTS = ("correctness", "speed", "stacking", "expert", "compiled")
 METHODS = ("dm", "dc", "dsa", "tm", "kip")
@@ -460,7 +453,7 @@ def stacks(scale: Scale, seeds: int = 5) -> list[Case]:
         at_once = compute.images_at_once(members[0], dataset.shape, device)
 
         def fit(forward: Callable, parameters: list, count: int) -> None:
-            training.fit(
+            fitting.fit(
                 *(forward, parameters, lambda positions: images[positions], labels),
                 **{"epochs": epochs, "batch_size": 256, "optimizer": SGD, "decay_after": None},
                 augment=augment,

@@ -18,11 +18,12 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from condensation import networks, training  # noqa: E402
-from condensation.datasets import Dataset  # noqa: E402
-from condensation.errors import InputError  # noqa: E402
-from condensation.options import SGD, Evaluation  # noqa: E402
-from condensation.sets import Condensed  # noqa: E402
+from condensation import networks  # noqa: E402
+from condensation.config.entries import SGD, Evaluation  # noqa: E402
+from condensation.core.errors import InputError  # noqa: E402
+from condensation.data.datasets import Dataset  # noqa: E402
+from condensation.data.sets import Condensed  # noqa: E402
+from condensation.training import fitting  # noqa: E402
 
 SIZES = (32, 64, 224)
 NETWORKS = [
@@ -64,7 +65,7 @@ def trained(network: str, side: int) -> str:
     protocol = Evaluation(epochs=1, batch_size=2, inclusive=False)
     try:
         built = networks.build(entry, shape, CLASSES, 0)
-        rows, _ = training.evaluate(
+        rows, _ = fitting.evaluate(
             *(Condensed(images, torch.arange(3) % CLASSES), dataset, [0]),
             architecture=entry,
             augmentation={"policy": "none"},

@@ -18,9 +18,12 @@ import plain
 import torch
 from beside import CONVNET, Turns, announce, options, peaks, policies, ratio
 
-from condensation import compute, datasets, kernels, networks, trajectories, whitening
-from condensation.contract import Problem
-from condensation.methods import dc, dm, kip, tm
+from condensation import networks
+from condensation.core import compute
+from condensation.data import datasets, whitening
+from condensation.methods import dc, dm, kernels, kip, tm
+from condensation.methods import experts as trajectories
+from condensation.methods.contract import Problem
 
 OUTER, INNER, BATCH = 2, 1, plain.BATCH
 EXPERT_BATCHES = 4

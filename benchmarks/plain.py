@@ -20,7 +20,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
 
-from condensation import augmentation, kernels, networks
+from condensation import augmentation, networks
+from condensation.methods import kernels
 
 BATCH = 256
 Pair = tuple[torch.Tensor, torch.Tensor, int]  # real images of a class, synthetic ones, the class

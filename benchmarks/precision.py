@@ -23,10 +23,13 @@ from beside import CONVNET, policies
 from scipy import stats
 from torch.overrides import TorchFunctionMode
 
-from condensation import compute, datasets, networks, training
-from condensation.contract import Problem, finish
-from condensation.loop import Recorder
+from condensation import networks
+from condensation.core import compute
+from condensation.data import datasets
 from condensation.methods import dc, dm
+from condensation.methods.contract import Problem, finish
+from condensation.methods.recorder import Recorder
+from condensation.training import fitting
 
 CPU = torch.device("cpu")
 SGD = {"algorithm": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "decay": True}
@@ -119,7 +122,7 @@ def condensed(method, dataset, seed, precision, iterations, batch_real):
 
 def accuracies(condensed_set, dataset, count):
     """Accuracy of ``count`` networks."""
-    rows, _ = training.evaluate(
+    rows, _ = fitting.evaluate(
         *(condensed_set, dataset, list(range(count))),
         architecture=CONVNET,
         augmentation=policies()["dsa"],

@@ -22,10 +22,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
-from condensation import augmentation, compute, datasets, networks, storage
-from condensation.contract import Problem
-from condensation.derivatives import Flat
-from condensation.trajectory_gradients import GRADIENTS, Step
+from condensation import augmentation, networks
+from condensation.core import compute, storage
+from condensation.data import datasets
+from condensation.methods.contract import Problem
+from condensation.methods.derivatives import Flat
+from condensation.methods.trajectory_gradients import GRADIENTS, Step
 
 CONVNET = {"network": "convnet", "width": 128, "depth": None}
 DSA = {

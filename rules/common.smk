@@ -21,19 +21,11 @@ if not (HOME / "workflow_scripts").is_dir():
 sys.path.insert(0, str(HOME / "workflow_scripts"))
 
 # the rules share one namespace with Snakemake: a bare `parse` or `config` would replace its own
-from condensation import config as configuration
-from condensation import (
-    config_file,
-    devices,
-    digest,
-    grid,
-    jobs,
-    made_from,
-    requests,
-    trials,
-)
-from condensation.errors import InputError
-from condensation.figures import plan
+from condensation.config import loading, yaml_file
+from condensation.core import devices
+from condensation.core.errors import InputError
+from condensation.planning import requests, trials
+from condensation.workflow import digest, figure_plan, grid, jobs, made_from
 
 STARTED = time.time()
 # Snakemake writes the path of Python unquoted into shell commands: its blanks are escaped, once,
@@ -45,7 +37,7 @@ sys.executable = re.sub(r"([^\w@%+=:,./-])", r"\\\1", PYTHON)
 def checked(path):
     """A config file of which Snakemake reads what it seems to say."""
     try:
-        config_file.read(path)
+        yaml_file.read(path)
     except InputError as error:
         raise WorkflowError(str(error)) from None
     return path
@@ -76,7 +68,7 @@ if workflow.modifier.namespace:
     ORIGIN += f" (module {workflow.modifier.namespace})"
 
 try:
-    CONFIG = configuration.parse(
+    CONFIG = loading.parse(
         {key: value for key, value in config.items() if key != TOLD}, ORIGIN
     )
     for folder in (CONFIG.results_dir, CONFIG.figures_dir):
@@ -140,11 +132,11 @@ TABLES += [f"{RESULTS}/tables/ranking.json", f"{RESULTS}/config.yaml"]
 # the paper's numbers, beside which ours are put
 PRINTED = sorted((HOME / "config" / "paper").glob("*.csv"))
 PRINTED = [os.path.relpath(path) for path in PRINTED]
-ACCURACY_FIGURES = plan.accuracy_figures(CONFIG, GRID)
-COST_PANELS = plan.cost_panels(GRID, SETS)
+ACCURACY_FIGURES = figure_plan.accuracy_figures(CONFIG, GRID)
+COST_PANELS = figure_plan.cost_panels(GRID, SETS)
 EMBEDDED = [
     path
-    for path in plan.maps(CONFIG, GRID, RESULTS)
+    for path in figure_plan.maps(CONFIG, GRID, RESULTS)
     if is_there(Path(path).parents[2] / "dataset.safetensors")
 ]
 # the datasets of each picture of condensed images
@@ -366,7 +358,7 @@ def train_architectures_job(wildcards):
 
 def pictured_files(wildcards):
     names = PICTURED[wildcards.picture]
-    sets = [one for name in names for one in plan.pictured_sets(GRID, name)]
+    sets = [one for name in names for one in figure_plan.pictured_sets(GRID, name)]
     return {
         "datasets": [f"{RESULTS}/{name}/dataset.safetensors" for name in names],
         **set_files(sets),
@@ -374,7 +366,7 @@ def pictured_files(wildcards):
 
 
 def embedding_inputs(wildcards):
-    sets = plan.embedded_sets(CONFIG, GRID, wildcards.dataset)
+    sets = figure_plan.embedded_sets(CONFIG, GRID, wildcards.dataset)
     sets = [one for one in sets if is_there(set_file(one.folder))]
     kinds = dict.fromkeys(CONFIG.preprocessing_of(one.method) for one in sets)
     folder = f"{RESULTS}/{wildcards.dataset}/features/{wildcards.features}"

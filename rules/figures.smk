@@ -1,6 +1,6 @@
 # Takes tables, condensed sets and their costs; leaves <figures>/figure1 to figure8, cost_accuracy,
 # critical_difference and condensed_<dataset>, each as PNG and PDF. What each one shows is planned
-# in condensation/figures/plan.py.
+# in condensation/workflow/figure_plan.py.
 
 
 rule plot_accuracy:
@@ -25,7 +25,7 @@ rule plot_accuracy:
         runtime=doubling(10),
     params:
         plan=lambda wildcards: ACCURACY_FIGURES[wildcards.figure],
-        methods=plan.methods(CONFIG),
+        methods=figure_plan.methods(CONFIG),
         source=digest.source_digest(digest.ROOT / "plot_accuracy.py"),
     message:
         "Plotting {wildcards.figure}: accuracy"
@@ -108,7 +108,7 @@ rule plot_embedding:
         mem_mb=doubling(2000),
         runtime=doubling(10),
     params:
-        methods=plan.methods(CONFIG),
+        methods=figure_plan.methods(CONFIG),
         shown=CONFIG.figure7 and CONFIG.figure7.methods,
         label=CONFIG.figure7 and CONFIG.figure7.label,
         architecture=CONFIG.figure7
@@ -176,7 +176,7 @@ rule plot_cost:
         runtime=doubling(10),
     params:
         panels=COST_PANELS,
-        methods=plan.methods(CONFIG),
+        methods=figure_plan.methods(CONFIG),
         source=digest.source_digest(digest.ROOT / "plot_cost.py"),
     message:
         "Plotting accuracy against cost"
@@ -203,7 +203,7 @@ rule plot_ranking:
         mem_mb=doubling(2000),
         runtime=doubling(10),
     params:
-        methods=plan.methods(CONFIG),
+        methods=figure_plan.methods(CONFIG),
         source=digest.source_digest(digest.ROOT / "plot_ranking.py"),
     message:
         "Plotting the ranks of the methods"

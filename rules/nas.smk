@@ -103,7 +103,7 @@ rule plot_architectures:
         runtime=doubling(10),
     params:
         job=jobs.rank_architectures(CONFIG),
-        methods=plan.methods(CONFIG),
+        methods=figure_plan.methods(CONFIG),
         source=digest.source_digest(digest.ROOT / "plot_architectures.py"),
     message:
         "Plotting the ranking of architectures"

@@ -7,8 +7,13 @@ import pandas as pd
 import torch
 from conftest import small_dataset
 
-from condensation import config, datasets, grid, leaderboard, sets, storage, tables
+from condensation.config import loading
+from condensation.core import storage
+from condensation.data import datasets, sets
 from condensation.leaderboard import details, pictures, ranks
+from condensation.leaderboard import page as leaderboard_page
+from condensation.results import frames
+from condensation.workflow import grid
 
 HOSTILE = "</script><script>document.title='pwned'</script>"
 CAUSE = 'no room for <b>"x"</b> & more' + HOSTILE
@@ -126,7 +131,7 @@ def made_set(path: Path, one: grid.SetId, dataset: datasets.Dataset) -> details.
 
 def make(folder: Path) -> Made:
     """Write everything below ``folder``; the page is ``folder/index.html``."""
-    wanted = grid.expand(config.parse(CONFIG))
+    wanted = grid.expand(loading.parse(CONFIG))
     records = []
     for cell, seeds in wanted.cells.items():
         records.append(record(folder / cell.folder / f"seeds0-{seeds - 1}.json", cell, seeds))
@@ -135,9 +140,9 @@ def make(folder: Path) -> Made:
         dataset = replace(small_dataset(), name=one.dataset, classes=CLASSES)
         made[one] = made_set(folder / one.folder / "condensed.safetensors", one, dataset)
     table = folder / "accuracy.csv"
-    tables.accuracy(tables.runs(records), wanted).to_csv(table, index=False)
-    board = ranks.rows(tables.load_accuracy(table), wanted)
+    frames.accuracy(frames.runs(records), wanted).to_csv(table, index=False)
+    board = ranks.rows(frames.load_accuracy(table), wanted)
     board = board.join(details.costs(board, made))
-    html = leaderboard.page(board, details.gather(board, records, made))
+    html = leaderboard_page.render(board, details.gather(board, records, made))
     storage.write_text(folder / "index.html", html)
     return Made(wanted, records, made, board, html)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from condensation.contract import Problem
-from condensation.datasets import Dataset
+from condensation.data.datasets import Dataset
+from condensation.methods.contract import Problem
 
 # what the tests compute is small: a second thread costs more than it gives
 torch.set_num_threads(1)

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
-from condensation import calibration, compute, config, forecast, grid, storage
+from condensation.config import loading
+from condensation.core import compute, storage
+from condensation.planning import calibration, forecast
+from condensation.workflow import grid
 from job import job
 
 with job(snakemake):
-    wanted = config.load(snakemake.input.config)
+    wanted = loading.load(snakemake.input.config)
     device = compute.device_named(wanted.compute.device)
     results = Path(snakemake.input.config).parent
     networks = forecast.networks_used(wanted, grid.expand(wanted), results)

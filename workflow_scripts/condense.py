@@ -10,7 +10,10 @@ from pathlib import Path
 
 import torch
 
-from condensation import compute, contract, datasets, loop, memory, sets, storage, whitening
+from condensation.core import compute, memory, storage
+from condensation.data import datasets, sets, whitening
+from condensation.methods import contract
+from condensation.methods import recorder as loop
 from job import job
 
 log = logging.getLogger("condensation")
@@ -127,7 +130,7 @@ def read(snakemake, problem, options):
         fields["features"] = storage.read_tensors(features)[0]["features"]
     if paths := experts_of(snakemake):
         # by name: a digest of other methods does not cover it
-        trajectories = importlib.import_module("condensation.trajectories")
+        trajectories = importlib.import_module("condensation.methods.experts")
         fields["trajectories"] = trajectories.load(paths, problem, options["architecture"])
     return fields
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from condensation import archives
+from condensation.files import archives
 from job import job, log
 
 with job(snakemake, torch_threads=False):

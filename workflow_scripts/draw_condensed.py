@@ -1,6 +1,6 @@
 """Rule draw_condensed: the images of condensed sets, of one dataset or (figure 8) of all."""
 
-from condensation import datasets
+from condensation.data import datasets
 from condensation.figures import images, sources, style
 from job import job
 

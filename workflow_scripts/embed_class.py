@@ -2,8 +2,10 @@
 
 import torch
 
-from condensation import compute, datasets, features, storage
+from condensation.core import compute, storage
+from condensation.data import datasets
 from condensation.figures import sources, tsne
+from condensation.training import features
 from job import job
 
 with job(snakemake):

@@ -4,7 +4,9 @@ import logging
 import re
 from dataclasses import replace
 
-from condensation import compute, datasets, sets, storage, training, whitening
+from condensation.core import compute, storage
+from condensation.data import datasets, sets, whitening
+from condensation.training import fitting
 from job import job
 
 log = logging.getLogger("condensation")
@@ -30,9 +32,9 @@ with job(snakemake):
     try:
         condensed, about = sets.load(snakemake.input.condensed, dataset)
         if condensed is None:  # its method failed, and that is the result
-            rows, costs = training.no_networks(seeds, about["status"]), []
+            rows, costs = fitting.no_networks(seeds, about["status"]), []
         else:
-            rows, costs = training.evaluate(
+            rows, costs = fitting.evaluate(
                 condensed,
                 dataset,
                 seeds,
@@ -46,7 +48,7 @@ with job(snakemake):
         if not compute.is_out_of_memory(error):
             raise
         log.warning("out of memory: %s", error)
-        rows, costs = training.no_networks(seeds, "oom"), []
+        rows, costs = fitting.no_networks(seeds, "oom"), []
     if rows[0]["status"] == "oom":  # outside `except`: the error held on to the memory
         compute.make_room()
     storage.write_json(

@@ -11,20 +11,14 @@ import logging
 import statistics
 import sys
 
-from condensation import (
-    compute,
-    config,
-    contract,
-    datasets,
-    jobs,
-    progress,
-    readers,
-    reading_report,
-    training,
-)
-from condensation.errors import InputError
-from condensation.grid import SetId
-from condensation.methods import imported
+from condensation.config import loading, schema
+from condensation.core import compute, progress
+from condensation.core.errors import InputError
+from condensation.data import datasets, readers, reading_report
+from condensation.methods import contract, imported
+from condensation.training import fitting
+from condensation.workflow import jobs
+from condensation.workflow.grid import SetId
 
 
 def arguments(given: list[str]) -> argparse.Namespace:
@@ -52,7 +46,7 @@ def arguments(given: list[str]) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def settings(given: argparse.Namespace) -> config.Config:
+def settings(given: argparse.Namespace) -> schema.Config:
     """Return the command line as a config: the same checks, the same built-in names."""
     dataset = {"source": "digits"}
     if given.dataset != "digits":
@@ -61,7 +55,7 @@ def settings(given: argparse.Namespace) -> config.Config:
     method |= {name: getattr(given, name) for name in ("scale", "mean", "std", "run", "classes")}
     method |= {"labels": given.label_kind, "restandardize": given.mean is not None}
     axes = {name: getattr(given, name) for name in ("augmentations", "architectures", "optimizers")}
-    return config.parse(
+    return loading.parse(
         {
             "datasets": {"dataset": dataset},
             "methods": {"set": method},
@@ -105,7 +99,7 @@ def main(given: list[str]) -> None:
         for augmentation in axes.augmentations:
             for optimizer in axes.optimizers:
                 job = jobs.evaluate(wanted, architecture, augmentation, optimizer)
-                rows, _ = training.evaluate(
+                rows, _ = fitting.evaluate(
                     *(condensed, dataset, list(range(options.seeds))),
                     **job["options"],
                     device=device,

@@ -1,6 +1,8 @@
 """Rule extract_features: the embedding of every training image, once per dataset and seed."""
 
-from condensation import compute, datasets, features, storage
+from condensation.core import compute, storage
+from condensation.data import datasets
+from condensation.training import features
 from job import job
 
 with job(snakemake):

@@ -1,6 +1,6 @@
 """Rule fit_whitening: the ZCA whitening of a dataset, fitted on its training images."""
 
-from condensation import datasets, whitening
+from condensation.data import datasets, whitening
 from job import job
 
 with job(snakemake):

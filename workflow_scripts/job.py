@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from condensation import checksums, devices, made_from
-from condensation.errors import InputError
+from condensation.core import checksums, devices
+from condensation.core.errors import InputError
+from condensation.workflow import made_from
 
 log = logging.getLogger("condensation")
 
@@ -42,7 +43,7 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
             devices.assign(settings["compute"]["device"])
         import torch
 
-        from condensation import compute
+        from condensation.core import compute
 
         options = settings["compute"]
         torch.set_num_threads(snakemake.threads)
@@ -69,7 +70,7 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
 def _message(error: BaseException, snakemake: Any, with_torch: bool) -> str | None:
     """Return what to say in place of a traceback, or None where it is needed."""
     if with_torch:
-        from condensation import compute
+        from condensation.core import compute
 
         if compute.is_out_of_memory(error):
             compute.make_room()

@@ -13,19 +13,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from condensation import (
-    config,
-    evidence,
-    evidence_page,
-    grid,
-    printed,
-    ranking_tables,
-    record_file,
-    storage,
-    tables,
-)
-from condensation.errors import InputError
-from condensation.figures import accuracy, along, beside_print, plan, style
+from condensation.config import loading
+from condensation.core import storage
+from condensation.core.errors import InputError
+from condensation.figures import accuracy, along, beside_print, style
+from condensation.nas import tables as ranking_tables
+from condensation.paper import evidence, evidence_page, printed
+from condensation.results import frames as tables
+from condensation.results import record_file
+from condensation.workflow import figure_plan, grid
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,7 +36,7 @@ def main(given: list[str]) -> None:
     parser.add_argument("--ranking", help="the run's tables/nas.csv, if architectures were ranked")
     parser.add_argument("records", nargs="+", help="files of records (.jsonl.xz)")
     options = parser.parse_args(given)
-    wanted = config.load(options.config)
+    wanted = loading.load(options.config)
     contents = record_file.join(options.records)
     as_printed = printed.load(sorted((ROOT / "config" / "paper").glob("*.csv")))
     ranking = ranking_tables.load(options.ranking) if options.ranking else None
@@ -53,8 +49,8 @@ def main(given: list[str]) -> None:
     storage.write_text(into / "report.md", evidence_page.markdown(frames, head))
     storage.write_text(into / "accuracy.csv", evidence.as_csv(accuracies))
     table = tables.load_accuracy(into / "accuracy.csv")
-    styles = style.method_styles(plan.methods(wanted))
-    for name, one in plan.accuracy_figures(wanted, grid.expand(wanted)).items():
+    styles = style.method_styles(figure_plan.methods(wanted))
+    for name, one in figure_plan.accuracy_figures(wanted, grid.expand(wanted)).items():
         style.save(accuracy.draw(table, one, styles), into / f"{name}.png")
     style.save(beside_print.draw(frames["cells"]), into / "beside_print.png")
     if len(frames["curves"]):

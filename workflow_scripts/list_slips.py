@@ -1,6 +1,7 @@
 """Rule list_slips: where the paper's printed tables contradict each other."""
 
-from condensation import printed, storage
+from condensation.core import storage
+from condensation.paper import printed
 from job import job
 
 with job(snakemake, torch_threads=False):

@@ -2,21 +2,15 @@
 
 from pathlib import Path
 
-from condensation import (
-    config,
-    datasets,
-    evidence,
-    evidence_page,
-    grid,
-    jobs,
-    paper_cells,
-    printed,
-    ranking_tables,
-    record_file,
-    storage,
-    tables,
-)
-from condensation.figures import along, beside_print, images, plan, sources, style
+from condensation.config import loading
+from condensation.core import storage
+from condensation.data import datasets
+from condensation.figures import along, beside_print, images, sources, style
+from condensation.nas import tables as ranking_tables
+from condensation.paper import cells, evidence, evidence_page, printed
+from condensation.results import frames as tables
+from condensation.results import record_file
+from condensation.workflow import figure_plan, grid, jobs
 from job import job
 
 
@@ -34,7 +28,7 @@ def pictures(dataset, whitenings, condensed, ipc):
 
 with job(snakemake):
     root = Path(snakemake.input.config).parent
-    wanted = config.load(snakemake.input.config)
+    wanted = loading.load(snakemake.input.config)
     runs = tables.load_runs(snakemake.input.runs)
     as_printed = printed.load(snakemake.input.printed)
     numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
@@ -46,7 +40,7 @@ with job(snakemake):
     networks = evidence.network_costs(
         [contents[path] for path in paths], [contents[path] for path in spent]
     )
-    collected = paper_cells.collect(wanted, runs, numbers, slips)
+    collected = cells.collect(wanted, runs, numbers, slips)
     rankings = getattr(snakemake.input, "ranking", [])
     ranking = ranking_tables.load(rankings[0]) if rankings else None
     frames = evidence.every(collected, runs, costs, networks, ranking)
@@ -56,7 +50,7 @@ with job(snakemake):
     page = evidence_page.markdown(frames, head)
     storage.write_text(snakemake.output.page, page)
     style.save(beside_print.draw(frames["cells"]), snakemake.output.figure)
-    styles = style.method_styles(plan.methods(wanted))
+    styles = style.method_styles(figure_plan.methods(wanted))
     for path in snakemake.output.drawn_curves:
         style.save(along.draw(frames["curves"], frames["ends"], styles), path)
     with storage.atomic(snakemake.output.records) as temporary:

@@ -2,19 +2,13 @@
 
 from dataclasses import replace
 
-from condensation import (
-    config,
-    datasets,
-    grid,
-    jobs,
-    leaderboard,
-    records,
-    sets,
-    storage,
-    tables,
-    whitening,
-)
+from condensation.config import loading
+from condensation.core import storage
+from condensation.data import datasets, sets, whitening
 from condensation.leaderboard import details, pictures, ranks
+from condensation.leaderboard import page as leaderboard_page
+from condensation.results import frames, records
+from condensation.workflow import grid, jobs
 from job import job
 
 
@@ -45,17 +39,17 @@ def pictured_sets(snakemake, made):
 
 def main(snakemake):
     """Write the page."""
-    wanted = config.load(snakemake.input.config)
+    wanted = loading.load(snakemake.input.config)
     everything = grid.expand(wanted)
     made = pictured_sets(snakemake, jobs.made_sets(wanted, everything))
-    table = tables.load_accuracy(snakemake.input.table)
+    table = frames.load_accuracy(snakemake.input.table)
     board = ranks.rows(table, everything)
     board = board.join(details.costs(board, made))
     paths = snakemake.input.records
     if wanted.partial:  # those that the table is made from
         paths = [one["path"] for one in records.read(paths, wanted, left_out=[])]
     behind = details.gather(board, paths, made)
-    storage.write_text(snakemake.output.page, leaderboard.page(board, behind))
+    storage.write_text(snakemake.output.page, leaderboard_page.render(board, behind))
 
 
 with job(snakemake):

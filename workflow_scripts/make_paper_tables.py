@@ -1,25 +1,21 @@
 """Rule make_paper_tables: Tables 1 to 9 from networks and costs, beside the printed ones."""
 
-from condensation import (
-    config,
-    grid,
-    jobs,
-    paper_cells,
-    paper_form,
-    paper_tables,
-    printed,
-    ranking_tables,
-    storage,
-    tables,
-)
+from condensation.config import loading
+from condensation.core import storage
+from condensation.nas import tables as ranking_tables
+from condensation.paper import cells as paper_cells
+from condensation.paper import printed, rendering
+from condensation.paper import tables as paper_tables
+from condensation.results import frames
+from condensation.workflow import grid, jobs
 from job import job
 
 with job(snakemake, torch_threads=False):
-    wanted = config.load(snakemake.input.config)
-    runs = tables.load_runs(snakemake.input.runs)
+    wanted = loading.load(snakemake.input.config)
+    runs = frames.load_runs(snakemake.input.runs)
     as_printed = printed.load(snakemake.input.printed)
     numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
-    costs = tables.costs(jobs.made_sets(wanted, grid.expand(wanted)), snakemake.input.costs, runs)
+    costs = frames.costs(jobs.made_sets(wanted, grid.expand(wanted)), snakemake.input.costs, runs)
     nas = None
     if path := getattr(snakemake.input, "nas", None):
         nas = ranking_tables.load(path)
@@ -30,5 +26,5 @@ with job(snakemake, torch_threads=False):
     ):
         text = table.entries.to_csv(index=False, lineterminator="\n", float_format="%.4f")
         storage.write_text(csv, text)
-        storage.write_text(markdown, paper_form.markdown(table))
-        storage.write_text(latex, paper_form.latex(table))
+        storage.write_text(markdown, rendering.markdown(table))
+        storage.write_text(latex, rendering.latex(table))

@@ -2,29 +2,32 @@
 
 import logging
 
-from condensation import config, grid, storage, tables
+from condensation.config import loading
+from condensation.core import storage
+from condensation.results import frames
+from condensation.workflow import grid
 from job import job
 
 log = logging.getLogger("condensation")
 
 with job(snakemake, torch_threads=False):
-    wanted = config.load(snakemake.input.config)
+    wanted = loading.load(snakemake.input.config)
     everything, paths = grid.expand(wanted), snakemake.input.records
     left_out = [] if wanted.partial else None
-    runs = tables.runs(paths, wanted, left_out)
+    runs = frames.runs(paths, wanted, left_out)
     if wanted.partial:
         paths = runs["record"].unique()
-        runs = tables.with_missing(runs, everything)
+        runs = frames.with_missing(runs, everything)
         for said in left_out:
             log.warning("left out: %s", said)
-    accuracy = tables.accuracy(runs, everything)
+    accuracy = frames.accuracy(runs, everything)
     for path, frame in (
         (snakemake.output.runs, runs),
-        (snakemake.output.per_class, tables.per_class(paths)),
+        (snakemake.output.per_class, frames.per_class(paths)),
     ):
         storage.write_text(path, frame.to_csv(index=False, lineterminator="\n"))
     storage.write_text(
         snakemake.output.csv,
         accuracy.to_csv(index=False, lineterminator="\n", float_format="%.4f"),
     )
-    storage.write_text(snakemake.output.markdown, tables.markdown(accuracy, runs))
+    storage.write_text(snakemake.output.markdown, frames.markdown(accuracy, runs))

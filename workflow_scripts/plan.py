@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
-from condensation import config, forecast, grid, storage
+from condensation.config import loading
+from condensation.core import storage
+from condensation.planning import forecast
+from condensation.workflow import grid
 from job import job
 
 with job(snakemake, torch_threads=False):
-    wanted = config.load(snakemake.input.config)
+    wanted = loading.load(snakemake.input.config)
     results = Path(snakemake.input.config).parent
     calibration = storage.read_json(snakemake.input.calibration)
     found = forecast.forecast(wanted, grid.expand(wanted), results, calibration)

@@ -1,15 +1,15 @@
 """Rule plot_architectures: proxy accuracy against true accuracy of every architecture."""
 
-from condensation import ranking_tables
 from condensation.figures import architectures, style
+from condensation.nas import tables
 from job import job
 
 with job(snakemake, torch_threads=False):
     told = snakemake.params.job["options"]
     title = f"Ranking architectures on {told['dataset']}"
     figure = architectures.scatter(
-        ranking_tables.load(snakemake.input.ranking),
-        ranking_tables.load(snakemake.input.architectures),
+        tables.load(snakemake.input.ranking),
+        tables.load(snakemake.input.architectures),
         style.method_styles(snakemake.params.methods),
         *style.readable([title + (f"\n{told['note']}" if told["note"] else ""), told["truth"]]),
     )

@@ -2,8 +2,9 @@
 
 from statistics import mean
 
-from condensation import storage, tables
+from condensation.core import storage
 from condensation.figures import comparison, style
+from condensation.results import frames
 from job import job
 
 with job(snakemake, torch_threads=False):
@@ -16,6 +17,6 @@ with job(snakemake, torch_threads=False):
             taken.setdefault(key, []).append(storage.read_json(next(costs))["seconds"])
     taken = {key: mean(values) for key, values in taken.items()}
     styles = style.method_styles(snakemake.params.methods)
-    table = tables.load_accuracy(snakemake.input.table)
+    table = frames.load_accuracy(snakemake.input.table)
     figure = comparison.cost_accuracy(table, panels, taken, styles)
     style.save(figure, snakemake.output.png, snakemake.output.pdf)

@@ -1,6 +1,6 @@
 """Rule plot_embedding: figure 7, the maps of real and condensed images of a class."""
 
-from condensation import storage
+from condensation.core import storage
 from condensation.figures import embedding, style
 from job import job
 

@@ -1,6 +1,6 @@
 """Rule plot_ranking: the critical-difference diagram."""
 
-from condensation import storage
+from condensation.core import storage
 from condensation.figures import comparison, style
 from job import job
 

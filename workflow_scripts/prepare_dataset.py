@@ -1,6 +1,7 @@
 """Rule prepare_dataset: archives into one memory-mapped file of images and labels."""
 
-from condensation import datasets, progress, readers, reading_report
+from condensation.core import progress
+from condensation.data import datasets, readers, reading_report
 from job import job, log
 
 with job(snakemake):

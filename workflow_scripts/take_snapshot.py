@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from condensation import datasets, sets, storage, whitening
+from condensation.core import storage
+from condensation.data import datasets, sets, whitening
 from job import job
 
 with job(snakemake, torch_threads=False):

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import torch
 
-from condensation import compute, datasets, proxies, sets, splits, storage, whitening
-from condensation.progress import Progress
+from condensation.core import compute, storage
+from condensation.core.progress import Progress
+from condensation.data import datasets, sets, splits, whitening
+from condensation.nas import proxies
 from job import job
 
 log = logging.getLogger("condensation")

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from condensation import compute, datasets, features, metrics, stacking, storage, whitening
+from condensation.core import compute, storage
+from condensation.data import datasets, whitening
+from condensation.training import features, metrics, stacking
 from job import job
 
 with job(snakemake):

@@ -5,7 +5,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from condensation import compute, contract, datasets, loop, storage, trajectories, whitening
+from condensation.core import compute, storage
+from condensation.data import datasets, whitening
+from condensation.methods import contract, experts
+from condensation.methods import recorder as loop
 from job import job
 
 
@@ -35,8 +38,8 @@ def main(snakemake):
         precision=snakemake.params.precision,
     )
     options = {name: value for name, value in told["options"].items() if name != "preprocessing"}
-    snapshots = trajectories.train(problem, **options)
-    trajectories.write(
+    snapshots = experts.train(problem, **options)
+    experts.write(
         output,
         snapshots,
         problem,

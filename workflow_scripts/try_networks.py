@@ -1,4 +1,4 @@
-"""Try networks and pipelines: reads trials (``condensation.trials``) as JSON, prints what is wrong.
+"""Try networks and pipelines: reads trials (``planning.trials``) as JSON, prints what is wrong.
 
 The last line that it prints is a JSON list of messages.
 """
@@ -8,8 +8,11 @@ import sys
 
 import torch
 
-from condensation import augmentation, compute, datasets, derivatives, networks
-from condensation.errors import InputError
+from condensation import augmentation, networks
+from condensation.core import compute
+from condensation.core.errors import InputError
+from condensation.data import datasets
+from condensation.methods import derivatives
 
 
 def attempt(use, entry, shape, classes, images):

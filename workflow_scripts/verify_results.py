@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from condensation import checksums
+from condensation.core import checksums
 
 
 def main(given: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 import yaml
 
-from condensation import storage
+from condensation.core import storage
 from job import job
 
 with job(snakemake, torch_threads=False):

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from condensation import config, digest, grid, provenance, storage
+from condensation.config import loading
+from condensation.core import storage
+from condensation.workflow import digest, grid, provenance
 from job import job
 
 with job(snakemake, torch_threads=False):
-    used = config.load(snakemake.input.config)
+    used = loading.load(snakemake.input.config)
     benchmarks = Path(snakemake.input.config).parent / "benchmarks"
     wanted = provenance.benchmark_files(used, grid.expand(used))
     storage.write_json(

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # Snakemake reads this module, without torch
-    from condensation.datasets import Dataset
+    from condensation.data.datasets import Dataset
 
 
 def module_of(augmentation: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import torch
 
-from condensation.datasets import Dataset
+from condensation.data.datasets import Dataset
 
 
 class Identity:

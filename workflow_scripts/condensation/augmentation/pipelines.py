@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torchvision.transforms import v2
 
-from condensation import randomness
-from condensation.datasets import Dataset
-from condensation.errors import InputError, unknown
+from condensation.core import randomness
+from condensation.core.errors import InputError, unknown
+from condensation.data.datasets import Dataset
 
 log = logging.getLogger("condensation")
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from condensation.figures import data, style
-from condensation.figures.plan import Panel
-from condensation.grid import WHOLE
-from condensation.tables import FINAL
+from condensation.results.frames import FINAL
+from condensation.workflow.figure_plan import Panel
+from condensation.workflow.grid import WHOLE
 
 Styles = Mapping[str, Mapping[str, Any]]
 _NOT_IN_TITLE = ("experiment", "dataset", "ipc")

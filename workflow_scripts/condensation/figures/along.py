@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from condensation.curves import CELL
 from condensation.figures import data, style
 from condensation.figures.accuracy import within_percent
-from condensation.tables import ipc_order
+from condensation.paper.curves import CELL
+from condensation.results.frames import ipc_order
 
 _PANEL = ["dataset", "ipc", "architecture", "augmentation", "optimizer"]
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from condensation.figures import data, style
-from condensation.tables import ipc_order
+from condensation.results.frames import ipc_order
 
 _ROW = 0.21  # inches
 _OURS, _THEIRS = "#0173B2", "#D55E00"

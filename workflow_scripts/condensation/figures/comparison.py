@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from condensation.figures import accuracy, data, style
 from condensation.figures.accuracy import Styles
-from condensation.figures.plan import Panel
+from condensation.workflow.figure_plan import Panel
 
 _SHORTEST = 1e-3  # seconds; the axis of costs is logarithmic and has no 0
 _LEADER = 0.15  # ranks from the outermost method to the line that leads to its name

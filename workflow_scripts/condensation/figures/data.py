@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from condensation.grid import WHOLE
-from condensation.tables import FINAL
+from condensation.results.frames import FINAL
+from condensation.workflow.grid import WHOLE
 
 
 def select(table: pd.DataFrame, where: Mapping[str, str], final: bool = True) -> pd.DataFrame:

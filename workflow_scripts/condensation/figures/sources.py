@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
-from condensation import sets, storage, whitening
-from condensation.datasets import Dataset
-from condensation.errors import InputError
+from condensation.core import storage
+from condensation.core.errors import InputError
+from condensation.data import sets, whitening
+from condensation.data.datasets import Dataset
 
 SHOWN = 10  # classes, and images per class, of a picture
 

@@ -22,8 +22,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 
-from condensation import progress
-from condensation.storage import atomic
+from condensation.core import progress
+from condensation.core.storage import atomic
 
 # seaborn's "colorblind" without its yellow and light pink, which are lost on white
 _COLORS = ["#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC", "#8C613C", "#949494", "#56B4E9"]

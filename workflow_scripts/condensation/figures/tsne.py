@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from condensation.errors import InputError
+from condensation.core.errors import InputError
 
 
 def neighbour_map(parts: Sequence[np.ndarray], seed: int = 0) -> list[np.ndarray]:

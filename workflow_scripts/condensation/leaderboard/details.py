@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from condensation import storage
-from condensation.grid import SetId
+from condensation.core import storage
 from condensation.leaderboard.ranks import CELL
+from condensation.workflow.grid import SetId
 
 _ROW = [*CELL, "method"]
 
@@ -22,7 +22,7 @@ class MadeSet:
 
     Attributes
     ----------
-    about : metadata of its file (``condensation.sets``).
+    about : metadata of its file (``condensation.data.sets``).
     cost : content of its ``cost.json``.
     picture : data URI of some of its images (``leaderboard.pictures``), if it has any.
     shown : what the picture shows, in words.

@@ -8,8 +8,8 @@ from PIL import Image
 from torchvision.transforms.functional import resize
 from torchvision.utils import make_grid
 
-from condensation.datasets import Dataset
-from condensation.sets import Condensed
+from condensation.data.datasets import Dataset
+from condensation.data.sets import Condensed
 
 CLASSES, IMAGES = 10, 10  # the most that a picture shows
 _SIDE = 32  # pixels of a thumbnail

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from condensation.grid import Grid
-from condensation.tables import FINAL, ipc_order
+from condensation.results.frames import FINAL, ipc_order
+from condensation.workflow.grid import Grid
 
 CELL = ["dataset", "ipc", "augmentation", "architecture", "optimizer"]  # ranked within one of these
 

@@ -17,8 +17,8 @@ import torch
 
 from condensation import augmentation as augmentations
 from condensation import networks
-from condensation.contract import Problem
-from condensation.derivatives import Flat
+from condensation.methods.contract import Problem
+from condensation.methods.derivatives import Flat
 from condensation.methods.start import initial_images
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from condensation import augmentation as augmentations
-from condensation import compute, networks
-from condensation.contract import Problem
+from condensation import networks
+from condensation.core import compute
+from condensation.methods.contract import Problem
 from condensation.methods.start import initial_images
 
 # Real images in one forward pass: bounds memory whatever the number of classes.

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from condensation import plausibility, set_files, sets, storage
-from condensation.contract import Problem
-from condensation.datasets import Dataset
-from condensation.errors import InputError, unknown
-from condensation.sets import Condensed
+from condensation.core import storage
+from condensation.core.errors import InputError, unknown
+from condensation.data import plausibility, set_files, sets
+from condensation.data.datasets import Dataset
+from condensation.data.sets import Condensed
+from condensation.methods.contract import Problem
 
 
 def condense(

@@ -12,8 +12,8 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances
 
-from condensation.contract import Problem
-from condensation.randomness import derive_seed
+from condensation.core.randomness import derive_seed
+from condensation.methods.contract import Problem
 
 log = logging.getLogger("condensation")
 

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from condensation import kernels
-from condensation.contract import Problem
-from condensation.errors import InputError
+from condensation.core.errors import InputError
+from condensation.data.sets import Condensed
+from condensation.methods import kernels
+from condensation.methods.contract import Problem
 from condensation.methods.start import initial_images
-from condensation.sets import Condensed
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # of Adam, its usual ones
 _MOST_REAL = 1000  # real images in one piece of K_ts: bounds memory

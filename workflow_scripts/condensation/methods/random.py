@@ -2,7 +2,7 @@
 
 import torch
 
-from condensation.contract import Problem
+from condensation.methods.contract import Problem
 
 
 def condense(problem: Problem) -> torch.Tensor:

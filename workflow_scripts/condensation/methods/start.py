@@ -4,7 +4,7 @@ import importlib
 
 import torch
 
-from condensation.contract import Problem
+from condensation.methods.contract import Problem
 
 
 def initial_images(problem: Problem, init: str, features: str = "embedding") -> torch.Tensor:

@@ -15,13 +15,14 @@ from typing import Any
 import torch
 
 from condensation import augmentation as augmentations
-from condensation import compute, memory, networks
-from condensation.contract import Problem
-from condensation.derivatives import Flat
-from condensation.errors import InputError
+from condensation import networks
+from condensation.core import compute, memory
+from condensation.core.errors import InputError
+from condensation.data.sets import Condensed
+from condensation.methods.contract import Problem
+from condensation.methods.derivatives import Flat
 from condensation.methods.start import initial_images
-from condensation.sets import Condensed
-from condensation.trajectory_gradients import GRADIENTS, Step
+from condensation.methods.trajectory_gradients import GRADIENTS, Step
 
 
 def condense(

@@ -2,8 +2,8 @@
 
 import torch
 
-from condensation.contract import Problem
-from condensation.sets import Condensed
+from condensation.data.sets import Condensed
+from condensation.methods.contract import Problem
 
 
 def condense(problem: Problem) -> Condensed:

@@ -8,7 +8,7 @@ user's own are functions in files.
 import importlib
 from typing import Any
 
-from condensation import plugins
+from condensation.core import plugins
 
 
 def module_of(architecture: dict[str, Any]) -> str:
@@ -30,7 +30,7 @@ def build(
 
     Raises InputError if the network cannot take images of this shape.
     """
-    from condensation import randomness  # here: Snakemake reads this module, without torch
+    from condensation.core import randomness  # here: Snakemake reads this module, without torch
 
     name = architecture["network"]
     options = {key: value for key, value in architecture.items() if key != "network"}

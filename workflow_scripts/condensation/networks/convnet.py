@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from condensation.errors import InputError
+from condensation.core.errors import InputError
 from condensation.networks.norm import InstanceNorm
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from condensation.errors import InputError, nearest
+from condensation.core.errors import InputError, nearest
 from condensation.networks.trial import try_out
 
 # that are tried where images are too small

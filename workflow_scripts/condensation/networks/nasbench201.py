@@ -8,8 +8,8 @@ trained N = 5 with an affine norm in the cells; as a proxy N = 1 without.
 import torch
 from torch import nn
 
-from condensation import architectures201
-from condensation.errors import InputError
+from condensation.core.errors import InputError
+from condensation.networks import cells201
 
 
 def _relu_conv_norm(
@@ -38,16 +38,14 @@ class _Cell(nn.Module):
     Edges that do not lead to the output are not computed: nothing depends on them.
     """
 
-    def __init__(self, cell: architectures201.Cell, channels: int, affine: bool):
+    def __init__(self, cell: cells201.Cell, channels: int, affine: bool):
         super().__init__()
         self.edges = nn.ModuleList(_operation(name, channels, affine) for name in cell)
-        self.useful = architectures201.useful(cell)
+        self.useful = cells201.useful(cell)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         nodes: list[torch.Tensor | None] = [x, None, None, None]
-        for (node, source), edge, used in zip(
-            architectures201.EDGES, self.edges, self.useful, strict=True
-        ):
+        for (node, source), edge, used in zip(cells201.EDGES, self.edges, self.useful, strict=True):
             if used:
                 before = nodes[source]
                 brought = edge(torch.zeros_like(x) if before is None else before)
@@ -79,7 +77,7 @@ class CellNetwork(nn.Module):
         self,
         shape: tuple[int, int, int],
         classes: int,
-        cell: architectures201.Cell,
+        cell: cells201.Cell,
         cells: int,
         channels: int,
         affine: bool,
@@ -126,4 +124,4 @@ def build(
             f"nasbench201: halves the image twice, so its sides must be multiples of 4, "
             f"not {shape[1]}x{shape[2]}"
         )
-    return CellNetwork(shape, classes, architectures201.parse(cell), cells, channels, affine)
+    return CellNetwork(shape, classes, cells201.parse(cell), cells, channels, affine)

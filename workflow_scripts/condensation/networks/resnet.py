@@ -8,7 +8,7 @@ pooling; larger ones the ImageNet stem and global pooling, because the fixed
 import torch
 from torch import nn
 
-from condensation.errors import InputError
+from condensation.core.errors import InputError
 from condensation.networks.norm import InstanceNorm
 
 _STAGES = {18: (2, 2, 2, 2), 152: (3, 8, 36, 3)}

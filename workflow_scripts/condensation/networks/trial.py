@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from condensation.errors import InputError
+from condensation.core.errors import InputError
 
 _IMAGES = 2  # statistics of a batch cannot be made from fewer
 # of each network that passed: its class with `embed`, and its last linear layer

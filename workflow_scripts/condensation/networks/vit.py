@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from condensation.errors import InputError
+from condensation.core.errors import InputError
 
 
 class _Attention(nn.Module):

@@ -1,0 +1,277 @@
+"""The config: what is accepted, and what every mistake is told."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from conftest import ROOT
+
+from condensation.config import reference
+from condensation.config.loading import load, parse
+from condensation.config.schema import SMALLEST_CLASS
+from condensation.core.errors import InputError
+
+GOOD = {
+    "datasets": {"digits": {"source": "digits"}, "cifar10": {"source": "cifar10"}},
+    "methods": {
+        **{"random": {"algorithm": "random"}, "dm": {"algorithm": "dm"}},
+        "all": {"algorithm": "whole"},
+    },
+    "experiments": {"main": {"datasets": ["digits"], "methods": ["random"], "ipc": [1]}},
+}
+RANKED = {"dataset": "cifar10", "sets": {"methods": ["random"], "ipc": [10]}}
+CONFIGS = sorted([*ROOT.glob("config/*.yaml"), *ROOT.glob("config/test/*.yaml")])
+
+
+def changed(path: str, value) -> dict:
+    content = copy.deepcopy(GOOD)
+    *folders, last = path.split(".")
+    place = content
+    for folder in folders:
+        place = place.setdefault(folder, {})
+    place[last] = value
+    return content
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
+def test_every_config_in_the_repository_is_valid_for_us_and_for_the_schema(path):
+    load(path)
+    schema = json.loads((ROOT / "config/schema.json").read_text())
+    jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+
+
+def test_the_schema_refuses_what_we_refuse():
+    schema = json.loads((ROOT / "config/schema.json").read_text())
+    for path, value in [("methods.dm.itrations", 3), ("methods.dm.init", "rand"), ("more", {})]:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(changed(path, value), schema)
+
+
+def test_schema_and_reference_are_fresh():
+    again = "python workflow_scripts/condensation/config/reference.py"
+    assert (ROOT / "config/schema.json").read_text() == reference.schema(), f"run {again}"
+    assert (ROOT / "config/README.md").read_text() == reference.page(), f"run {again}"
+
+
+def test_every_key_is_documented():
+    for line in reference.page().splitlines():
+        if line.startswith("| `"):
+            assert line.rsplit("|", 2)[1].strip(), line
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (
+            "methods.dm.itrations",
+            3,
+            "x.yaml: methods.dm: unknown option 'itrations' .*'iterations'",
+        ),
+        (
+            "methods.k",
+            {"algorithm": "kcentre"},
+            "methods.k: unknown algorithm 'kcentre'.*'kcenter'",
+        ),
+        ("methods.k", {"algorthm": "kcenter"}, "methods.k: expected a mapping with `algorithm`"),
+        (
+            "methods.dm.init",
+            "nois",
+            "methods.dm.init: .*'noise'.* got 'nois'; did you mean 'noise'",
+        ),
+        ("methods.dm.iterations", "many", "methods.dm.iterations: .*integer.*got 'many'"),
+        ("methods.dm.momentum", 1.5, "methods.dm.momentum: .*less than 1, got 1.5"),
+        ("methods.dm.architecture", "convnt", "methods.dm.architecture: unknown archit.*'convnet'"),
+        (
+            "methods.dm.augmentation",
+            "DSA",
+            "methods.dm.augmentation: unknown augm.*known: autoaug, dsa, .*'dsa'",
+        ),
+        (
+            "methods.dm.augmentation",
+            "randaug",
+            "methods.dm.augmentation: 'randaug' .*cannot be differentiated.*'dsa' or 'none'",
+        ),
+        ("methods.dm.features", "embeding", "methods.dm.features: unknown features.*'embedding'"),
+        ("methods.features", {"algorithm": "random"}, "methods.features: this name is taken in"),
+        ("methods.m", {"algorithm": "no.py:f"}, "methods.m: no.py: cannot read the file"),
+        ("datasets.d", {"source": "cifar-10"}, "datasets.d.source: .*did you mean 'cifar10'"),
+        ("datasets.a/b", {"source": "digits"}, "datasets.a/b: 'a/b' is no name"),
+        ("datasets.tables", {"source": "digits"}, "datasets.tables: this name is taken"),
+        ("datasets.d", {"source": "image_folder"}, "datasets.d: `image_folder` needs `path`"),
+        ("datasets.digits.path", "x", "datasets.digits: .*takes no `path`"),
+        ("datasets.cifar10.checksum", "md5:" + 32 * "0", "cifar10: .*takes no `checksum`.*pickles"),
+        ("datasets.cifar10.mean", [0.5], "datasets.cifar10: give both `mean` and `std`"),
+        ("datasets.cifar10.like", "cifar100", "`like` is for `image_folder`"),
+        (
+            "experiments.main.methods",
+            ["rndom"],
+            "experiments.main.methods: unknown method.*'random'",
+        ),
+        ("experiments.main.datasets", ["dgits"], "main.datasets: unknown dataset.*'digits'"),
+        ("experiments.main.architectures", ["convent"], "unknown architecture.*'convnet'"),
+        ("experiments.main.augmentations", ["dsaa"], "unknown augmentation 'dsaa'.*'dsa'"),
+        ("experiments.main.optimizers", ["sdg"], "unknown optimizer 'sdg'.*'sgd'"),
+        (
+            "experiments.main.ipc",
+            [141],
+            "main.ipc: 141 is more than the smallest class .* .140 train",
+        ),
+        (
+            "experiments.main.ipc",
+            [0],
+            "experiments.main.0.ipc.0: .*greater than or equal to 1, got 0",
+        ),
+        ("experiments.main.ipcs", [1], "experiments.main.0: unknown option 'ipcs'.*'ipc'"),
+        ("experiments", {}, "experiments: .*at least 1 item"),
+        ("compute.device", "gpu", "compute.device: .*got 'gpu'"),
+        ("results_dir", "a{b}", "results_dir: .*got 'a{b}'"),
+        ("methods.k", {"algorithm": ["random"]}, "methods.k: unknown algorithm"),
+        ("methods.i", {"algorithm": "imported", "path": "{method}.pt"}, "only {dataset}, {ipc}"),
+        ("methods.i", {"algorithm": "imported", "path": "{0}.pt"}, "only {dataset}, {ipc} and"),
+        *(
+            ("methods.i", {"algorithm": "imported", "path": "s.pt"} | options, expected)
+            for options, expected in (
+                ({"mean": [0.5], "std": [0]}, r"`std` must be above 0, got \[0.0\]"),
+                ({"mean": [], "std": []}, r"`std` must be above 0, got \[\]"),
+                ({"mean": [0.5], "std": [float("inf")]}, "finite"),
+                ({"restandardize": True}, "`restandardize` needs the `mean` and `std`"),
+                ({"mean": [0.5], "std": [1], "scale": "unit"}, "with `scale: unit` there are none"),
+                ({"run": -1}, "`run` counts from 0, got -1"),
+                ({"run": "sed"}, "seed"),
+                ({"labels": "soft "}, "'soft' or 'hard'"),
+                ({"classes": [1, 2, "1"]}, "`classes` names '1' twice"),
+                ({"preprocessing": "zca", "scale": "unit"}, "taken as it is"),
+            )
+        ),
+        ("nas", RANKED | {"dataset": "digts"}, "nas.dataset: unknown dataset.*'digits'"),
+        (
+            "nas",
+            RANKED | {"dataset": "digits"},
+            "no accuracies on digits; name the column",
+        ),
+        ("nas", RANKED | {"architectures": 20_000}, "nas.architectures: .*equal to 15625, got 2"),
+        (
+            "nas",
+            RANKED | {"sets": {"methods": ["dn"], "ipc": [1]}},
+            "sets.methods: unknown method 'dn'",
+        ),
+        (
+            "nas",
+            RANKED | {"sets": [RANKED["sets"], {"methods": ["random"], "ipc": [9999]}]},
+            "nas.sets.1..ipc: 9999 is more than the smallest class of cifar10",
+        ),
+        ("nas", RANKED | {"sets": {"methods": ["all"], "ipc": [1]}}, "is a reference: `nas.refer"),
+        ("nas", RANKED | {"truth": "whole"}, "`truth: whole` needs a reference without `images`"),
+        (
+            "nas",
+            RANKED | {"truth": "whole", "references": {"all": {}}, "table": "a.csv"},
+            "`table` and `column` are for `truth: benchmark`",
+        ),
+        ("nas", RANKED | {"references": {"a/b": {}}}, "nas.references.a/b: letters, digits"),
+        ("nas", RANKED | {"validation": 1.0}, "nas.validation: .*less than 1, got 1.0"),
+        ("nas", RANKED | {"network": {"cels": 5}}, "unknown option 'cels'.*'cells'"),
+        ("experments", {}, "unknown option 'experments'.*'experiments'"),
+    ],
+)
+def test_each_mistake_is_told_with_key_value_and_what_is_allowed(path, value, expected):
+    with pytest.raises(InputError) as caught:
+        parse(changed(path, value), "x.yaml")
+    assert re.search(expected, str(caught.value)), str(caught.value)
+
+
+def test_several_mistakes_are_told_at_once():
+    content = changed("methods.dm.iterations", -1)
+    content["datasets"]["d"] = {"source": "nothing"}
+    with pytest.raises(InputError) as caught:
+        parse(content)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "a: [", "just words"])
+def test_what_is_no_config_is_said_to_be_none(tmp_path, text):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match="bad.yaml"):
+        load(path)
+
+
+def test_home_and_variables_are_filled_in_wherever_a_path_may_stand(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SCRATCH", "/scratch/me")
+    (tmp_path / "m.py").write_text(PLUGIN)
+    content = copy.deepcopy(GOOD) | {"results_dir": "~/out/", "figures_dir": "$SCRATCH/figures"}
+    content["data"] = {"mirror": "${SCRATCH}/archives"}
+    content["datasets"]["mine"] = {"source": "image_folder", "path": "~/a b$c.tar"}
+    content["methods"] |= {
+        "theirs": {"algorithm": "imported", "path": "~/s_{ipc}.pt", "labels_path": "~/y.pt"},
+        "own": {"algorithm": "~/m.py:f", "a": "~/weights.pt"},
+    }
+    found = parse(content)
+    assert found.results_dir == f"{tmp_path}/out" and found.figures_dir == "/scratch/me/figures"
+    assert found.data.mirror == "/scratch/me/archives"
+    assert found.datasets["mine"].path == f"{tmp_path}/a b$c.tar"
+    theirs, own = found.methods["theirs"], found.methods["own"]
+    assert theirs.path == f"{tmp_path}/s_{{ipc}}.pt" and theirs.labels_path == f"{tmp_path}/y.pt"
+    assert own.algorithm == f"{tmp_path}/m.py:f"
+    assert str(tmp_path / "weights.pt") in str(own.model_dump())
+    with pytest.raises(InputError, match="x.yaml: '~nobody_of_that_name/a': there is no such user"):
+        parse(changed("results_dir", "~nobody_of_that_name/a"), "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"), [("out/", "out"), ("./out//x/", "out/x"), ("my results", "my results")]
+)
+def test_a_folder_has_one_spelling(given, taken):
+    assert parse(changed("results_dir", given)).results_dir == taken
+
+
+PLUGIN = "def f(problem, *, a, b=2): ...\ndef g(problem, other): ...\ndef h(problem, **k): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "expected"),
+    [
+        ("f", {"a": 1, "c": 2}, "unknown option of m.py:f 'c' .*known: a, b"),
+        ("f", {"b": 1}, "m.py:f needs a"),
+        ("F", {"a": 1}, "m.py: unknown function 'F'.*did you mean 'f'"),
+        ("g", {}, "must take one positional argument.*takes 2"),
+    ],
+)
+def test_a_users_function_is_checked_without_running_it(
+    tmp_path, monkeypatch, function, options, expected
+):
+    monkeypatch.chdir(tmp_path)
+    Path("m.py").write_text("raise SystemExit('was run')\n" + PLUGIN)
+    with pytest.raises(InputError, match=expected):
+        parse(changed("methods.m", {"algorithm": f"m.py:{function}", **options}))
+    parse(changed("methods.m", {"algorithm": "m.py:f", "a": 1}))
+    parse(changed("methods.m", {"algorithm": "m.py:h", "anything": 1}))
+
+
+def test_a_users_broken_file_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("m.py").write_text("def f(:\n")
+    with pytest.raises(InputError, match="m.py: not valid Python"):
+        parse(changed("methods.m", {"algorithm": "m.py:f"}))
+
+
+def test_smallest_class_of_digits_is_what_the_reader_gives():
+    from condensation.data import readers
+
+    entry = parse(GOOD).datasets["digits"]
+    read = readers.read("digits", entry.model_dump(), [])
+    assert int(read.train_labels.bincount().min()) == SMALLEST_CLASS["digits"]
+
+
+def test_both_environments_hold_the_same_pins():
+    pins = {}
+    for line in (ROOT / "requirements.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, version = line.split("==")
+            pins["pytorch" if name == "torch" else name] = version
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert dict(p.split("=") for p in conda if not p.startswith("python=")) == pins

@@ -1,0 +1,169 @@
+"""Networks that are not built in: of timm, of torchvision, and users' own."""
+
+import pytest
+import timm
+import torch
+from conftest import small_dataset
+from torchvision import models
+
+from condensation import networks
+from condensation.config.entries import SGD, Evaluation
+from condensation.config.loading import parse
+from condensation.core import plugins, randomness
+from condensation.core.errors import InputError
+from condensation.data.sets import Condensed
+from condensation.methods.contract import Problem
+from condensation.training import fitting
+from condensation.workflow import jobs
+
+OWN = """
+import torch
+
+def perceptron(shape, classes, *, width, bias=True):
+    layers = [torch.nn.Flatten(), torch.nn.Linear(shape[0] * shape[1] * shape[2], width, bias)]
+    return torch.nn.Sequential(*layers, torch.nn.ReLU(), torch.nn.Linear(width, classes))
+
+def wrong(shape, classes):
+    return torch.nn.Flatten()
+
+def none(shape, classes):
+    pass
+"""
+
+
+def entry(network, **options):
+    config = parse(
+        {
+            "datasets": {"d": {"source": "digits"}},
+            "methods": {"random": {"algorithm": "random"}},
+            "architectures": {"mine": {"network": network, **options}},
+            "experiments": {
+                "e": {
+                    "datasets": ["d"],
+                    "methods": ["random"],
+                    "ipc": [1],
+                    "architectures": ["mine"],
+                }
+            },
+        }
+    )
+    return config, config.architectures["mine"].model_dump()
+
+
+def parameters(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_a_network_of_timm_is_timms():
+    _, mine = entry("timm:resnet10t")
+    found = networks.build(mine, (1, 32, 32), 7, 0)
+    assert parameters(found) == parameters(
+        timm.create_model("resnet10t", in_chans=1, num_classes=7)
+    )
+    assert found(torch.zeros(2, 1, 32, 32)).shape == (2, 7)
+    again, other = (networks.build(mine, (1, 32, 32), 7, seed) for seed in (0, 1))
+    weights = [next(one.parameters()) for one in (found, again, other)]
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+def test_a_transformer_of_timm_is_told_the_image_size():
+    _, mine = entry("timm:vit_tiny_patch16_224", patch_size=4)
+    found = networks.build(mine, (3, 16, 16), 5, 0)
+    assert found.pos_embed.shape[1] == 4 * 4 + 1
+    assert found(torch.zeros(2, 3, 16, 16)).shape == (2, 5)
+
+
+def test_a_network_of_torchvision_is_torchvisions():
+    _, mine = entry("torchvision:squeezenet1_1")
+    found = networks.build(mine, (3, 32, 32), 10, 0)
+    assert parameters(found) == parameters(models.squeezenet1_1(num_classes=10))
+    grey = networks.build(mine, (1, 32, 32), 10, 0)
+    assert parameters(found) - parameters(grey) == 2 * 64 * 9  # of the first convolution
+    _, mine = entry("torchvision:vit_b_32")
+    transformer = networks.build(mine, (3, 64, 64), 10, 0)
+    assert transformer.encoder.pos_embedding.shape[1] == 2 * 2 + 1
+
+
+def test_a_users_own_network_is_called_with_its_options(tmp_path):
+    (tmp_path / "net.py").write_text(OWN)
+    config, mine = entry(f"{tmp_path / 'net.py'}:perceptron", width="1e1")
+    assert mine["width"] == 10.0
+    _, mine = entry(f"{tmp_path / 'net.py'}:perceptron", width=6)
+    found = networks.build(mine, (3, 8, 8), 3, 0)
+    assert parameters(found) == 192 * 6 + 6 + 6 * 3 + 3
+    # an edit of the file reruns what uses it
+    before = jobs.evaluate(config, "mine", "none", "sgd")["source"]
+    (tmp_path / "net.py").write_text(OWN.replace("ReLU", "GELU"))
+    assert jobs.evaluate(config, "mine", "none", "sgd")["source"] != before
+
+
+@pytest.mark.parametrize("network", ["timm:resnet10t", "torchvision:squeezenet1_1"])
+def test_they_are_trained_like_any_other(network):
+    """With batch statistics or dropout the networks of a job go one after the other."""
+    dataset = small_dataset(shape=(3, 32, 32))
+    problem = Problem(dataset, ipc=4, seed=0)
+    indices = problem.draw_real(4, problem.generator("test")).flatten()
+    _, mine = entry(network)
+    rows, _ = fitting.evaluate(
+        *(Condensed(problem.real(indices), problem.labels, indices), dataset, [0, 1]),
+        architecture=mine,
+        augmentation={"policy": "none"},
+        optimizer=SGD(algorithm="sgd").model_dump(),
+        protocol=Evaluation(epochs=2).model_dump(exclude={"seeds_per_job"}),
+        device=torch.device("cpu"),
+        stack=True,
+    )
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    assert rows[0]["loss"] != rows[1]["loss"]
+
+
+@pytest.mark.parametrize(
+    "network, options, message",
+    [
+        ("timm:resnet10x", {}, r"timm has no network 'resnet10x'; did you mean 'resnet1"),
+        ("torchvision:resnet19", {}, r"torchvision has no network 'resnet19'; did you mean"),
+        ("timm:resnet10t", {"colour": 1}, r"timm:resnet10t\(.*colour"),
+        ("torchvision:vgg11", {}, r"torchvision:vgg11 does not take images of 1 x 8 x 8: "),
+    ],
+)
+def test_what_a_library_cannot_build_is_told(network, options, message):
+    _, mine = entry(network, **options)
+    with pytest.raises(InputError, match=message):
+        networks.build(mine, (1, 8, 8), 10, 0)
+
+
+def test_what_is_wrong_with_a_users_own_is_told(tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text(OWN)
+    for text, message in [
+        ({"network": f"{file}:perceptro", "width": 1}, "unknown function 'perceptro' .*perceptron"),
+        ({"network": f"{file}:perceptron"}, "perceptron needs width"),
+        ({"network": f"{file}:perceptron", "widht": 1}, "unknown option .* 'widht'"),
+        ({"network": "elsewhere.py:net"}, "elsewhere.py: cannot read the file"),
+        ({"network": "keras:net"}, "architectures.mine"),
+        ({"network": "convnett"}, "did you mean 'convnet'"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            entry(**text)
+    for name, message in [
+        ("wrong", r"gives \(2, 192\) for two images; expected logits \(2, 3\)"),
+        ("none", "returned NoneType; expected a torch.nn.Module"),
+    ]:
+        _, mine = entry(f"{file}:{name}")
+        with pytest.raises(InputError, match=message):
+            networks.build(mine, (3, 8, 8), 3, 0)
+
+
+def test_a_file_that_fails_says_where(tmp_path):
+    (tmp_path / "net.py").write_text("def net(shape, classes):\n    pass\n1 / 0\n")
+    with pytest.raises(InputError, match=r"ZeroDivisionError.*line 3"):
+        plugins.load(f"{tmp_path / 'net.py'}:net")
+
+
+def test_the_global_state_does_not_matter():
+    _, mine = entry("timm:resnet10t")
+    torch.manual_seed(1)
+    first = networks.build(mine, (1, 32, 32), 7, 0)
+    with randomness.seeded(5):
+        second = networks.build(mine, (1, 32, 32), 7, 0)
+    assert torch.equal(next(first.parameters()), next(second.parameters()))

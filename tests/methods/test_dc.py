@@ -1,0 +1,126 @@
+"""DC and DSA against the loop of their papers, written with autograd's graph of a graph."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import small_dataset
+
+from condensation import augmentation, networks
+from condensation.config.entries import DSA_OPERATORS
+from condensation.methods import dc
+from condensation.methods.contract import Problem
+from condensation.methods.start import initial_images
+
+DSA = {"policy": "dsa", "operators": list(DSA_OPERATORS), "align_corners": False}
+CONVNET = {"network": "convnet", "width": 5, "depth": 1}
+OPTIONS = {
+    **{"init": "noise", "features": "embedding", "iterations": 2, "outer": 3, "inner": 2},
+    **{"lr": 0.1, "momentum": 0.5, "batch_real": 8, "lr_network": 0.05, "batch_network": 4},
+    **{"distance": "rows", "update": "joint", "augmentation": DSA, "architecture": CONVNET},
+}
+
+
+def distance(found, wanted):
+    """The row-cosine distance, a row at a time."""
+    total = 0
+    for ours, theirs in zip(found, wanted, strict=True):
+        if ours.dim() == 1:
+            continue
+        for a, b in zip(ours.flatten(1), theirs.flatten(1), strict=True):
+            total = total + 1 - (a @ b) / (a.norm() * b.norm() + 1e-6)
+    return total
+
+
+def plain(problem, o):
+    """DC as its paper's code goes about it, with the draws of ours."""
+    dataset = problem.dataset
+    images = initial_images(problem, o["init"]).clone().requires_grad_()
+    labels = problem.labels
+    steps = torch.optim.SGD([images], lr=o["lr"], momentum=o["momentum"])
+    augment = augmentation.build(o["augmentation"], dataset)
+    by_class = dataset.indices_by_class()
+    for iteration in range(o["iterations"]):
+        network = networks.build(CONVNET, dataset.shape, 3, problem.seed, "dc network", iteration)
+        weights = list(network.parameters())
+        trainer = torch.optim.SGD(weights, lr=o["lr_network"])
+        for turn in range(o["outer"]):
+            steps.zero_grad()
+            for label in range(3):
+                stream = problem.generator("dc", iteration, turn, label)
+                chosen = by_class[label][torch.randperm(20, generator=stream)[: o["batch_real"]]]
+                drawn = augment.draw(stream, 1)
+                real = augment.apply(problem.real(chosen), drawn)
+                ours = augment.apply(images[labels == label], drawn)
+                target = torch.full((len(real),), label)
+                wanted = torch.autograd.grad(F.cross_entropy(network(real), target), weights)
+                value = F.cross_entropy(network(ours), target[: len(ours)])
+                found = torch.autograd.grad(value, weights, create_graph=True)
+                distance(found, wanted).backward(inputs=[images])
+                if o["update"] == "class_wise":
+                    steps.step()
+                    images.grad.zero_()
+            if o["update"] == "joint":
+                steps.step()
+            if turn + 1 < o["outer"]:
+                stream = problem.generator("dc training", iteration, turn)
+                for _ in range(o["inner"]):
+                    order = torch.randperm(len(images), generator=stream)
+                    for positions in order.split(o["batch_network"]):
+                        drawn = augment.draw(stream, len(positions))
+                        shown = augment.apply(images.detach()[positions], drawn)
+                        trainer.zero_grad()
+                        F.cross_entropy(network(shown), labels[positions]).backward()
+                        trainer.step()
+    return images.detach()
+
+
+@pytest.mark.parametrize("policy", [{"policy": "none"}, DSA], ids=["dc", "dsa"])
+@pytest.mark.parametrize("update", ["joint", "class_wise"])
+def test_it_is_the_loop_of_the_paper(problem, policy, update):
+    options = OPTIONS | {"augmentation": policy, "update": update}
+    found, expected = dc.condense(problem, **options), plain(problem, options)
+    start = initial_images(problem, "noise")
+    assert (expected - start).norm() > 0.05, "nothing moved"
+    # float noise, grown through networks that were trained on the set
+    assert (found - expected).norm() < 5e-3 * (expected - start).norm()
+
+
+def test_the_two_updates_differ_by_the_momentum(problem):
+    joint, class_wise = (
+        dc.condense(problem, **OPTIONS | {"update": update}) for update in ("joint", "class_wise")
+    )
+    assert not torch.allclose(joint, class_wise, atol=1e-4)
+
+
+def test_distances():
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(4, 2, 3, 3), (4,), (3, 5), (3,)]
+    found, wanted = ([torch.randn(s, generator=generator) for s in shapes] for _ in range(2))
+    assert float(dc._rows(found, wanted)) == pytest.approx(float(distance(found, wanted)))
+    moved = [x if x.dim() > 1 else x + 1 for x in found]
+    assert float(dc._rows(moved, wanted)) == float(dc._rows(found, wanted)), "biases count"
+    assert float(dc._rows(found, found)) == pytest.approx(0, abs=1e-4)
+    a, b = (np.concatenate([x.numpy().ravel() for x in parts]) for parts in (found, wanted))
+    assert float(dc._mse(found, wanted)) == pytest.approx(((a - b) ** 2).sum(), rel=1e-5)
+    cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+    assert float(dc._cosine(found, wanted)) == pytest.approx(1 - cosine, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mse", "cosine"])
+def test_other_distances_run(problem, name):
+    images = dc.condense(problem, **OPTIONS | {"distance": name})
+    assert torch.isfinite(images).all()
+
+
+def test_at_one_step_the_network_is_never_trained(problem, monkeypatch):
+    seen = []
+    monkeypatch.setattr(dc.Flat, "_chunks", lambda *_: seen.append(1) or [(slice(None), 1.0)])
+    dc.condense(problem, **OPTIONS | {"iterations": 1, "outer": 1})
+    assert len(seen) == 3 * 3  # per class: real, synthetic, and the rate of the images
+
+
+def test_a_class_smaller_than_the_batch_gives_all_it_has():
+    problem = Problem(small_dataset(per_class=5), ipc=2, seed=0)
+    images = dc.condense(problem, **OPTIONS | {"batch_real": 256})
+    assert torch.isfinite(images).all()

@@ -1,0 +1,69 @@
+"""Gradients and their rates of change, against double back-propagation in float64."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import small_dataset
+
+from condensation import networks
+from condensation.core.compute import Mode
+from condensation.methods.derivatives import Flat
+
+NETWORKS = {
+    "convnet": {"network": "convnet", "width": 6, "depth": 2},
+    "mlp": {"network": "mlp", "width": 7},
+}
+
+
+def build(name, **options):
+    network = networks.build(NETWORKS[name], (3, 8, 8), 3, 0, "test").double()
+    flat = Flat(network, (3, 8, 8), torch.device("cpu"), **options)
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(5, 3, 8, 8, generator=generator, dtype=torch.float64)
+    vector = flat.vector(network)
+    direction = torch.randn(len(vector), generator=generator, dtype=torch.float64)
+    return flat, vector, direction, images, torch.tensor([0, 1, 2, 0, 1])
+
+
+def double_backward(name, images, labels, direction):
+    """The same numbers with autograd's graph of a graph, on the module itself."""
+    network = networks.build(NETWORKS[name], tuple(images.shape[1:]), 3, 0, "test").double()
+    weights = list(network.parameters())
+    images = images.clone().requires_grad_()
+    value = F.cross_entropy(network(images), labels)
+    gradient = torch.autograd.grad(value, weights, create_graph=True)
+    gradient = torch.cat([one.flatten() for one in gradient])
+    product = gradient @ direction
+    *of_weights, of_images = torch.autograd.grad(product, [*weights, images])
+    of_weights = torch.cat([one.flatten() for one in of_weights])
+    return gradient.detach(), product.detach(), of_weights, of_images
+
+
+@pytest.mark.parametrize("chunk", [None, 2])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_rates_are_those_of_double_back_propagation(name, chunk):
+    flat, vector, direction, images, labels = build(name, chunk=chunk)
+    gradient, product, of_vector, of_images = double_backward(name, images, labels, direction)
+    torch.testing.assert_close(flat.gradient(vector, images, labels), gradient)
+    found = flat.rates(vector, direction, images, labels)
+    for ours, theirs in zip(found, (product, of_vector, of_images), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(
+        flat.rates_of_images(vector, direction, images, labels), of_images, rtol=1e-9, atol=1e-12
+    )
+    assert float(of_vector.norm()) > 0 and float(of_images.norm()) > 0
+
+
+def test_lower_precision_is_near_and_comes_back_in_float32():
+    problem = small_dataset()
+    images = problem.standardize(problem.train_images[:16])
+    labels = problem.train_labels[:16]
+    network = networks.build(NETWORKS["convnet"], problem.shape, 3, 0, "test")
+    exact, rough = (
+        Flat(network, problem.shape, torch.device("cpu"), Mode(False, precision))
+        for precision in ("float32", "bf16")
+    )
+    vector = exact.vector(network)
+    wanted, found = (flat.gradient(vector, images, labels) for flat in (exact, rough))
+    assert found.dtype == torch.float32 and not torch.equal(found, wanted)
+    assert (found - wanted).norm() < 0.05 * wanted.norm()

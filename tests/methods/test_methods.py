@@ -1,0 +1,556 @@
+"""One contract for every method, and each algorithm against something independent."""
+
+import inspect
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, small_dataset
+
+from condensation import augmentation, networks
+from condensation.config.entries import DSA_OPERATORS
+from condensation.config.loading import parse
+from condensation.config.methods import METHODS
+from condensation.core.errors import InputError
+from condensation.data.sets import Condensed
+from condensation.methods import contract, dm, kcenter
+from condensation.methods.contract import Problem
+from condensation.methods.recorder import Recorder
+from condensation.methods.start import initial_images
+from condensation.workflow.grid import SetId
+from condensation.workflow.jobs import condense as job_of
+from condensation.workflow.jobs import features_of
+
+
+def example_of_the_documentation(folder: Path) -> str:
+    text = (ROOT / "docs/adding-a-method.md").read_text()
+    (folder / "herding.py").write_text(text.split("```python\n")[1].split("```")[0])
+    return str(folder / "herding.py") + ":herding"
+
+
+def configured(folder: Path):
+    methods = {
+        "random": {"algorithm": "random"},
+        "kcenter": {"algorithm": "kcenter"},
+        "kcenter_pixels": {"algorithm": "kcenter", "features": "pixels"},
+        "dm": {"algorithm": "dm", "iterations": 3, "batch_real": 8, "architecture": "small"},
+        "dm_noise": {"algorithm": "dm", "iterations": 2, "init": "noise", "architecture": "small"},
+        "dm_kcenter": {
+            **{"algorithm": "dm", "iterations": 2, "init": "kcenter", "architecture": "small"}
+        },
+        "herding": {"algorithm": example_of_the_documentation(folder)},
+    }
+    return parse(
+        {
+            "datasets": {"small": {"source": "digits"}},
+            "methods": methods,
+            "architectures": {"small": {"network": "convnet", "width": 8, "depth": 1}},
+            "experiments": {"e": {"datasets": ["small"], "methods": [*methods], "ipc": [2]}},
+        }
+    )
+
+
+def run(name: str, problem: Problem, folder: Path) -> Condensed:
+    job = job_of(configured(folder), SetId("small", name, str(problem.ipc), problem.seed))
+    return contract.finish(
+        contract.resolve(job["function"])(problem, **job["options"]), problem, name
+    )
+
+
+EVERY = ["random", "kcenter", "kcenter_pixels", "dm", "dm_noise", "dm_kcenter", "herding"]
+
+
+@pytest.fixture
+def problem(dataset):
+    features = torch.randn(60, 5, generator=torch.Generator().manual_seed(1))
+    return Problem(dataset, ipc=2, seed=0, features=features)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_method_keeps_the_contract(name, problem, tmp_path):
+    before = torch.random.get_rng_state()
+    first = run(name, problem, tmp_path)
+    assert first.images.shape == (6, 3, 8, 8) and first.images.dtype == torch.float32
+    assert first.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert not first.images.requires_grad
+    assert torch.equal(torch.random.get_rng_state(), before), "draws from the global state"
+    torch.manual_seed(99)
+    again = run(name, problem, tmp_path)
+    assert torch.equal(first.images, again.images), "the same seed must give the same set"
+    if name not in ("kcenter_pixels", "herding"):  # these may have but one answer
+        other = run(name, replace(problem, seed=1), tmp_path)
+        assert not torch.equal(first.images, other.images), "another seed, another set"
+    if first.indices is not None:
+        assert len(set(first.indices.tolist())) == 6
+        pixels = problem.dataset.train_images[first.indices]
+        assert torch.equal(first.images, problem.dataset.standardize(pixels))
+        assert torch.equal(first.labels, problem.dataset.train_labels[first.indices])
+
+
+@pytest.mark.parametrize("algorithm", METHODS)
+def test_options_of_the_config_are_the_arguments_of_the_function(algorithm):
+    function = contract.resolve(f"condensation.methods.{algorithm}")
+    arguments = {
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    seen_to_elsewhere = {"algorithm", "snapshots", "preprocessing", "labels"}
+    expected = set(METHODS[algorithm].model_fields) - seen_to_elsewhere
+    if algorithm == "tm":
+        expected.add("architecture")  # that of the experts
+    assert arguments == expected
+
+
+def test_features_are_asked_for_only_where_they_are_read(tmp_path):
+    config = configured(tmp_path)
+    needed = {name for name in EVERY if features_of(config, name)}
+    assert needed == {"kcenter", "dm_kcenter"}
+
+
+def test_dm_learning_rate_follows_the_authors_table():
+    def lr(source, ipc):
+        config = parse(
+            {
+                "datasets": {"d": {"source": source}},
+                "methods": {"dm": {"algorithm": "dm"}},
+                "experiments": {"e": {"datasets": ["d"], "methods": ["dm"], "ipc": [1]}},
+            }
+        )
+        return job_of(config, SetId("d", "dm", ipc, 0))["options"]["lr"]
+
+    assert [lr("cifar10", i) for i in ("1", "50", "100", "1000")] == [1, 1, 10, 10]
+    assert [lr("cifar100", i) for i in ("1", "100")] == [1, 1]
+
+
+# --- random ---------------------------------------------------------------------------------------
+
+
+def test_random_draws_every_image_equally_often():
+    dataset = small_dataset(classes=2, per_class=5, shape=(1, 4, 4))
+    counts = torch.zeros(10)
+    for seed in range(2000):
+        problem = Problem(dataset, ipc=2, seed=seed)
+        counts[problem.draw_real(2, problem.generator("random")).flatten()] += 1
+    # 2000 draws of 2 out of 5: mean 800, standard deviation 22
+    assert ((counts - 800).abs() < 100).all()
+
+
+def test_an_ipc_above_the_smallest_class_says_which_class_and_how_many(dataset, tmp_path):
+    for name in ("random", "kcenter", "dm"):
+        features = torch.randn(60, 5)
+        with pytest.raises(InputError, match=r"21 images of class 'class 0'.* it has 20"):
+            run(name, Problem(dataset, ipc=21, seed=0, features=features), tmp_path)
+
+
+# --- K-Center -------------------------------------------------------------------------------------
+
+
+def test_kcenter_with_one_image_is_the_one_nearest_to_the_class_mean(problem):
+    points = problem.features.numpy()
+    chosen = kcenter.select(replace(problem, ipc=1), "embedding").flatten()
+    for label, indices in enumerate(problem.dataset.indices_by_class()):
+        own = points[indices]
+        distances = [np.linalg.norm(p - own.mean(0)) for p in own]
+        assert int(chosen[label]) == int(indices[int(np.argmin(distances))])
+
+
+def test_kcenter_finds_clusters_that_are_plain_to_see():
+    dataset = small_dataset(classes=2, per_class=30)
+    generator = torch.Generator().manual_seed(0)
+    group = torch.arange(60) // 2 % 3  # three far groups within each class
+    features = 0.01 * torch.randn(60, 4, generator=generator) + 100.0 * group.view(-1, 1)
+    problem = Problem(dataset, ipc=3, seed=0, features=features)
+    chosen = kcenter.select(problem, "embedding", start="k-means++")
+    for row in chosen:
+        assert sorted(group[row].tolist()) == [0, 1, 2]
+
+
+def test_two_centres_never_take_the_same_image():
+    points = np.array([[0.0], [1.0], [5.0], [9.0]])
+    centres = np.array([[0.1], [0.2], [0.3], [8.0]])
+    assert kcenter.nearest_unused(points, centres).tolist() == [0, 1, 2, 3]
+    assert kcenter.nearest_unused(np.zeros((4, 2)), np.zeros((4, 2))).tolist() == [0, 1, 2, 3]
+
+
+def test_restarts_find_what_one_random_start_misses():
+    dataset = small_dataset(classes=2, per_class=30)
+    group = torch.arange(60) // 2 % 3  # two near groups and one far away
+    place = torch.tensor([0.0, 1.0, 50.0])[group]
+    features = place.view(-1, 1) + 0.01 * torch.randn(60, 4, generator=torch.Generator())
+
+    def found(seed, restarts):
+        problem = Problem(dataset, ipc=3, seed=seed, features=features)
+        chosen = kcenter.select(problem, "embedding", restarts=restarts)
+        return sum(sorted(group[row].tolist()) == [0, 1, 2] for row in chosen)
+
+    assert sum(found(seed, 1) for seed in range(10)) < 20
+    assert sum(found(seed, 20) for seed in range(10)) == 20
+
+
+# --- starts ---------------------------------------------------------------------------------------
+
+
+def test_starts(problem, tmp_path):
+    random = run("random", problem, tmp_path)
+    assert torch.equal(initial_images(problem, "random"), random.images)
+    chosen = kcenter.select(problem, "embedding").flatten()
+    assert torch.equal(initial_images(problem, "kcenter"), problem.real(chosen))
+    noise = initial_images(replace(problem, ipc=20), "noise")
+    assert noise.mean().abs() < 0.05 and (noise.std() - 1).abs() < 0.05
+
+
+# --- DM -------------------------------------------------------------------------------------------
+
+
+def dm_by_the_book(problem, iterations, lr, momentum, batch_real, entry, network_entry):
+    """DM as its paper writes it: class after class, one loss, torch's own optimizer."""
+    images = initial_images(problem, "random").requires_grad_()
+    optimizer = torch.optim.SGD([images], lr=lr, momentum=momentum)
+    augment = augmentation.build(entry, problem.dataset)
+    by_class = problem.dataset.indices_by_class()
+    for iteration in range(iterations):
+        network = networks.build(
+            *(network_entry, problem.shape, problem.classes),
+            *(problem.seed, "dm network", iteration),
+        )
+        loss = torch.zeros(())
+        for label, indices in enumerate(by_class):
+            stream = problem.generator("dm", iteration, label)
+            batch = indices[torch.randperm(len(indices), generator=stream)[:batch_real]]
+            drawn = augment.draw(stream, 1)
+            real = network.embed(augment.apply(problem.real(batch), drawn)).mean(0).detach()
+            own = images[label * problem.ipc : (label + 1) * problem.ipc]
+            loss = loss + (real - network.embed(augment.apply(own, drawn)).mean(0)).pow(2).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return images.detach()
+
+
+@pytest.mark.parametrize("most_real", [8, 1024])
+def test_dm_is_the_loop_of_its_paper_whatever_the_chunk(problem, monkeypatch, most_real):
+    monkeypatch.setattr(dm, "_MOST_REAL", most_real)
+    entry = {"policy": "dsa", "operators": list(DSA_OPERATORS), "align_corners": False}
+    network = {"network": "convnet", "width": 8, "depth": 1}
+    got = dm.condense(
+        problem,
+        **{"init": "random", "features": "embedding", "iterations": 4, "lr": 0.5},
+        **{"momentum": 0.5, "batch_real": 8, "augmentation": entry, "architecture": network},
+    )
+    expected = dm_by_the_book(problem, 4, 0.5, 0.5, 8, entry, network)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    assert (got - initial_images(problem, "random")).abs().max() > 0.01
+
+
+def test_dm_moves_the_class_means_of_the_embedding_closer(problem):
+    def distance(images):
+        total = 0.0
+        for seed in range(20):  # networks that DM has not seen
+            entry = {"network": "convnet", "width": 16, "depth": 1}
+            network = networks.build(entry, problem.shape, 3, seed, "judge")
+            with torch.no_grad():
+                for label, indices in enumerate(problem.dataset.indices_by_class()):
+                    real = network.embed(problem.real(indices)).mean(0)
+                    own = network.embed(images[label * 2 : label * 2 + 2]).mean(0)
+                    total += float((real - own).square().sum())
+        return total
+
+    got = dm.condense(
+        problem,
+        **{"init": "random", "features": "embedding", "iterations": 60, "lr": 0.1},
+        **{"momentum": 0.5, "batch_real": 20, "augmentation": {"policy": "none"}},
+        architecture={"network": "convnet", "width": 16, "depth": 1},
+    )
+    assert distance(got) < 0.5 * distance(initial_images(problem, "random"))
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_killed_run_continues_and_ends_with_the_same_bytes(problem, tmp_path, monkeypatch, at):
+    monkeypatch.setattr("condensation.methods.recorder.CHECKPOINT_EVERY", 0.0)
+    undisturbed = run("dm", problem, tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    calls = 0
+    build = networks.build
+
+    def dying(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == at + 2:  # the first is the network that is filled anew each time
+            raise Killed
+        return build(*arguments)
+
+    monkeypatch.setattr(networks, "build", dying)
+    with pytest.raises(Killed):
+        run("dm", replace(problem, recorder=Recorder("r", path, "this")), tmp_path)
+    monkeypatch.setattr(networks, "build", build)
+    assert path.is_file() == (at >= 1)
+    recorder = Recorder("r", path, "this")
+    continued = run("dm", replace(problem, recorder=recorder), tmp_path)
+    assert torch.equal(continued.images, undisturbed.images)
+    assert len(recorder.step_seconds) < 3 - at + 1  # it did not start over
+    recorder.discard_checkpoint()
+    assert not path.exists()
+
+
+def test_a_checkpoint_of_other_options_is_not_used(problem, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("condensation.methods.recorder.CHECKPOINT_EVERY", 0.0)
+    path = tmp_path / "checkpoint.safetensors"
+    run("dm", replace(problem, recorder=Recorder("r", path, "this")), tmp_path)
+    assert path.is_file()
+    recorder = Recorder("r", path, "other")
+    got = run("dm", replace(problem, recorder=recorder), tmp_path)
+    assert "starting over: the checkpoint was made with other options" in caplog.text
+    assert torch.equal(got.images, run("dm", problem, tmp_path).images)
+
+
+def test_two_loops_of_one_method_do_not_mix_their_checkpoints(tmp_path, monkeypatch):
+    monkeypatch.setattr("condensation.methods.recorder.CHECKPOINT_EVERY", 0.0)
+    path = tmp_path / "checkpoint.safetensors"
+
+    def both(recorder, die_at=None):
+        done = []
+        a, b = torch.zeros(1), torch.zeros(2)
+
+        def step(state, name):
+            def inner(iteration):
+                if die_at == (name, iteration):
+                    raise Killed
+                state.add_(iteration + 1)
+                done.append((name, iteration))
+
+            return inner
+
+        recorder.run({"a": a}, step(a, "a"), 4)
+        recorder.run({"b": b}, step(b, "b"), 4)
+        return float(a), b.tolist(), done
+
+    undisturbed = both(Recorder("r", path, "x"))
+    assert undisturbed[:2] == (10.0, [10.0, 10.0]) and len(undisturbed[2]) == 8
+    path.unlink()
+    path.with_stem("checkpoint2").unlink()
+    with pytest.raises(Killed):
+        both(Recorder("r", path, "x"), die_at=("b", 2))
+    recorder = Recorder("r", path, "x")
+    continued = both(recorder)
+    assert continued[:2] == undisturbed[:2]
+    assert ("b", 0) not in continued[2] and ("b", 2) in continued[2]
+    recorder.discard_checkpoint()
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- what a method may not return -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (torch.zeros(5, 3, 8, 8), r"shape \(5, 3, 8, 8\); expected \(6, 3, 8, 8\): 2 per class, 3"),
+        (torch.zeros(6, 8, 8, 3), r"expected \(6, 3, 8, 8\)"),
+        (torch.zeros(6, 3, 8, 8, dtype=torch.float64), "float64 images; expected float32"),
+        (torch.full((6, 3, 8, 8), float("nan")), "NaN or infinite"),
+        ((torch.zeros(6, 3, 8, 8), torch.tensor([0, 0, 1, 1, 2, 3])), "labels from 0 to 3"),
+        (
+            (torch.zeros(6, 3, 8, 8), torch.tensor([0, 0, 0, 1, 2, 2])),
+            "3 images of class 'class 0'",
+        ),
+        ((torch.zeros(6, 3, 8, 8), torch.zeros(6)), "labels are torch.float32 of shape"),
+        ((torch.zeros(6, 3, 8, 8), torch.zeros(6, 2)), r"soft labels of shape \(6, 2\)"),
+        (torch.tensor([0, 1, 2, 3, 4, 60]), "positions outside the training set"),
+        (torch.tensor([0, 3, 1, 4, 2, 2]), "1 positions more than once, 2 among them"),
+        (
+            Condensed(torch.zeros(6, 3, 8, 8), torch.arange(6) // 2, torch.arange(6) // 2),
+            "3 positions more than once, 0 among them",
+        ),
+        (
+            (torch.zeros(6, 3, 8, 8), 2 * torch.eye(3).repeat_interleave(2, 0) - 1),
+            "rows sum to -1 or more; .*`labels: hard`",
+        ),
+        ((torch.zeros(6, 3, 8, 8), [0, 0, 1, 1, 2, 2]), "labels of type list; expected a tensor"),
+        (torch.tensor([0, 1, 2, 3, 4]), r"shape \(5, 3, 8, 8\)"),
+        (None, "returned NoneType; expected images"),
+        (np.zeros((6, 3, 8, 8)), "returned ndarray"),
+    ],
+)
+def test_a_wrong_result_is_refused_and_says_what_would_be_right(problem, result, expected):
+    with pytest.raises(InputError, match=f"mine: .*{expected}"):
+        contract.finish(result, problem, "mine")
+
+
+def test_images_that_still_carry_a_gradient_are_cut_off_from_it(problem):
+    images = torch.zeros(6, 3, 8, 8, requires_grad=True)
+    assert not contract.finish(images * 2, problem, "mine").images.requires_grad
+
+
+SOFT = torch.tensor([[0.6, 0.3, 0.1], [0.4, 0.3, 0.3]])  # of one class; the others by rolling it
+SOFT = torch.cat([SOFT.roll(label, 1) for label in range(3)])
+
+
+def test_soft_labels_are_kept(problem):
+    soft = torch.rand(6, 3)
+    kept = contract.finish((torch.zeros(6, 3, 8, 8), soft), problem, "mine")
+    assert torch.equal(kept.labels, soft)
+
+
+def test_soft_labels_become_hard_where_that_is_asked_for_and_the_log_says_which(problem, caplog):
+    images = torch.randn(6, 3, 8, 8)
+    with caplog.at_level("INFO", "condensation"):
+        soft = contract.finish((images, SOFT), problem, "mine")
+        assert "mine: soft labels, trained on as they are" in caplog.text
+        hard = contract.finish((images, SOFT), problem, "mine", "hard")
+        assert "mine: soft labels, of which the class of the largest score" in caplog.text
+    assert torch.equal(soft.labels, SOFT) and torch.equal(soft.images, images)
+    assert hard.labels.tolist() == [0, 0, 1, 1, 2, 2] and torch.equal(hard.images, images)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    contract.finish((images, 4 * SOFT - 1), problem, "mine")
+    assert "from -0.6 to 1.4, with sums of 1 to 1 an image" in caplog.text
+
+
+def test_soft_labels_are_put_into_class_order_too(problem):
+    order = torch.tensor([5, 0, 3, 1, 4, 2])
+    images = torch.randn(6, 3, 8, 8)
+    got = contract.finish((images[order], SOFT[order]), problem, "mine")
+    assert got.labels.argmax(1).tolist() == [0, 0, 1, 1, 2, 2]
+    for image, row in zip(got.images, got.labels, strict=True):
+        at = int((images == image).flatten(1).all(1).nonzero())
+        assert torch.equal(row, SOFT[at])
+
+
+@pytest.mark.parametrize("labels", ["soft", "hard"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        torch.eye(3),
+        torch.eye(3, dtype=torch.float64) - 1 / 3,
+        torch.eye(3).bool(),
+        torch.eye(3).int(),
+    ],
+)
+def test_one_hot_rows_are_hard_labels(problem, rows, labels):
+    rows = rows.repeat_interleave(2, 0)
+    got = contract.finish((torch.zeros(6, 3, 8, 8), rows), problem, "mine", labels)
+    assert got.labels.tolist() == [0, 0, 1, 1, 2, 2] and got.labels.dtype == torch.int64
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_soft_labels_of_any_type_of_number_become_float32(problem, dtype):
+    got = contract.finish((torch.zeros(6, 3, 8, 8), SOFT.to(dtype)), problem, "mine")
+    assert got.labels.dtype == torch.float32
+    torch.testing.assert_close(got.labels, SOFT, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
+def test_positions_and_labels_may_be_any_whole_numbers(problem, dtype):
+    positions = torch.tensor([0, 3, 1, 4, 2, 5])
+    got = contract.finish(positions.to(dtype), problem, "mine")
+    assert torch.equal(got.images, problem.real(positions))
+    assert got.indices.dtype == got.labels.dtype == torch.int64
+    labels = torch.tensor([0, 0, 1, 1, 2, 2], dtype=dtype)
+    assert contract.finish((got.images, labels), problem, "mine").labels.tolist() == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+    ]
+
+
+def test_an_own_method_is_told_what_its_soft_labels_become_by_the_config(tmp_path):
+    (tmp_path / "m.py").write_text("def f(problem, *, lr=1): ...\n")
+
+    def job(**options):
+        config = parse(
+            {
+                "datasets": {"d": {"source": "digits"}},
+                "methods": {"m": {"algorithm": f"{tmp_path / 'm.py'}:f", **options}},
+                "experiments": {"e": {"datasets": ["d"], "methods": ["m"], "ipc": [1]}},
+            }
+        )
+        return job_of(config, SetId("d", "m", "1", 0))
+
+    assert job()["labels"] == "soft" and job(labels="hard")["labels"] == "hard"
+    assert job(labels="hard", lr=2)["options"] == {"lr": 2}, "it is no argument of the function"
+    with pytest.raises(InputError, match=r"methods\.m\.labels: .*'soft' or 'hard'"):
+        job(labels="softly")
+
+
+def test_any_order_is_put_into_class_order(problem):
+    indices = torch.tensor([0, 1, 2, 3, 4, 5])  # classes 0 1 2 0 1 2
+    got = contract.finish(indices, problem, "mine")
+    assert got.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert got.indices.tolist() == [0, 3, 1, 4, 2, 5]
+    assert torch.equal(got.images, problem.real(got.indices))
+
+
+def test_only_the_whole_dataset_may_leave_its_images_out(problem):
+    with pytest.raises(InputError, match="mine: returned no images"):
+        contract.finish(Condensed(None, problem.labels, torch.arange(6)), problem, "mine")
+
+
+def test_a_users_file_may_hold_dataclasses_and_import_its_neighbours(tmp_path, problem):
+    (tmp_path / "my_helper.py").write_text("NUMBER = 3\n")
+    (tmp_path / "m.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from my_helper import NUMBER\n"
+        "@dataclass\nclass A:\n    x: int = NUMBER\n"
+        "def f(problem): return A().x\n"
+    )
+    assert contract.resolve(f"{tmp_path / 'm.py'}:f")(problem) == 3
+
+
+def test_a_users_options_that_name_entries_arrive_as_entries(tmp_path):
+    (tmp_path / "m.py").write_text(
+        "def f(problem, *, architecture, augmentation='dsa', features='pixels', lr=1): ...\n"
+    )
+
+    def parsed(**options):
+        return parse(
+            {
+                "datasets": {"d": {"source": "digits"}},
+                "methods": {"m": {"algorithm": f"{tmp_path / 'm.py'}:f", **options}},
+                "experiments": {"e": {"datasets": ["d"], "methods": ["m"], "ipc": [1]}},
+            }
+        )
+
+    config = parsed(architecture="convnet", features="embedding", lr="1e-3")
+    job = job_of(config, SetId("d", "m", "1", 0))
+    assert job["options"]["architecture"] == {"network": "convnet", "width": 128, "depth": None}
+    assert job["options"]["lr"] == 1e-3
+    assert features_of(config, "m") == "embedding"
+    assert job["source"] != job_of(parsed(architecture="mlp"), SetId("d", "m", "1", 0))["source"]
+    for option in ("architecture", "features"):
+        with pytest.raises(InputError, match=rf"methods\.m\.{option}: unknown"):
+            parsed(**{"architecture": "mlp", option: "convnt"})
+
+
+def test_a_users_file_that_fails_on_import_is_named(tmp_path):
+    (tmp_path / "m.py").write_text("import no_such_module\ndef f(problem): ...\n")
+    with pytest.raises(InputError, match=r"m\.py: the file fails .*no_such_module.*line 1\)"):
+        contract.resolve(f"{tmp_path / 'm.py'}:f")
+
+
+def test_the_example_of_the_documentation_has_thirty_lines_or_fewer(tmp_path):
+    file = example_of_the_documentation(tmp_path).partition(":")[0]
+    assert len(Path(file).read_text().splitlines()) <= 30
+
+
+def test_herding_follows_the_class_mean_better_than_chance(problem, tmp_path):
+    herded = run("herding", problem, tmp_path)
+    everything = problem.dataset.standardize(problem.dataset.train_images)
+
+    def gap(images, label):
+        own = everything[problem.dataset.train_labels == label].mean(0)
+        return float((images[label * 2 : label * 2 + 2].mean(0) - own).norm())
+
+    drawn = [run("random", replace(problem, seed=seed), tmp_path) for seed in range(20)]
+    for label in range(3):
+        gaps = [gap(one.images, label) for one in drawn]
+        assert gap(herded.images, label) < np.mean(gaps)

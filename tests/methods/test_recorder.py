@@ -1,0 +1,70 @@
+"""When the loop of iterative methods looks for NaN."""
+
+import pytest
+import torch
+
+from condensation.core import storage
+from condensation.methods import recorder as loop
+from condensation.methods.recorder import Recorder
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """The number of steps done at each look; ``steps`` counts them."""
+    seen = []
+    check = loop._check
+    monkeypatch.setattr(loop, "_check", lambda state: (seen.append(int(state["n"])), check(state)))
+    return seen
+
+
+def counting(last_good=10**6):
+    state = {"n": torch.zeros(()), "kept": torch.zeros(3)}
+
+    def step(number):
+        state["n"] += 1
+        if number > last_good:
+            state["kept"][0] = torch.nan
+
+    return state, step
+
+
+def test_it_looks_once_an_iteration_and_not_at_every_part(looks):
+    state, step = counting()
+    Recorder().run(state, step, iterations=3, parts=4)
+    assert looks == [4, 8, 12]
+
+
+def test_what_becomes_nan_ends_the_run_with_the_iteration(looks):
+    state, step = counting(last_good=5)
+    recorder = Recorder()
+    with pytest.raises(FloatingPointError, match="kept is no longer finite"):
+        recorder.run(state, step, iterations=3, parts=4)
+    assert looks == [4, 8] and recorder.iteration == 1
+
+
+def test_no_checkpoint_holds_what_was_not_looked_at(tmp_path, looks):
+    path = tmp_path / "checkpoint.safetensors"
+    state, step = counting(last_good=5)
+    with pytest.raises(FloatingPointError):  # at the seventh step: a checkpoint was due
+        Recorder("r", path, every=0.0).run(state, step, iterations=3, parts=4)
+    assert looks[-1] == 7
+    kept, about = storage.read_tensors(path)
+    assert about["iteration"] == 6 and torch.isfinite(kept["kept"]).all()
+
+
+@pytest.mark.parametrize("parts, expected", [(1, [50, 100, 120]), (30, [60, 120])])
+def test_on_cuda_it_waits_for_the_device_after_fifty_steps_or_more(monkeypatch, parts, expected):
+    seen = []
+    monkeypatch.setattr(loop, "_check", lambda state: seen.append(state["x"].steps))
+
+    class OnCuda(torch.Tensor):
+        is_cuda = True
+        steps = 0
+
+    state = {"x": torch.zeros(1).as_subclass(OnCuda)}
+
+    def step(number):
+        state["x"].steps = number + 1
+
+    Recorder().run(state, step, iterations=120 // parts, parts=parts)
+    assert seen == expected

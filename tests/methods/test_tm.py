@@ -1,0 +1,155 @@
+"""Experts against a plain training loop; TM's loop, its guards and its input checks."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import small_dataset
+
+from condensation import augmentation, networks
+from condensation.config.entries import DSA_OPERATORS
+from condensation.core import storage
+from condensation.core.errors import InputError
+from condensation.data import whitening
+from condensation.methods import experts, recorder, tm
+from condensation.methods.contract import Problem
+from condensation.methods.recorder import Recorder
+
+DSA = {"policy": "dsa", "operators": list(DSA_OPERATORS), "align_corners": False}
+CONVNET = {"network": "convnet", "width": 8, "depth": 1}
+EXPERT = {
+    **{"architecture": CONVNET, "epochs": 3, "lr": 0.05, "momentum": 0.0},
+    **{"batch_size": 16, "augmentation": DSA},
+}
+OPTIONS = {
+    **{"init": "random", "features": "embedding", "iterations": 1, "trajectories": "experts"},
+    **{"experts": 1, "steps": 4, "expert_epochs": 1, "max_start": 2, "batch_syn": None},
+    **{"lr": 5.0, "lr_step": 1e-3, "step_size": 0.05, "momentum": 0.5, "gradient": "exact"},
+    **{"chunk": None, "augmentation": DSA, "architecture": CONVNET},
+}
+
+
+@pytest.fixture
+def whole(dataset):
+    return Problem(dataset, ipc=None, seed=0)
+
+
+@pytest.fixture
+def ready(problem, whole):
+    snapshots = experts.train(whole, **EXPERT)
+    return replace(problem, trajectories=experts.Trajectories([snapshots], CONVNET))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_an_expert_is_a_plain_training_loop(whole, momentum):
+    found = experts.train(whole, **EXPERT | {"momentum": momentum})
+    dataset = whole.dataset
+    network = networks.build(CONVNET, dataset.shape, 3, 0, "expert network")
+    steps = torch.optim.SGD(network.parameters(), lr=0.05, momentum=momentum)
+    augment = augmentation.build(DSA, dataset)
+    expected = [torch.nn.utils.parameters_to_vector(network.parameters()).detach().clone()]
+    for epoch in range(3):
+        order = torch.randperm(60, generator=whole.generator("expert order", epoch))
+        for batch, positions in enumerate(order.split(16)):
+            drawn = augment.draw(whole.generator("expert", epoch, batch), len(positions))
+            images = augment.apply(dataset.standardize(dataset.train_images[positions]), drawn)
+            steps.zero_grad()
+            F.cross_entropy(network(images), dataset.train_labels[positions]).backward()
+            steps.step()
+        expected.append(torch.nn.utils.parameters_to_vector(network.parameters()).detach().clone())
+    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-4, atol=1e-5)
+    assert all(not torch.equal(a, b) for a, b in zip(found[1:], found[:-1], strict=True))
+
+
+def test_an_expert_that_was_interrupted_ends_with_the_same_bytes(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder, "CHECKPOINT_EVERY", 0.0)
+    undisturbed = experts.train(whole, **EXPERT)
+
+    class Stops(Recorder):
+        def _save(self, state, number):
+            super()._save(state, number)
+            if number == 7:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        experts.train(replace(whole, recorder=Stops("", tmp_path / "c", "same")), **EXPERT)
+    again = Recorder("", tmp_path / "c", "same")
+    assert torch.equal(experts.train(replace(whole, recorder=again), **EXPERT), undisturbed)
+    assert again.cost()["iterations"] == 3
+
+
+def test_files_of_other_experts_are_refused(whole, tmp_path):
+    snapshots = experts.train(whole, **EXPERT)
+    path = tmp_path / "expert"
+    experts.write(path, snapshots, whole, options=EXPERT)
+    found = experts.load([path], whole, CONVNET)
+    assert torch.equal(found.snapshots[0], snapshots) and found.epochs == 3
+    other = replace(whole, dataset=replace(small_dataset(classes=2), name="other"))
+    with pytest.raises(InputError, match=r"trained on small with classes .*this run is on other"):
+        experts.load([path], other, CONVNET)
+    white = whitening.fit(whole.dataset.train_images, "zca", (0.4,) * 3, (0.3,) * 3)
+    with pytest.raises(InputError, match="with preprocessing"):
+        zca = replace(whole, dataset=replace(whole.dataset, whitening=white))
+        experts.load([path], zca, CONVNET)
+    with pytest.raises(InputError, match=r"the expert is a .*expected .*'width': 9"):
+        experts.load([path], whole, CONVNET | {"width": 9})
+    storage.write_tensors(path, {}, {"kind": "dataset"})
+    with pytest.raises(InputError, match="holds a dataset, not a trajectory"):
+        experts.load([path], whole, CONVNET)
+
+
+def test_the_loss_falls(ready):
+    """Images that have learned bring a student of fixed augmentation nearer to the expert."""
+    none = {"augmentation": {"policy": "none"}, "max_start": 1, "lr_step": 0.0}
+
+    def distance(images):
+        _, wanted = ready.trajectories.snapshots[0][:2]
+        flat = tm.Flat(networks.build(CONVNET, ready.shape, 3, 0), ready.shape, ready.device)
+        theta = start = ready.trajectories.snapshots[0][0]
+        for _ in range(4):
+            theta = theta - 0.05 * flat.gradient(theta, images, ready.labels)
+        return float((theta - wanted).square().sum() / (start - wanted).square().sum())
+
+    before = tm.condense(ready, **OPTIONS | none | {"iterations": 0}).images
+    after = tm.condense(ready, **OPTIONS | none | {"iterations": 30}).images
+    assert distance(after) < 0.9 * distance(before)
+
+
+@pytest.mark.parametrize("gradient", ["exact", "unroll", "tesla"])
+def test_the_step_size_goes_down_its_slope(ready, gradient, monkeypatch):
+    slopes = []
+    plain = tm.GRADIENTS[gradient]
+
+    def watched(*given):
+        found = plain(*given)
+        slopes.append(float(found[2]))
+        return found
+
+    monkeypatch.setitem(tm.GRADIENTS, gradient, watched)
+    options = OPTIONS | {"gradient": gradient, "iterations": 2, "lr_step": 1e-4}
+    first, second = tm.condense(ready, **options).step_size, slopes
+    expected = 0.05 - 1e-4 * second[0] - 1e-4 * (0.5 * second[0] + second[1])
+    assert first == pytest.approx(expected, rel=1e-4)
+
+
+def test_same_seed_same_set_and_no_draw_from_the_global_state(ready):
+    before = torch.random.get_rng_state()
+    one, two = (tm.condense(ready, **OPTIONS | {"iterations": 2}) for _ in range(2))
+    other = tm.condense(replace(ready, seed=1), **OPTIONS | {"iterations": 2})
+    assert torch.equal(one.images, two.images) and not torch.equal(one.images, other.images)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    larger = tm.condense(ready, **OPTIONS | {"iterations": 2, "batch_syn": 100})
+    assert torch.equal(one.images, larger.images), "a batch above the set is the set"
+
+
+def test_a_step_size_that_falls_to_zero_ends_it(ready):
+    with pytest.raises(FloatingPointError, match=r"step size fell to -.*smaller lr_step"):
+        tm.condense(ready, **OPTIONS | {"iterations": 20, "lr_step": 1e3})
+
+
+def test_more_expert_epochs_than_exist_are_refused(ready):
+    with pytest.raises(InputError, match=r"asks for epoch 4, .* trained for 3"):
+        tm.condense(ready, **OPTIONS | {"max_start": 3, "expert_epochs": 2})
+    with pytest.raises(InputError, match="2 experts of 'experts' are asked for, 1 are there"):
+        tm.condense(ready, **OPTIONS | {"experts": 2})

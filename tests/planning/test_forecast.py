@@ -1,0 +1,263 @@
+"""The plan of a run."""
+
+import math
+
+import pytest
+import torch
+from builders import pack, plain
+from conftest import small_dataset
+
+from condensation import networks
+from condensation.config import entries, loading, schema
+from condensation.core import storage
+from condensation.data import datasets, readers
+from condensation.planning import calibration, forecast, requests, sizes, worklist
+from condensation.workflow import grid
+
+PASS, STEP = 1e-4, 1e-3  # seconds
+
+
+def wanted(**more) -> schema.Config:
+    content = {
+        "datasets": {"cifar10": {"source": "cifar10"}},
+        "methods": {
+            "dm": {"algorithm": "dm", "iterations": 100},
+            "tm": {"algorithm": "tm", "experts": 2, "gradient": "unroll"},
+        },
+        "evaluation": {"epochs": 9},
+        "experiments": {
+            "e": {
+                **{"datasets": ["cifar10"], "methods": ["dm", "tm"], "ipc": [1, 10, 50]},
+                **{"architectures": ["convnet", "mlp"], "evaluation_seeds": 2},
+            }
+        },
+    }
+    return loading.parse(content | more)
+
+
+def calibrated(memory_mb=40_000.0) -> dict:
+    speed = {"seconds_per_pass": PASS, "seconds_per_step": STEP}
+    return {
+        **{"device": "cuda", "device_name": "a GPU", "threads": 1, "memory_mb": memory_mb},
+        "operations_per_second": 1e12,
+        "networks": {name: {"cifar10": speed} for name in ("convnet", "mlp")},
+    }
+
+
+def planned(results, own=None, **known) -> forecast.Plan:
+    own = own or wanted()
+    return forecast.forecast(own, grid.expand(own), results, calibrated(**known))
+
+
+def row(plan: forecast.Plan, rule: str) -> dict:
+    return plan.rules.set_index("rule").loc[rule].to_dict()
+
+
+START = 5.0  # seconds that each job takes before it begins
+
+
+def test_the_hours_are_passes_times_what_one_takes(tmp_path):
+    plan = planned(tmp_path)
+    assert (plan.sets, plan.evaluations, plan.networks) == (6, 12, 24)
+    seconds = 0.0
+    for ipc in (1, 10, 50):
+        images, batches = 10 * ipc, -(-10 * ipc // 256)
+        # two methods, two architectures, two networks each, ten epochs, three passes a step
+        seconds += 4 * (2 * (10 * 3 * images + 10_000) * PASS + 2 * 10 * batches * STEP + START)
+    assert row(plan, "evaluate")["hours_left"] == pytest.approx(seconds / 3600)
+    # an expert reads 2 epochs after starts below 40 at IPC 50: 41 epochs of 196 batches
+    seconds = 41 * (3 * 50_000 * PASS + 196 * STEP) + START
+    assert row(plan, "train_expert")["longest_hours"] == pytest.approx(seconds / 3600)
+    assert row(plan, "train_expert")["jobs"] == 2
+
+
+def test_finished_jobs_tell_how_long_the_others_take_and_are_not_left(tmp_path):
+    before = planned(tmp_path)
+    own = wanted()
+    job = next(
+        one
+        for one in worklist.all_jobs(own, grid.expand(own))
+        if one.rule == "condense" and one.name == "dm" and one.wildcards["ipc"] == "1"
+    )
+    took = 100 * (10 * 256 + 3 * 10) * PASS + 2 * 100 * 3 * STEP  # three groups of classes
+    storage.write_json(tmp_path / job.cost, {"seconds": 10 * took})
+    after = planned(tmp_path)
+    assert row(after, "condense")["done"] == 1
+    assert "records" in row(after, "condense")["basis"]
+    one = {10: 0.0, 50: 0.0}
+    for ipc in one:
+        one[ipc] = 100 * (10 * 256 + 3 * 10 * ipc) * PASS + 600 * STEP
+    tm = row(before, "condense")["hours_left"] - sum(
+        (seconds + START) / 3600 for seconds in (took, *one.values())
+    )
+    left = tm + sum((10 * seconds + START) / 3600 for seconds in one.values())
+    assert row(after, "condense")["hours_left"] == pytest.approx(left)
+    assert row(after, "evaluate")["hours_left"] == row(before, "evaluate")["hours_left"]
+
+
+def test_a_damaged_record_tells_nothing(tmp_path):
+    own = wanted()
+    for job in worklist.all_jobs(own, grid.expand(own)):
+        if job.rule == "condense":
+            path = tmp_path / job.cost
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text('{"seconds": 1e9}')
+    assert row(planned(tmp_path), "condense")["basis"] == "calibration"
+
+
+def test_what_cannot_fit_the_device_is_named(tmp_path):
+    assert [name for name, _ in planned(tmp_path).too_large] == [
+        "condense: cifar10, tm, IPC 50, set 0"
+    ]
+    exact = wanted(methods={"dm": {"algorithm": "dm"}, "tm": {"algorithm": "tm"}})
+    assert planned(tmp_path, exact).too_large == []
+    declared = wanted(compute={"device_memory_mb": 80_000})
+    assert planned(tmp_path, declared).too_large == []
+    small = {name for name, _ in planned(tmp_path, memory_mb=2_000.0).too_large}
+    assert "condense: cifar10, tm, IPC 10, set 0" in small
+
+
+def test_it_is_told_in_words_a_person_reads(tmp_path):
+    text = forecast.render(planned(tmp_path))
+    assert (
+        "6 condensed sets, 12 evaluation jobs with 24 networks. The device: a GPU with 40.0" in text
+    )
+    assert "Expected not to fit 40.0 GB" in text
+    assert "- condense: cifar10, tm, IPC 50, set 0: about" in text
+
+
+def test_without_a_calibration_it_says_that_it_assumes(tmp_path):
+    own = wanted(
+        datasets={"cifar10": {"source": "image_folder", "path": "x.tar"}},
+        methods={"random": {"algorithm": "random"}},
+        experiments={"e": {"datasets": ["cifar10"], "methods": ["random"], "ipc": [1]}},
+    )
+    plan = forecast.forecast(own, grid.expand(own), tmp_path)
+    assert set(plan.rules["basis"]) == {"assumption"}
+    assert plan.too_large == []
+    assert "Sizes assumed, not known: " in forecast.render(plan)
+
+
+def folder(path, train: int, test: int):
+    files = {
+        f"{split}/{name}/{number}.png": plain((number % 250, 0, 9), 20, 24)
+        for split, count in (("train", train), ("test", test))
+        for name in ("a", "b")
+        for number in range(count)
+    }
+    files |= {"train/a/notes.txt": b"", "readme.png": b""}
+    return pack(path, files, "folder")
+
+
+def test_a_folder_is_planned_by_the_images_that_it_holds(tmp_path):
+    """As once prepared: the plan of the same folder before and after."""
+    photos = folder(tmp_path / "photos", train=20, test=5)
+    mine = {"source": "image_folder", "path": str(photos)}
+    own = wanted(datasets={"cifar10": mine})
+    before = planned(tmp_path / "results", own)
+    assert before.assumed == []
+    path = tmp_path / "results/cifar10/dataset.safetensors"
+    path.parent.mkdir(parents=True)
+    entry = entries.Dataset(**mine).model_dump()
+    datasets.write(readers.read("cifar10", entry, [photos]), path)
+    after = planned(tmp_path / "results", own)
+    assert after.operations == before.operations
+    assert row(after, "prepare_dataset")["done"] == 1
+    columns = ["rule", "hours_left", "minutes_asked", "memory_gb", "device_gb", "disk_gb"]
+    same = [one.rules[columns].iloc[1:] for one in (before, after)]
+    assert same[0].equals(same[1])
+
+
+USERS = "def mine(problem):\n    return problem.draw_real(problem.ipc, problem.generator('mine'))\n"
+
+
+def test_a_users_method_is_unknown_until_one_job_has_run(tmp_path):
+    (tmp_path / "mine.py").write_text(USERS)
+    own = wanted(methods={name: {"algorithm": f"{tmp_path}/mine.py:mine"} for name in ("dm", "tm")})
+    before = planned(tmp_path, own)
+    assert before.unknown == ["condense: dm", "condense: tm"] and before.assumed == []
+    found = row(before, "condense")
+    assert (found["hours_left"], found["unknown"], found["basis"]) == (0, 6, "nothing")
+    text = forecast.render(before)
+    assert "| condense | device | 6 | 0 | unknown | unknown | 8 h |" in text
+    assert "and 6 jobs of unknown time" in text
+    assert "Unknown until one job has run: condense: dm; condense: tm." in text
+    job = next(one for one in worklist.all_jobs(own, grid.expand(own)) if one.name == "dm")
+    storage.write_json(tmp_path / job.cost, {"seconds": 40.0})
+    after = planned(tmp_path, own)
+    found = row(after, "condense")
+    assert found["hours_left"] == pytest.approx(2 * (40 + START) / 3600)
+    assert (found["unknown"], after.unknown) == (3, ["condense: tm"])
+    assert "| 90 s, 3 unknown |" in forecast.render(after)
+
+
+def test_the_plan_shows_what_is_asked_for(tmp_path):
+    """One estimate behind both: with a calibration in the results, and with a record."""
+    own = wanted()
+    for seconds in (None, 5000.0):
+        if seconds:
+            job = next(one for one in worklist.all_jobs(own, grid.expand(own)) if one.name == "dm")
+            storage.write_json(tmp_path / job.cost, {"seconds": seconds})
+        else:
+            storage.write_json(tmp_path / "plan/calibration.json", calibrated())
+        plan = forecast.forecast(own, grid.expand(own), tmp_path)
+        assert "assumption" not in " ".join(plan.rules["basis"])
+        asked = requests.Requests(own, grid.expand(own), tmp_path)
+        for rule in plan.rules["rule"]:
+            every = [one for one in worklist.all_jobs(own, grid.expand(own)) if one.rule == rule]
+            seconds = [row(plan, rule)["longest_hours"] * 3600 - START]
+            assert max(asked.seconds(rule, one.wildcards) for one in every) == pytest.approx(
+                seconds[0]
+            )
+            minutes = max(asked.minutes(rule, one.wildcards) for one in every)
+            assert minutes == 5 * math.ceil((10 + 3 * seconds[0] / 60) / 5 - 1e-9)
+            assert row(plan, rule)["minutes_asked"] == minutes
+            memory = max(asked.memory_mb(rule, one.wildcards) for one in every)
+            assert row(plan, rule)["memory_gb"] == memory / 1e3
+
+
+def test_a_network_of_a_library_has_the_sizes_that_were_counted(tmp_path):
+    network = {"network": "torchvision:squeezenet1_1"}
+    own = wanted(architectures={"convnet": network})
+    data = sizes.OFFICIAL["cifar10"]
+    assert "evaluate: convnet" in planned(tmp_path, own).assumed
+    measured = calibration.measure([("convnet", "cifar10", network, data)], torch.device("cpu"))
+    plan = forecast.forecast(own, grid.expand(own), tmp_path, measured)
+    assert "evaluate: convnet" not in plan.assumed
+    counted = measured["networks"]["convnet"]["cifar10"]["sizes"]
+    built = networks.build(network, data.shape, data.classes, 0)
+    assert counted["parameters"] == sum(one.numel() for one in built.parameters())
+
+
+def test_networks_with_batch_norm_are_timed():
+    network = "timm:lcnet_035"
+    data = sizes.Images((3, 32, 32), 10, 100, 100)
+    measured = calibration.measure([("n", "d", {"network": network}, data)], torch.device("cpu"))
+    found = measured["networks"]["n"]["d"]
+    assert found["seconds_per_pass"] > 0
+    assert found["sizes"]["features"] > 0 and found["sizes"]["outputs"] > 0
+
+
+def test_a_prepared_folder_is_timed_by_its_own_size(tmp_path):
+    own = wanted(datasets={"cifar10": {"source": "image_folder", "path": "x.tar"}})
+    path = tmp_path / "cifar10/dataset.safetensors"
+    path.parent.mkdir()
+    datasets.write(small_dataset(shape=(3, 16, 16)), path)
+    found = forecast.networks_used(own, grid.expand(own), tmp_path)
+    assert {(name, data.shape) for name, _, _, data in found} == {
+        ("convnet", (3, 16, 16)),
+        ("mlp", (3, 16, 16)),
+    }
+
+
+def test_a_calibration_is_of_a_plausible_size():
+    entry = {"network": "convnet", "width": 64, "depth": 3}
+    data = sizes.Images((3, 32, 32), 10, 100, 100)
+    found = calibration.measure([("net", "data", entry, data)], torch.device("cpu"))
+    own = found["networks"]["net"]["data"]
+    assert own["seconds_per_pass"] > 0 and own["seconds_per_step"] >= 0
+    operations = sizes.network(entry, data).operations
+    reached = operations / own["seconds_per_pass"]
+    # no network is far above the product of matrices, nor a hundred times below it
+    assert 0.01 < reached / found["operations_per_second"] < 5
+    assert found["memory_mb"] > 1000

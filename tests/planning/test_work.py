@@ -1,0 +1,204 @@
+"""What jobs are expected to compute and hold, against what is counted as they run."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import ROOT, small_dataset
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from condensation.config import loading, schema
+from condensation.data.sets import Condensed
+from condensation.methods import contract, experts
+from condensation.planning import requests, work
+from condensation.planning.sizes import Images
+from condensation.training import fitting
+from condensation.workflow import grid, jobs
+
+SHORT = {"architecture": "small", "batch_real": 16}
+METHODS = {
+    "dc": {"algorithm": "dc", "iterations": 2, "outer": 3, "inner": 2, **SHORT},
+    "dsa": {"algorithm": "dsa", "iterations": 2, "outer": 2, "inner": 2, **SHORT},
+    "dm": {"algorithm": "dm", "iterations": 3, **SHORT},
+    "tm": {
+        **{"algorithm": "tm", "iterations": 2, "experts": 1, "steps": 4, "expert_epochs": 1},
+        **{"max_start": 1, "lr": 1.0, "lr_step": 1e-7, "step_size": 0.01},
+    },
+    "kip": {"algorithm": "kip", "iterations": 3, "batch_real": 60, "preprocessing": "standardize"},
+    "conv": {
+        **{"algorithm": "kip", "kernel": "conv_features", "iterations": 2, "batch_real": 30},
+        **{"networks": 2, "width": 16, "preprocessing": "standardize"},
+    },
+    "random": {"algorithm": "random"},
+    "mine": {"algorithm": f"{__file__}:mine"},
+}
+
+
+def mine(problem):
+    """A method of a user's own."""
+    return problem.real(problem.draw_real(problem.ipc, problem.generator("mine")).flatten())
+
+
+def wanted(**more) -> schema.Config:
+    content = {
+        "datasets": {"small": {"source": "image_folder", "path": "small.tar"}},
+        "methods": METHODS,
+        "architectures": {"small": {"network": "convnet", "width": 16, "depth": 2}},
+        "trajectories": {"experts": {"architecture": "small", "epochs": 2}},
+        "evaluation": {"epochs": 5},
+        "experiments": {
+            "e": {
+                **{"datasets": ["small"], "methods": [*METHODS], "ipc": [4]},
+                **{"architectures": ["small", "mlp"], "evaluation_seeds": 2},
+            }
+        },
+    }
+    return loading.parse(content | more)
+
+
+@pytest.fixture
+def data():
+    return small_dataset(classes=3, per_class=40, shape=(3, 16, 16), test_per_class=10)
+
+
+@pytest.fixture
+def estimator(data) -> work.Estimator:
+    own = wanted()
+    found = work.Estimator(own, grid.expand(own))
+    found.images = lambda _: Images(data.shape, 3, 120, 30)
+    return found
+
+
+class Count(TorchDispatchMode):
+    """Counts the operations of every product and convolution that torch is asked for."""
+
+    total = 0.0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        count = flop_registry.get(func.overloadpacket)
+        if count is None:  # in inference mode an operator may come whole
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        out = func(*args, **kwargs)
+        self.total += count(*args, **kwargs, out_val=out) if count else 0
+        return out
+
+
+def counted(function) -> float:
+    with Count() as counter:
+        function()
+    return counter.total
+
+
+CELL = {"dataset": "small", "ipc": "4", "condensation_seed": "0"}
+
+
+@pytest.mark.parametrize("method", ["dc", "dsa", "dm", "tm", "kip", "conv"])
+def test_a_condensation_computes_what_is_expected(method, data, estimator):
+    own = wanted()
+    job = jobs.condense(own, grid.SetId("small", method, "4", 0))
+    problem = contract.Problem(data, 4, 0)
+    if method == "tm":
+        told = jobs.train_expert(own, grid.expand(own), "small", "experts")["options"]
+        told.pop("preprocessing")
+        snapshots, entry = experts.train(problem, **told), told["architecture"]
+        problem = replace(problem, trajectories=experts.Trajectories([snapshots], entry))
+    run = contract.resolve(job["function"])
+    found = counted(lambda: run(problem, **job["options"]))
+    expected = estimator.operations_of(estimator.of("condense", CELL | {"method": method}), "small")
+    assert 0.5 < expected / found < 2, (expected, found)
+
+
+# no gradient of the first layer's input is computed, which is much of an MLP
+@pytest.mark.parametrize(("architecture", "most"), [("small", 1.25), ("mlp", 1.5)])
+def test_an_evaluation_computes_what_is_expected(architecture, most, data, estimator):
+    own = wanted()
+    condensed = Condensed(torch.randn(12, *data.shape), torch.arange(3).repeat_interleave(4))
+    told = jobs.evaluate(own, architecture, "dsa", "sgd")["options"]
+    found = counted(
+        lambda: fitting.evaluate(
+            condensed, data, [0, 1], device=torch.device("cpu"), stack=False, **told
+        )
+    )
+    way = {"method": "random", "architecture": architecture, "augmentation": "dsa"}
+    way |= {"optimizer": "sgd", "first": "0", "last": "1", "snapshot": ""}
+    expected = estimator.operations_of(estimator.of("evaluate", CELL | way), "small")
+    assert 0.8 < expected / found < most, (expected, found)
+
+
+def test_an_expert_computes_what_is_expected(data, estimator):
+    own = wanted()
+    told = jobs.train_expert(own, grid.expand(own), "small", "experts")["options"]
+    told.pop("preprocessing")
+    found = counted(lambda: experts.train(contract.Problem(data, None, 0), **told))
+    expected = estimator.of("train_expert", {"dataset": "small", "trajectories": "experts"})
+    assert 0.8 < estimator.operations_of(expected, "small") / found < 1.25
+
+
+# --- on the device --------------------------------------------------------------------------------
+
+
+def paper(**method) -> work.Estimator:
+    own = wanted(
+        datasets={"cifar10": {"source": "cifar10"}},
+        methods={"tm": {"algorithm": "tm"} | method},
+        architectures={"convnet": {"network": "convnet"}},
+        trajectories={},
+        experiments={"e": {"datasets": ["cifar10"], "methods": ["tm"], "ipc": [1, 10, 50]}},
+    )
+    return work.Estimator(own, grid.expand(own))
+
+
+def tm(ipc: int, **method) -> float:
+    wildcards = {"dataset": "cifar10", "method": "tm", "ipc": str(ipc), "condensation_seed": "0"}
+    return requests.device_mb(paper(**method).of("condense", wildcards))
+
+
+def test_the_unrolled_gradient_runs_out_of_40_gb_where_the_paper_did():
+    """Table 8: TM on CIFAR-10 ran at IPC 1 and 10, and out of memory at IPC 50 on 40 GB."""
+    sizes = [tm(ipc, gradient="unroll") for ipc in (1, 10, 50)]
+    assert sizes[0] < sizes[1] < 40_000 < sizes[2], sizes
+    assert max(tm(ipc) for ipc in (1, 10, 50)) < 8_000, "the exact gradient fits"
+
+
+# --- requests -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked() -> requests.Requests:
+    own = loading.load(ROOT / "config/paper.yaml")
+    return requests.Requests(own, grid.expand(own))
+
+
+def evaluation(**own) -> dict[str, str]:
+    cell = {"dataset": "cifar10", "method": "random", "ipc": "10", "condensation_seed": "0"}
+    cell |= {"architecture": "convnet", "augmentation": "dsa", "optimizer": "sgd"}
+    return cell | {"first": "0", "last": "4", "snapshot": ""} | own
+
+
+@pytest.mark.parametrize(
+    "more", [{"ipc": "50"}, {"architecture": "resnet152"}, {"dataset": "tinyimagenet"}]
+)
+def test_more_images_and_larger_networks_and_datasets_ask_for_more_time(asked, more):
+    small, large = (asked.minutes("evaluate", evaluation(**own)) for own in ({}, more))
+    assert large > small
+
+
+def test_each_attempt_asks_for_twice_as_much(asked):
+    for rule, wildcards in (
+        ("evaluate", evaluation()),
+        ("prepare_dataset", {"dataset": "tinyimagenet"}),
+    ):
+        for ask in (asked.memory_mb, asked.minutes):
+            first, second, third = (ask(rule, wildcards, attempt) for attempt in (1, 2, 3))
+            assert (second, third) == (2 * first, 4 * first)
+
+
+def test_a_users_method_gets_a_good_deal_and_is_said_to_be_assumed(estimator):
+    found = estimator.of("condense", CELL | {"method": "mine"})
+    assert not found.known
+    assert found.device_bytes >= 4e9

@@ -1,0 +1,141 @@
+"""Provenance: what is said of versions, commit and times, against files made by hand."""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from condensation.config import loading
+from condensation.core import storage
+from condensation.core.errors import InputError
+from condensation.workflow import grid, provenance
+
+CONFIG = {
+    "datasets": {"digits": {"source": "digits"}},
+    "methods": {
+        "random": {"algorithm": "random"},
+        "kcenter": {"algorithm": "kcenter"},
+        "kip": {"algorithm": "kip", "preprocessing": "zca_kip"},
+        "tm": {
+            **{"algorithm": "tm", "experts": 3, "steps": 2, "expert_epochs": 1, "max_start": 2},
+            **{"lr": 1.0, "lr_step": 1e-6, "step_size": 0.01},
+        },
+    },
+    "experiments": {
+        "one": {
+            **{
+                "datasets": ["digits"],
+                "methods": ["random", "kcenter", "kip", "tm"],
+                "ipc": [1, 2],
+            },
+            **{"condensation_seeds": 2, "evaluation_seeds": 7},
+        }
+    },
+}
+
+
+@pytest.fixture
+def wanted():
+    used = loading.parse(CONFIG)
+    return provenance.benchmark_files(used, grid.expand(used))
+
+
+def test_every_job_of_the_grid_has_its_file_once(wanted):
+    counts = {rule: len(paths) for rule, paths in wanted.items()}
+    per_job = loading.parse(CONFIG).evaluation.seeds_per_job
+    assert counts == {
+        "prepare_dataset": 1,
+        "fit_whitening": 1,
+        "extract_features": 2,  # a seed each
+        "train_expert": 3,
+        "condense": 4 * 2 * 2,
+        "evaluate": 4 * 2 * 2 * -(-7 // per_job),
+    }
+    assert "condense/digits/tm/ipc2/set1.tsv" in wanted["condense"]
+    last = f"seeds{7 - 1 - (7 - 1) % per_job}-6.tsv"
+    assert f"evaluate/digits/tm/ipc2/set1/convnet/dsa/sgd/{last}" in wanted["evaluate"]
+
+
+def write(path, seconds):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t5.0\n")
+
+
+def test_times_are_of_the_jobs_of_this_config(tmp_path, wanted):
+    write(tmp_path / wanted["condense"][0], 1.5)
+    write(tmp_path / wanted["condense"][1], 2.25)
+    write(tmp_path / "condense/digits/forgotten/ipc1/set0.tsv", 1000)  # of an earlier config
+    write(tmp_path / "make_leaderboard.tsv", 4)
+    write(tmp_path / "rank/a/b.tsv", 5)
+    write(tmp_path / "rank/a/c.tsv", 6)
+    times = provenance.rule_times(tmp_path, wanted)
+    assert times["condense"] == {"jobs": 16, "timed": 2, "seconds": 3.75, "longest": 2.25}
+    assert times["make_leaderboard"] == {"jobs": 1, "timed": 1, "seconds": 4.0, "longest": 4.0}
+    assert times["rank"] == {"jobs": 2, "timed": 2, "seconds": 11.0, "longest": 6.0}
+    assert times["train_expert"] == {"jobs": 3, "timed": 0, "seconds": 0, "longest": None}
+    (tmp_path / "rank/a/b.tsv").write_text("nothing of the kind")
+    with pytest.raises(InputError, match=r"b\.tsv: not a benchmark file"):
+        provenance.rule_times(tmp_path, wanted)
+
+
+def test_without_any_benchmarks_nothing_is_timed(tmp_path, wanted):
+    times = provenance.rule_times(tmp_path / "none", wanted)
+    assert {one["timed"] for one in times.values()} == {0}
+
+
+def git(folder, *arguments):
+    about = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    done = subprocess.run(
+        ["git", *about, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_the_commit_and_whether_files_differ_from_it(tmp_path):
+    unknown = {"commit": None, "dirty": None}
+    assert provenance.commit(tmp_path) == unknown, "no repository"
+    git(tmp_path, "init", "-q")
+    assert provenance.commit(tmp_path) == unknown, "no commit yet"
+    (tmp_path / "a").write_text("1")
+    git(tmp_path, "add", "a")
+    git(tmp_path, "commit", "-qm", "one")
+    head = git(tmp_path, "log", "-1", "--format=%H")
+    assert provenance.commit(tmp_path) == {"commit": head, "dirty": False}
+    (tmp_path / "a").write_text("2")
+    assert provenance.commit(tmp_path) == {"commit": head, "dirty": True}
+    (tmp_path / "inside").mkdir()
+    assert provenance.commit(tmp_path / "inside") == unknown, "a copy in another's repository"
+
+
+def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert provenance.commit(tmp_path) == {"commit": None, "dirty": None}
+
+
+def test_versions_and_machine():
+    found = provenance.versions()
+    assert found["python"] == sys.version.split()[0]
+    assert found["torch"] == importlib.metadata.version("torch")
+    assert None not in found.values(), "every package that is named is installed"
+    assert provenance.machine()["cores"] == os.cpu_count()
+    total = int(Path("/proc/meminfo").read_text().split()[1]) / 1024  # kB
+    assert provenance.machine()["memory_mb"] == pytest.approx(total, rel=0.01)
+
+
+def test_devices_are_listed_once(tmp_path):
+    for number, name in enumerate(["x86_64", "x86_64", "some GPU"]):
+        cost = {"device": "cpu", "device_name": name, "threads": 1, "torch": "2", "seconds": number}
+        storage.write_json(tmp_path / f"{number}.json", cost)
+    found = provenance.devices(sorted(tmp_path.glob("*.json")))
+    assert [one["device_name"] for one in found] == ["x86_64", "some GPU"]
+    json.dumps(found)
+
+
+def test_the_digest_is_that_of_the_file(tmp_path):
+    (tmp_path / "c").write_text("abc")  # FIPS 180, example
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert provenance.file_digest(tmp_path / "c") == expected

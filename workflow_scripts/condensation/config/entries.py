@@ -1,0 +1,403 @@
+"""What can be set: datasets, trajectories, architectures, augmentations, optimizers.
+
+One pydantic model per kind of entry; its fields are the one source of the
+defaults, the documentation and the checks. Free of torch, so that Snakemake
+can read a config in a moment; the code behind an entry is imported by the job.
+Methods are in ``method_options``.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from condensation.core import plugins
+from condensation.core.errors import InputError, unknown
+
+Preprocessing = Literal["standardize", "zca", "zca_kip"]
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """Return an error whose message reaches the user as it is."""
+    return PydanticCustomError("input", "{text}", {"text": message})
+
+
+def check_function(function: str, given: dict[str, Any], positional: tuple[str, ...]) -> None:
+    """Check a user's function as ``plugins.check``, with an error for pydantic."""
+    try:
+        plugins.check(function, given, positional, "docs/adding-a-method.md")
+    except InputError as error:
+        raise wrong(str(error)) from error
+
+
+class Strict(BaseModel):
+    """A mapping that refuses keys it does not know, and suggests the nearest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise wrong(f"expected a mapping of options, got {data!r}")
+        for key in data:
+            if key not in cls.model_fields and cls.model_config.get("extra") == "forbid":
+                raise wrong(unknown("option", key, cls.model_fields))
+        return data
+
+
+# --- datasets -------------------------------------------------------------------------------------
+
+
+class Dataset(Strict):
+    """One dataset: where its images come from and how they are standardised."""
+
+    source: Literal[
+        "digits", "cifar10", "cifar100", "fashion_mnist", "tinyimagenet", "image_folder"
+    ] = Field(
+        description="The reader: scikit-learn's bundled digits, an official archive, or your own "
+        "images (`image_folder`)."
+    )
+    path: str | None = Field(
+        None,
+        description="A local archive used instead of the download; for `image_folder` (required) "
+        "a folder, tar or zip with `train/<class>/*` and `test/<class>/*`; for cifar10 and "
+        "cifar100 also the folder that the archive unpacks to.",
+    )
+    checksum: str | None = Field(
+        None,
+        pattern=r"^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})$",
+        description="`md5:<hex>` or `sha256:<hex>` of the archive, where it is not the official "
+        "one. Not for cifar10 and cifar100, whose archives are pickles.",
+    )
+    image_size: int | None = Field(
+        None, ge=4, le=1024, description="Resize images to this height and width (`image_folder`)."
+    )
+    test_fraction: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="For `image_folder` with `train/<class>/*` alone: this share of every class is "
+        "held out as the test split, always the same images.",
+    )
+    background: str = Field(
+        "white",
+        description="For `image_folder`: the colour behind transparent images, `#rrggbb` or a name "
+        "(`black`).",
+    )
+    channels: Literal[1, 3] = Field(
+        3, description="1 for grey, 3 for RGB (`image_folder`; the others know)."
+    )
+    mean: list[float] | None = Field(
+        None,
+        description="Mean per channel on [0, 1]; null: the field's constants, or computed from "
+        "the training images.",
+    )
+    std: list[float] | None = Field(None, description="Standard deviation per channel; as `mean`.")
+    like: Literal["cifar10", "cifar100", "fashion_mnist", "tinyimagenet"] | None = Field(
+        None,
+        description="For `image_folder`: the official dataset whose mean, std and hyper-parameter "
+        "rows are used, where the folder holds its images.",
+    )
+    flip: bool | None = Field(
+        None,
+        description="Whether a mirrored image keeps its class, so that augmentations may flip it; "
+        "null: no for digits, yes elsewhere.",
+    )
+
+    @property
+    def kind(self) -> str:
+        """The official dataset that this one is, or is like; else its source."""
+        return self.like or self.source
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Dataset":
+        if self.source == "image_folder" and not self.path:
+            raise wrong("`image_folder` needs `path`: a folder, tar or zip of your images")
+        if self.source == "digits" and (self.path or self.checksum):
+            raise wrong("`digits` comes with scikit-learn; it takes no `path` or `checksum`")
+        if self.source in ("cifar10", "cifar100") and self.checksum:
+            raise wrong(
+                f"`{self.source}` takes no `checksum`: its archive holds pickles, and only the "
+                "official one is unpickled; use `source: image_folder` for other images"
+            )
+        if self.source == "fashion_mnist" and self.checksum:
+            raise wrong("`fashion_mnist` takes no `checksum`: it is four files, each verified")
+        if self.source != "image_folder" and self.image_size:
+            raise wrong(f"`image_size` is for `image_folder`, not for `{self.source}`")
+        if self.source != "image_folder" and self.test_fraction:
+            raise wrong(f"`test_fraction` is for `image_folder`, not for `{self.source}`")
+        if self.background != "white":
+            self._check_background()
+        if self.source != "image_folder" and self.like:
+            raise wrong(f"`like` is for `image_folder`, not for `{self.source}`")
+        if self.path and set("{}") & set(self.path):
+            raise wrong(f"`path` may not hold braces, got {self.path!r}")
+        if (self.mean is None) != (self.std is None):
+            raise wrong("give both `mean` and `std`, or neither")
+        if self.std and min(self.std) <= 0:
+            raise wrong(f"`std` must be above 0, got {self.std}")
+        return self
+
+    def _check_background(self) -> None:
+        from PIL import ImageColor  # takes its time, and few configs need it
+
+        if self.source != "image_folder":
+            raise wrong(f"`background` is for `image_folder`, not for `{self.source}`")
+        try:
+            channels = len(ImageColor.getrgb(self.background))
+        except ValueError:
+            channels = 0
+        if channels != 3:
+            raise wrong(
+                f"`background` must be a colour like '#rrggbb' or 'black', got {self.background!r}"
+            )
+
+
+# --- features -------------------------------------------------------------------------------------
+
+
+class Features(Strict):
+    """An embedding of every training image, by a network trained briefly on all of them."""
+
+    architecture: str = Field("convnet", description="A name under `architectures`.")
+    epochs: int = Field(1, ge=0, description="Training epochs on the whole training set.")
+    optimizer: str = Field("sgd", description="A name under `optimizers`; no decay is applied.")
+    batch_size: int = Field(256, ge=1, description="Images per training step.")
+    layer: Literal["classifier_input", "before_pooling"] = Field(
+        "classifier_input",
+        description="The values that are clustered: those that the classifier takes, or those "
+        "before the last pooling (convnet, resnet). Figure 7 shows the first.",
+    )
+
+
+# --- trajectories ---------------------------------------------------------------------------------
+
+
+class Trajectories(Strict):
+    """Experts for TM: networks trained on the real images, their parameters kept epoch by epoch."""
+
+    architecture: str = Field("convnet", description="A name under `architectures`.")
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="Epochs to train and keep; null: as many as the config's sets need. The paper "
+        "trained 50; a set reads the first max_start - 1 + expert_epochs.",
+    )
+    lr: float = Field(0.01, gt=0, description="Learning rate of SGD; it is not decayed.")
+    momentum: float = Field(0.0, ge=0, lt=1, description="Momentum of SGD.")
+    batch_size: int = Field(256, ge=1, description="Images per training step.")
+    augmentation: str = Field("dsa", description="A name under `augmentations`.")
+    preprocessing: Preprocessing = Field(
+        "standardize",
+        description="What the images are made into: `zca` for TM's rows with ZCA; the paper says "
+        "it did without.",
+    )
+
+
+# --- evaluation -----------------------------------------------------------------------------------
+
+
+class ConvNet(Strict):
+    """Blocks of 3x3 convolution, instance norm, ReLU and 2x2 average pooling; then linear."""
+
+    network: Literal["convnet"] = Field(description="Chooses this network.")
+    width: int = Field(128, ge=1, description="Filters per convolution.")
+    depth: int | None = Field(
+        None,
+        ge=1,
+        description="Blocks; null: as many as leave a 4x4 map (3 for 32x32, 4 for 64x64).",
+    )
+
+
+class MLP(Strict):
+    """Two hidden layers with ReLU."""
+
+    network: Literal["mlp"] = Field(description="Chooses this network.")
+    width: int = Field(128, ge=1, description="Units per hidden layer.")
+
+
+class ResNet(Strict):
+    """ResNet with instance norm; by image size in the form for CIFAR or for ImageNet."""
+
+    network: Literal["resnet"] = Field(description="Chooses this network.")
+    depth: Literal[18, 152] = Field(18, description="18 (basic blocks) or 152 (bottlenecks).")
+    width: int = Field(64, ge=1, description="Channels of the first stage.")
+    stem: Literal["cifar", "imagenet"] | None = Field(
+        None,
+        description="3x3 without pooling, or 7x7 with; null: cifar where it ends in a 4x4 map, as "
+        "28 and 32 pixels do, else imagenet.",
+    )
+    stages: int = Field(
+        4, ge=1, le=4, description="The first of its four stages; fewer for small images."
+    )
+
+
+class ViT(Strict):
+    """Vision transformer with a class token (Dosovitskiy et al., 2021)."""
+
+    network: Literal["vit"] = Field(description="Chooses this network.")
+    patch: int = Field(4, ge=1, description="Side of a patch in pixels.")
+    width: int = Field(512, ge=1, description="Width of the tokens and of the hidden layers.")
+    depth: int = Field(6, ge=1, description="Transformer blocks.")
+    heads: int = Field(8, ge=1, description="Attention heads, of 64 values each.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout; none on attention weights.")
+
+
+class OtherNetwork(Strict):
+    """A network of timm or torchvision, untrained, or your own function in a Python file."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    network: str = Field(
+        pattern=r"^(timm:|torchvision:)[A-Za-z0-9_.-]+$|\.py:[A-Za-z_]\w*$",
+        description="`timm:NAME`, `torchvision:NAME`, or `file.py:function`, called as "
+        "`function(shape, classes, *, option=...)` and giving a `torch.nn.Module`; all other keys "
+        "are its keyword arguments.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers(cls, data: Any) -> Any:
+        return plugins.with_numbers(data) if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _matches_the_function(self) -> "OtherNetwork":
+        if ".py:" in self.network:
+            check_function(self.network, self.model_extra or {}, ("shape", "classes"))
+        return self
+
+
+ARCHITECTURES = {"convnet": ConvNet, "mlp": MLP, "resnet": ResNet, "vit": ViT}
+
+
+class NoAugmentation(Strict):
+    """Images as they are."""
+
+    policy: Literal["none"] = Field(description="Chooses this policy.")
+
+
+DSA_OPERATORS = ("color", "crop", "cutout", "flip", "scale", "rotate")
+
+
+class DSA(Strict):
+    """Differentiable siamese augmentation: one operator a batch (Zhao & Bilen, 2021)."""
+
+    policy: Literal["dsa"] = Field(description="Chooses this policy.")
+    operators: list[Literal[DSA_OPERATORS]] = Field(
+        list(DSA_OPERATORS),
+        min_length=1,
+        description="Operators to draw from, each as likely; `flip` is left out for datasets "
+        "whose `flip` is false.",
+    )
+    align_corners: bool = Field(
+        False,
+        description="Grid convention of scale and rotate; the released code of the paper ran "
+        "with false, the code of TM with true.",
+    )
+
+
+class Torchvision(Strict):
+    """Any pipeline of `torchvision.transforms.v2`, on uint8 images.
+
+    Images are brought back to pixels, clipped and cut to uint8, transformed, and standardised
+    again, as the released evaluator does.
+    """
+
+    policy: Literal["torchvision"] = Field(description="Chooses this policy.")
+    transforms: list[dict[str, dict[str, Any]]] = Field(
+        min_length=1,
+        description="Class names with their arguments, in order, e.g. "
+        "`[{RandomCrop: {padding: 4}}, {RandAugment: {}}]`. Where `size` is required and not "
+        "given it is the image's; `AutoAugment` takes the CIFAR-10 policy up to 32 pixels and "
+        "ImageNet's above; `RandomHorizontalFlip` is left out where the dataset's `flip` is false.",
+    )
+    draw: Literal["per_batch", "per_image"] = Field(
+        "per_batch",
+        description="One draw for all images of a batch, as the released evaluator does, or one "
+        "for each image, as its names suggest.",
+    )
+    whitened: Literal["as_standardized", "inverted"] = Field(
+        "as_standardized",
+        description="How whitened images (KIP, TM's rows with ZCA) become pixels: as if they were "
+        "standardised, which clips them, as the released evaluator does; or with the whitening "
+        "inverted, and whitened again afterwards.",
+    )
+
+
+AUGMENTATIONS = {"none": NoAugmentation, "dsa": DSA, "torchvision": Torchvision}
+
+
+class SGD(Strict):
+    """Stochastic gradient descent with momentum."""
+
+    algorithm: Literal["sgd"] = Field(description="Chooses this algorithm.")
+    lr: float = Field(0.01, gt=0, description="Learning rate.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum.")
+    weight_decay: float = Field(5e-4, ge=0, description="L2 penalty on all parameters.")
+    decay: bool = Field(
+        True,
+        description="Multiply lr by 0.1, with momentum cleared, after half of the epochs.",
+    )
+
+
+class Adam(Strict):
+    """Adam with its usual betas; the released evaluator does not decay its rate (Table 7)."""
+
+    algorithm: Literal["adam"] = Field(description="Chooses this algorithm.")
+    lr: float = Field(0.003, gt=0, description="Learning rate.")
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty on all parameters.")
+    decay: bool = Field(False, description="As for `sgd`.")
+
+
+_OTHERS = ("adadelta", "adagrad", "adamax", "adamw", "nadam", "radam", "rmsprop")
+
+
+class OtherOptimizer(Strict):
+    """Another optimizer of `torch.optim`, by its name in small letters."""
+
+    algorithm: Literal[_OTHERS] = Field(description="Chooses this algorithm.")
+    lr: float = Field(0.001, gt=0, description="Learning rate.")
+    weight_decay: float = Field(0.0, ge=0, description="Weight decay, as torch takes it.")
+    decay: bool = Field(False, description="As for `sgd`.")
+    options: dict[str, Any] = Field(
+        {}, description="Further arguments, e.g. `{betas: [0.9, 0.99]}`."
+    )
+
+
+OPTIMIZERS = {"sgd": SGD, "adam": Adam, **dict.fromkeys(_OTHERS, OtherOptimizer)}
+
+
+class Evaluation(Strict):
+    """How a condensed set is judged: networks trained on it, tested on the real test images."""
+
+    epochs: int = Field(1000, ge=1, description="The paper's E.")
+    epochs_without_augmentation: int | None = Field(
+        None,
+        ge=1,
+        description="E for augmentation `none`; null: the same. The paper's text says 1000, its "
+        "released code trains 300.",
+    )
+    inclusive: bool = Field(
+        True, description="Count epochs 0..E as the released code does: E + 1 epochs are trained."
+    )
+    batch_size: int = Field(256, ge=1, description="Images per training step; the rest is kept.")
+    seeds_per_job: int = Field(
+        5, ge=1, description="Evaluation seeds that share one job; 1 gives one job per seed."
+    )
+
+
+class Statistics(Strict):
+    """How methods are compared in `results/tables`."""
+
+    alpha: float = Field(0.05, gt=0, lt=1, description="Level of the tests.")
+    equivalence_margin: float = Field(
+        1.0,
+        gt=0,
+        description="Percentage points within which a method is held to be as good as random.",
+    )
+    equivalence_from_ipc: int = Field(
+        200, ge=1, description="Smallest IPC at which methods are tested against random."
+    )
+    bootstrap: int = Field(
+        2000, ge=1, description="Samples of the blocks behind the stability of ranks."
+    )

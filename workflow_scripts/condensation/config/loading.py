@@ -1,0 +1,78 @@
+"""Loading a config: ``load`` for a file, ``parse`` for what a file holds. Free of torch.
+
+Everything behind them may rely on names that exist and values that make sense.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from condensation.config import yaml_file
+from condensation.config.entries import ARCHITECTURES, AUGMENTATIONS, OPTIMIZERS
+from condensation.config.methods import METHODS
+from condensation.config.schema import BUILT_IN, Config
+from condensation.core.errors import InputError, nearest
+
+_MOST_LINES, _LONGEST_LINE = 50, 1000  # of an error message
+
+
+def parse(data: Any, origin: str = "config") -> Config:
+    """Return the validated config.
+
+    Raises InputError that names, line by line, each key, the bad value and
+    what would be right; ``origin`` (a file name) is put in front.
+    """
+    if not isinstance(data, dict) or not data:
+        raise InputError(f"{origin}: expected a mapping with datasets, methods and experiments")
+    yaml_file.check_size(data, origin)
+    try:
+        return Config.model_validate(_expanded(data, origin))
+    except ValidationError as error:
+        problems = error.errors()
+        lines = [f"{origin}: {_line(problem)}" for problem in problems[:_MOST_LINES]]
+        if more := len(problems) - len(lines):
+            lines.append(f"{origin}: and {more} more")
+        raise InputError("\n".join(lines)) from error
+
+
+def _expanded(value: Any, origin: str) -> Any:
+    """Fill in ``~`` and variables of the environment, as a shell does, wherever there is a text."""
+    if isinstance(value, dict):
+        return {key: _expanded(inner, origin) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_expanded(inner, origin) for inner in value]
+    if not isinstance(value, str):
+        return value
+    if value.startswith("~"):
+        try:
+            value = str(Path(value).expanduser())
+        except RuntimeError as error:
+            raise InputError(f"{origin}: {value!r}: there is no such user here") from error
+    return os.path.expandvars(value)
+
+
+def _line(problem: dict[str, Any]) -> str:
+    # Union members appear in the location as their tag: leave them out, no user wrote them.
+    tags = {"other", *METHODS, *ARCHITECTURES, *AUGMENTATIONS, *OPTIMIZERS}
+    keys = list(problem["loc"])
+    if len(keys) > 2 and keys[0] in BUILT_IN | {"methods": {}} and keys[2] in tags:
+        del keys[2]
+    where = ".".join(str(key) for key in keys if key != "[key]")
+    text = problem["msg"]
+    if problem["type"] == "missing":
+        text = "required, but not given"
+    elif problem["type"] == "literal_error":
+        allowed = re.findall(r"'([^']+)'", str(problem["ctx"]["expected"]))
+        text = f"{text}, got {problem['input']!r}{nearest(str(problem['input']), allowed)}"
+    elif problem["type"] != "input":
+        text = f"{text}, got {problem['input']!r}"
+    line = f"{where}: {text}" if where else text
+    return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + " …"
+
+
+def load(path: str | Path) -> Config:
+    """Return the config in a YAML file; raises InputError as ``yaml_file.read`` and ``parse``."""
+    return parse(yaml_file.read(path), str(path))

@@ -1,0 +1,146 @@
+"""The JSON Schema and the reference page of the config, generated from its models.
+
+``python workflow_scripts/condensation/config/reference.py`` writes both; a test
+fails when they are stale.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # run as a file, from anywhere
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from pydantic import BaseModel
+
+from condensation.config.entries import (
+    ARCHITECTURES,
+    AUGMENTATIONS,
+    OPTIMIZERS,
+    Dataset,
+    Evaluation,
+    Features,
+    OtherNetwork,
+    Statistics,
+    Trajectories,
+)
+from condensation.config.methods import METHODS, Plugin
+from condensation.config.nas import ProxyNetwork, ProxyTraining, RankedSets, Ranking, Reference
+from condensation.config.schema import Axes, Compute, Config, Data
+
+_INTRODUCTION = """# The config, key by key
+
+Generated from the models in `workflow_scripts/condensation/` by
+`python workflow_scripts/condensation/config/reference.py`; do not edit by hand.
+
+| file | what |
+|---|---|
+| `config.yaml` | the default: scikit-learn's digits, minutes on a laptop |
+| `paper.yaml` | the paper's grid, as far as the code goes |
+| `cifar10-check.yaml` | Random, K-Center and a short DM on CIFAR-10, hours on two CPU cores |
+| `cifar10-cpu.yaml` | CIFAR-10 beside the printed numbers, half a day on two CPU cores |
+| `cifar10-gpu.yaml` | the same at the paper's scale, in pieces for a GPU that is lent for minutes |
+| `nas-check.yaml` | architectures ranked with small sets of CIFAR-10, half an hour on a CPU core |
+| `test/` | seconds on a CPU, for the tests |
+| `schema.json` | the JSON Schema, for editors |
+
+A config needs `datasets`, `methods` and `experiments`; all else has defaults. `--configfile X`
+uses X instead of `config.yaml`; single values are set with
+`--config 'compute={device: cpu}'`. The config as it was used, with every default filled in, is
+written to `config.yaml` in the results folder.
+
+An editor with YAML support completes and checks keys when the first line of a config reads
+`# yaml-language-server: $schema=schema.json`.
+
+`~` and variables of the environment (`$SCRATCH`) are filled in wherever a text stands. Refused
+with file and line is what YAML reads in silence as something else: a key given twice (the last
+would win), `010` (eight), `1:30` (ninety).
+"""
+
+
+def schema() -> str:
+    """Return the JSON Schema of the config."""
+    content = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Config.model_json_schema(),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def page() -> str:
+    """Return the reference page in Markdown."""
+    parts = [_INTRODUCTION]
+    parts.append(_section("Top level", "A whole config file.", Config))
+    parts.append(_section("data", Data.__doc__, Data))
+    parts.append(_section("datasets.<name>", Dataset.__doc__, Dataset))
+    named = [
+        ("methods.<name>", "algorithm", METHODS, Plugin),
+        ("architectures.<name>", "network", ARCHITECTURES, OtherNetwork),
+        ("augmentations.<name>", "policy", AUGMENTATIONS, None),
+        ("optimizers.<name>", "algorithm", OPTIMIZERS, None),
+    ]
+    for title, key, models, plugin in named:
+        for model in dict.fromkeys(models.values()):
+            names = ", ".join(name for name, other in models.items() if other is model)
+            parts.append(_section(f"{title} with `{key}: {names}`", model.__doc__, model))
+        if plugin:
+            known = "timm:NAME, torchvision:NAME, " if plugin is OtherNetwork else ""
+            heading = f"{title} with `{key}: {known}file.py:function`"
+            parts.append(_section(heading, plugin.__doc__, plugin))
+    parts.append(_section("features.<name>", Features.__doc__, Features))
+    parts.append(_section("trajectories.<name>", Trajectories.__doc__, Trajectories))
+    parts.append(_section("evaluation", Evaluation.__doc__, Evaluation))
+    parts.append(_section("statistics", Statistics.__doc__, Statistics))
+    parts.append(_section("compute", Compute.__doc__, Compute))
+    parts.append(_section("experiments.<name>", Axes.__doc__ + " Or a list of blocks.", Axes))
+    parts.append(_section("nas", Ranking.__doc__, Ranking))
+    parts.append(_section("nas.sets", RankedSets.__doc__ + " Or a list of blocks.", RankedSets))
+    parts.append(_section("nas.references.<name>", Reference.__doc__, Reference))
+    parts.append(_section("nas.network", ProxyNetwork.__doc__, ProxyNetwork))
+    parts.append(_section("nas.training", ProxyTraining.__doc__, ProxyTraining))
+    return "\n".join(parts)
+
+
+def _section(title: str, text: str | None, model: type[BaseModel]) -> str:
+    lines = [f"## {title}\n", f"{' '.join((text or '').split())}\n"]
+    lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
+    content = model.model_json_schema()
+    required = set(content.get("required", ()))
+    for name, about in content["properties"].items():
+        meaning = model.model_fields[name].description or ""
+        default = "**required**" if name in required else _default(about)
+        cells = (f"`{name}`", _type(about), default, meaning)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(about: dict) -> str:
+    default = about.get("default")
+    if default == {}:
+        return "the built-in ones"
+    if isinstance(default, dict) or "default" not in about:
+        return "see its section"
+    return f"`{json.dumps(default)}`"
+
+
+def _type(about: dict) -> str:
+    if "const" in about:
+        return f"`{about['const']}`"
+    if "enum" in about:
+        return ", ".join(f"`{value}`" for value in about["enum"])
+    if "anyOf" in about:
+        return " or ".join(_type(option) for option in about["anyOf"])
+    if about.get("type") == "array":
+        return f"list of {_type(about.get('items', {}))}"
+    if "$ref" in about or about.get("type") == "object":
+        return "mapping"
+    limits = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {about[key]:g}" for key, sign in limits.items() if key in about]
+    return " ".join([about.get("type", "any"), *bounds])
+
+
+if __name__ == "__main__":
+    folder = Path(__file__).parents[3] / "config"
+    (folder / "schema.json").write_text(schema(), encoding="utf-8")
+    (folder / "README.md").write_text(page(), encoding="utf-8")
+    print(f"wrote {folder / 'schema.json'} and {folder / 'README.md'}")

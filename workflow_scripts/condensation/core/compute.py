@@ -1,0 +1,393 @@
+"""The machine: device, threads, precision, compilation, memory."""
+
+import contextlib
+import copy
+import functools
+import gc
+import importlib.util
+import logging
+import math
+import os
+import platform
+import re
+import resource
+import shutil
+import sysconfig
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils import _pytree as pytree
+from torch.utils.flop_counter import FlopCounterMode
+
+from condensation.core import devices
+from condensation.core.errors import InputError
+
+log = logging.getLogger("condensation")
+
+# `compile: auto` compiles where a quarter of a job's time, which is about what compiling saves, is
+# more than the compiling takes. By device: seconds, operations a second, seconds a launched step.
+# Of the CPU as measured on one core, of CUDA a guess until benchmarks/gpu.py has run.
+_COMPILING = {"cpu": 75.0, "cuda": 60.0}
+_SPEED = {"cpu": 5e10, "cuda": 1e13}
+_LAUNCH = {"cpu": 0.0, "cuda": 3e-3}
+_SAVED = 0.25
+# Of the images that a graph is compiled for: passes over fewer run without one of their own.
+_ENOUGH = 0.75
+
+# torch's CPU allocator, CUDA's driver and its libraries raise a plain RuntimeError
+_NO_MEMORY = (
+    *("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory"),
+    *("CUDA error: out of memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED"),
+    *("CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED"),
+    "failed to map segment",  # of a library that is loaded late
+)
+
+# Of the outputs of one layer: more of them leave a CPU's cache before the next layer reads them. A
+# ConvNet took 1.0 ms an image forward with 256 at a time, 0.5 with 32; with the backward pass 2.4
+# and 1.8 (compiled, one core of an EPYC with 32 MB of cache).
+_CACHED_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How the passes of a job run.
+
+    Attributes
+    ----------
+    compile : through torch.compile.
+    precision : ``float32``, ``tf32`` or ``bf16``, of the passes over real images.
+    """
+
+    compile: bool
+    precision: str
+
+
+def device_named(name: str) -> torch.device:
+    """Return the torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises InputError if CUDA is asked for and torch cannot use it; with ``auto`` too where a
+    cluster has given this job a GPU. On a machine that has a GPU which torch cannot use, ``auto``
+    warns and takes the CPU.
+    """
+    if name == "cpu":
+        return torch.device("cpu")
+    with warnings.catch_warnings(record=True) as caught:  # torch says here what is wrong
+        warnings.simplefilter("always")
+        usable = torch.cuda.is_available()
+    if usable:
+        return torch.device("cuda" if name == "auto" else name)
+    if name != "auto":
+        raise InputError(f"compute.device: {name} is set, but {_no_cuda(caught)}")
+    if devices.present() and devices.usable():  # there is one, and it is not hidden
+        message = f"this machine has a GPU, but {_no_cuda(caught)}"
+        if "SLURM_JOB_ID" in os.environ:
+            raise InputError(f"{message}. `compute: {{device: cpu}}` would do without")
+        log.warning("%s; running on the CPU", message)
+    return torch.device("cpu")
+
+
+def _no_cuda(caught: list[warnings.WarningMessage]) -> str:
+    """Say why torch has no CUDA device."""
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is a build for CPUs (README, On a GPU)"
+    reason = " ".join(str(entry.message).splitlines()[0] for entry in caught).rstrip(". ")
+    build = f"torch {torch.__version__} for CUDA {torch.version.cuda} cannot use one"
+    return f"{build} ({reason})" if reason else build
+
+
+def choose_mode(
+    compile: bool | str,
+    precision: str,
+    network: torch.nn.Module,
+    shape: tuple[int, int, int],
+    device: torch.device,
+    passes: float,
+    steps: float,
+) -> Mode:
+    """Return how a job runs: as asked, or for ``auto`` by its size and the device.
+
+    Parameters
+    ----------
+    compile : True, False, or ``auto``: in jobs long enough to repay it.
+    precision : ``float32``, ``tf32`` (which is float32 on a CPU), ``bf16``, or ``auto``: bf16 in
+        such jobs, where the processor computes it in hardware.
+    passes : images of ``shape`` that go forward through ``network`` in the whole job; one that goes
+        backward too counts for three.
+    steps : how often passes are launched in the whole job.
+
+    The answer depends on the job and the processor, never on a clock, so that a rerun on the same
+    machine computes alike.
+    """
+    kind = device.type if device.type in _SPEED else "cpu"
+    long = False
+    if "auto" in (compile, precision):
+        seconds = operations(network, shape) * passes / _SPEED[kind] + steps * _LAUNCH[kind]
+        long = _SAVED * seconds >= _COMPILING[kind]
+    if precision == "auto":
+        precision = "bf16" if long and has_bf16(device) else "float32"
+    if precision == "tf32" and kind != "cuda":
+        precision = "float32"
+    return Mode(long if compile == "auto" else bool(compile), precision)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Return whether the processor multiplies bfloat16 numbers in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = (
+        re.findall(r"^(?:flags|Features)\s*:(.*)$", cpuinfo.read_text(), re.M)
+        if (cpuinfo.is_file())
+        else []
+    )
+    return bool(flags) and bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags[0].split()))
+
+
+def operations(network: torch.nn.Module, shape: tuple[int, int, int]) -> int:
+    """Return the multiplications and additions of one image's forward pass.
+
+    Counted with two images: statistics of a batch cannot be made from one.
+    """
+    on_paper = copy.deepcopy(network).to("meta")
+    with FlopCounterMode(display=False) as counter:
+        on_paper(torch.empty(2, *shape, device="meta"))
+    return counter.get_total_flops() // 2
+
+
+def images_at_once(
+    network: torch.nn.Module, shape: tuple[int, int, int], device: torch.device
+) -> int | None:
+    """Return how many images are best passed through ``network`` together; None for all.
+
+    On a CPU as many as its cache holds a layer's outputs of. Networks with
+    statistics of a batch, which are buffers, take the batch whole.
+    """
+    if device.type != "cpu" or any(True for _ in network.buffers()):
+        return None
+    dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
+    return max(1, _CACHED_BYTES // (4 * max(1, *values_of_layers(network, shape, dtype))))
+
+
+def values_of_layers(
+    network: torch.nn.Module, shape: tuple[int, int, int], dtype: torch.dtype = torch.float32
+) -> list[int]:
+    """Return how many values each innermost module gives for one image, in the order of calls."""
+    on_paper = copy.deepcopy(network).to("meta").eval()
+    counts = []
+    for module in on_paper.modules():
+        if not any(True for _ in module.children()):
+            module.register_forward_hook(
+                lambda _, given, output: counts.extend(map(_values_in, pytree.tree_leaves(output)))
+            )
+    on_paper(torch.empty(1, *shape, device="meta", dtype=dtype))
+    return counts
+
+
+def _values_in(output: Any) -> int:
+    return output.numel() if isinstance(output, torch.Tensor) else 0
+
+
+def has_batch_norm(network: torch.nn.Module) -> bool:
+    """Return whether ``network`` keeps statistics of batches."""
+    return any(isinstance(module, _BatchNorm) for module in network.modules())
+
+
+def fewest_at_once(network: torch.nn.Module, shape: tuple[int, int, int]) -> int:
+    """Return how many images a training step needs: one, or two.
+
+    Two where a map is a single pixel before batch norm: it has no statistics of one value.
+    """
+    if not has_batch_norm(network):
+        return 1
+    on_paper = copy.deepcopy(network).to("meta", torch.float32).train()
+    try:
+        on_paper(torch.empty(1, *shape, device="meta"))
+    except ValueError:
+        return 2
+    return 1
+
+
+def batches(positions: torch.Tensor, size: int, fewest: int) -> list[torch.Tensor]:
+    """Return ``positions`` [..., n] in batches of ``size``, the last of what is left.
+
+    One that would have less than ``fewest`` joins the batch before it.
+
+    Raises InputError where there is none before it, or all are as small.
+    """
+    count = positions.shape[-1]
+    if min(count, size) < fewest:
+        raise InputError(
+            f"batch norm of a single pixel needs {fewest} images in a training step, but there is "
+            f"{min(count, size)}: raise the batch size or IPC, or take another architecture"
+        )
+    sizes = [min(size, count - first) for first in range(0, count, size)]
+    if sizes[-1] < fewest:
+        sizes[-2:] = [sizes[-2] + sizes[-1]]
+    return list(positions.split(sizes, dim=-1))
+
+
+def part_size(count: int, most: int | None) -> int:
+    """Return the size of parts to split ``count`` images into: at most ``most``.
+
+    Equal parts where that takes no more than twice as many, for each size is compiled on its own.
+    """
+    if most is None or count <= most:
+        return count
+    for size in range(most, most // 2, -1):
+        if count % size == 0:
+            return size
+    return math.ceil(count / math.ceil(count / most))
+
+
+def in_parts(
+    function: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, most: int | None
+) -> torch.Tensor:
+    """Return ``function(images)``, computed for at most ``most`` of them at a time."""
+    return torch.cat([function(part) for part in images.split(part_size(len(images), most))])
+
+
+def compiled(
+    function: Callable[..., Any],
+    compile: bool,
+    device: torch.device,
+    full: int | None = None,
+    images_at: tuple[int, int] = (-1, 0),
+) -> Callable[..., Any]:
+    """Return ``function`` through torch.compile where asked for and possible, else as it is.
+
+    Parameters
+    ----------
+    full : the most images of a pass. A pass over fewer than three quarters of them, as the last
+        batch of an epoch may be, runs uncompiled: a graph of its own takes longer than it saves.
+        None compiles every size.
+    images_at : which argument holds the images, and which of its dimensions counts them.
+    """
+    if not compile:
+        return function
+    if obstacle := compiling_obstacle(device):
+        _warn_once(f"running without torch.compile: {obstacle}")
+        return function
+    graph = torch.compile(function, dynamic=False)
+    if full is None:
+        return graph
+    argument, dimension = images_at
+
+    def either(*arguments: Any) -> Any:
+        few = arguments[argument].shape[dimension] < _ENOUGH * full
+        return (function if few else graph)(*arguments)
+
+    return either
+
+
+def compiling_obstacle(device: torch.device) -> str | None:
+    """Return what torch.compile lacks on this machine, or None."""
+    compilers = ("c++", "g++", "clang++") if device.type == "cpu" else ("cc", "gcc", "clang")
+    if not (any(map(shutil.which, compilers)) or os.environ.get("CXX") or os.environ.get("CC")):
+        return f"no C compiler ({', '.join(compilers)}) on PATH"
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    if not headers.is_file():
+        return f"Python's headers are not installed ({headers.name}; Debian: python3-dev)"
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        return "the package triton is not installed"
+    return None
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    log.warning("%s", message)
+
+
+def lower_precision(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
+    """Return the context in which passes run: autocast for ``bf16``, else nothing."""
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def set_up(*, precision: str = "float32", deterministic: bool = False) -> None:
+    """Set torch's switches for the whole process, those that decide what numbers come out.
+
+    Parameters
+    ----------
+    precision : of products and convolutions in float32 on CUDA: TF32 (10 bits of mantissa) for
+        ``tf32``, and float32 proper for all others. torch's own defaults differ between the two.
+    deterministic : use deterministic algorithms where torch has them; where it has none it warns
+        (once per operator). Must be set before CUDA is used.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = deterministic
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+
+
+def limit_memory(megabytes: int | None) -> None:
+    """Make allocations beyond ``megabytes`` MiB of this process fail; None for no limit."""
+    if megabytes is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 2**20, hard))
+
+
+def free_memory() -> None:
+    """Give back what nothing refers to any more, on the device too."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def make_room() -> None:
+    """Free what an allocation that failed has left behind, and lift the limit: to say so."""
+    free_memory()
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether ``error``, or one behind it, means that memory ran out, of host or device."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+            return True
+        if isinstance(error, (RuntimeError, OSError)) and any(k in str(error) for k in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def peak_memory_mb(device: torch.device) -> dict[str, float]:
+    """Return peak resident memory of this process and, on CUDA, of the device, in MiB."""
+    peak = {"peak_rss_mb": _peak_rss_kb() / 1024}
+    if device.type == "cuda":
+        peak["peak_cuda_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
+    return peak
+
+
+def _peak_rss_kb() -> int:
+    # ru_maxrss is handed down by the process that started this one, and may be that one's
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def description(device: torch.device) -> dict[str, Any]:
+    """Return what the numbers were made on."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "device": device.type,
+        "device_name": name,
+        "threads": torch.get_num_threads(),
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "torch": str(torch.__version__),
+    }

@@ -1,0 +1,88 @@
+"""Users' own functions, named ``file.py:function``: checked without being run, and loaded."""
+
+import ast
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from condensation.core.errors import InputError, unknown
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+
+
+def with_numbers(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with texts like 1e-3, which YAML does not read as numbers, as numbers."""
+    return {
+        key: float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+        for key, value in options.items()
+    }
+
+
+def check(function: str, given: dict[str, Any], positional: Sequence[str], page: str) -> None:
+    """Check a function and the options ``given`` to it; the file is parsed and not run.
+
+    Raises InputError if the file or the function is not there, if it does not
+    take the ``positional`` arguments and its options after a ``*`` (``page``
+    describes it), and for options that it does not know or that are missing.
+    """
+    arguments, free = _arguments(function, positional, page)
+    for key in given:
+        if key not in arguments and not free:
+            raise InputError(unknown(f"option of {function}", key, arguments))
+    missing = [key for key, needed in arguments.items() if needed and key not in given]
+    if missing:
+        raise InputError(f"{function} needs {', '.join(missing)}: it has no default there")
+
+
+def _arguments(function: str, positional: Sequence[str], page: str) -> tuple[dict[str, bool], bool]:
+    """Return a function's options, each with whether it must be given, and if it takes others."""
+    file, _, name = function.rpartition(":")
+    try:
+        tree = ast.parse(Path(file).read_text(encoding="utf-8"), filename=file)
+    except OSError as error:
+        raise InputError(f"{file}: cannot read the file ({error.strerror})") from error
+    except (SyntaxError, ValueError) as error:
+        raise InputError(f"{file}: not valid Python ({error})") from error
+    functions = {node.name: node.args for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if name not in functions:
+        raise InputError(f"{file}: {unknown('function', name, functions)}")
+    found = functions[name]
+    taken = len(found.posonlyargs) + len(found.args)
+    if taken != len(positional):
+        count = "one positional argument" if len(positional) == 1 else "positional arguments"
+        raise InputError(
+            f"{function} must take {count}, {' and '.join(positional)}, and its options after a "
+            f"`*`; it takes {taken} ({page})"
+        )
+    options = {
+        argument.arg: default is None
+        for argument, default in zip(found.kwonlyargs, found.kw_defaults, strict=True)
+    }
+    return options, found.kwarg is not None
+
+
+def load(function: str) -> Callable[..., Any]:
+    """Return the function; its file may import others beside it.
+
+    Raises InputError if the file fails on import or lacks the function.
+    """
+    file, _, name = function.rpartition(":")
+    path = Path(file).resolve()
+    specification = importlib.util.spec_from_file_location(f"users_own_{path.stem}", path)
+    loaded = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = loaded  # dataclasses look their module up there
+    sys.path.append(str(path.parent))
+    try:
+        specification.loader.exec_module(loaded)
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        raise InputError(
+            f"{file}: the file fails on import: {error!r} ({line.filename}, line {line.lineno})"
+        ) from error
+    if not callable(getattr(loaded, name, None)):
+        raise InputError(f"{file}: has no function {name!r}")
+    return getattr(loaded, name)

@@ -1,0 +1,116 @@
+"""Files that flow between the rules: safetensors and JSON, atomic and checksummed.
+
+A tensor file holds named tensors and one JSON object of metadata; a checksum
+over both is kept inside and verified on reading, so a file that was cut short
+or altered is noticed before it is used. Nothing here unpickles anything.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from condensation.core.errors import InputError
+from condensation.core.textfiles import atomic, canonical, read_json, write_json, write_text
+
+__all__ = [
+    "atomic",
+    "read_json",
+    "read_metadata",
+    "read_tensors",
+    "write_json",
+    "write_tensors",
+    "write_text",
+]
+
+_KEY = "condensation"  # the single metadata key: safetensors does not keep the order of several
+
+
+def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(canonical(metadata).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
+        if tensor.numel():
+            digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
+) -> None:
+    """Write ``tensors`` and JSON-able ``metadata`` to ``path``; same content, same bytes.
+
+    Raises OSError where the disk does not take it; then what was there is there still.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = json.loads(canonical(metadata))
+    content["checksum"] = _digest(plain, content)
+    with atomic(path) as temporary:
+        try:
+            save_file(plain, str(temporary), metadata={_KEY: canonical(content)})
+        except SafetensorError as error:
+            if code := re.search(r"os error (\d+)", str(error)):
+                number = int(code[1])
+                raise OSError(number, os.strerror(number), str(path)) from error
+            raise
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Return the metadata of a tensor file without reading its tensors."""
+    with _opened(path) as file:
+        return _metadata_of(file, path)
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return the tensors (memory-mapped) and the metadata of ``path``.
+
+    Raises InputError if the file is missing, is not one of ours, or does not
+    match the checksum written inside it.
+    """
+    with _opened(path) as file:
+        metadata = _metadata_of(file, path)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    checksum = metadata.pop("checksum", None)
+    if _digest(tensors, metadata) != checksum:
+        raise InputError(
+            f"{path}: the content does not match the checksum inside it: the file was altered "
+            "or cut short. Delete it and run again; the workflow makes it anew"
+        )
+    return tensors, metadata
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        file = safe_open(str(path), framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path}: not a readable safetensors file ({error}). If the workflow made it, "
+            "delete it and run again"
+        ) from error
+    with file as opened:
+        yield opened
+
+
+def _metadata_of(file: Any, path: str | Path) -> dict[str, Any]:
+    text = (file.metadata() or {}).get(_KEY)
+    if text is None:
+        raise InputError(f"{path}: a safetensors file, but without this pipeline's metadata")
+    try:
+        metadata = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: the metadata was altered ({error})") from error
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path}: the metadata was altered (not a mapping)")
+    return metadata

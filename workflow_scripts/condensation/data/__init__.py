@@ -1,0 +1,1 @@
+"""Real images and condensed sets as tensors."""

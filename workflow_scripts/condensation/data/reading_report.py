@@ -1,0 +1,110 @@
+"""What was read: images per split and class, what was skipped and converted, constants, copies."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from condensation.data.datasets import Dataset
+from condensation.files.image_files import as_text
+
+_MOST_NAMED = 10  # examples of a kind
+# per split, class (both None: of no class) and reason or kind, how many
+Counts = Mapping[tuple[str | None, str | None, str], int]
+
+
+def make(dataset: Dataset, skipped: Counts, converted: Counts) -> dict[str, Any]:
+    """Return the report of a dataset, ready for JSON.
+
+    ``classes`` has a row per split and class: ``read`` images, of them ``constant`` (of one colour)
+    and ``copies`` (equal, pixel by pixel, to an earlier training image; of the test split, to any
+    training image, a leak), ``converted`` by kind, and files ``skipped`` by reason. ``skipped``
+    beside it are the files of no class. ``copies_of_other_classes`` counts the copies of an image
+    of another class. ``examples`` names some constant images and copies, each with its original.
+    """
+    rows = {
+        (split, name): {"split": split, "class": name, "read": 0, "constant": 0, "copies": 0}
+        | {"converted": {}, "skipped": {}}
+        for split in ("train", "test")
+        for name in dataset.classes
+    }
+    examples: dict[str, list] = {"constant": [], "copies": []}
+    of_other_classes = 0
+    first: dict[bytes, tuple[str, int]] = {}
+    for split, images, labels in _splits(dataset):
+        flat = images.flatten(2)
+        constant = (flat.amin(2) == flat.amax(2)).all(1).tolist()
+        names = [as_text(name) for name in dataset.files.get(split, ())]
+        names = names or [f"{split} image {position}" for position in range(len(labels))]
+        pixels = images.contiguous().numpy()
+        for image, label, name, plain in zip(pixels, labels, names, constant, strict=True):
+            row = rows[split, dataset.classes[label]]
+            row["read"] += 1
+            if plain:
+                row["constant"] += 1
+                examples["constant"].append(name)
+            digest = hashlib.blake2b(image, digest_size=16).digest()
+            if original := first.get(digest):
+                row["copies"] += 1
+                of_other_classes += original[1] != label
+                examples["copies"].append([name, original[0]])
+            elif split == "train":
+                first[digest] = name, label
+    unplaced: Counter[str] = Counter()
+    for kind, counts in (("converted", converted), ("skipped", skipped)):
+        for (split, label, reason), count in sorted(counts.items(), key=str):
+            row = rows.get((split, label))
+            held = row[kind] if row else unplaced
+            held[reason] = held.get(reason, 0) + count
+    return {
+        "classes": list(rows.values()),
+        "skipped": dict(unplaced),
+        "copies_of_other_classes": of_other_classes,
+        "examples": {kind: named[:_MOST_NAMED] for kind, named in examples.items()},
+    }
+
+
+def _splits(dataset: Dataset) -> Iterator[tuple[str, torch.Tensor, list[int]]]:
+    yield "train", dataset.train_images, dataset.train_labels.tolist()
+    yield "test", dataset.test_images, dataset.test_labels.tolist()
+
+
+def lines(report: Mapping[str, Any]) -> list[str]:
+    """Return the report in words: a line per split and class, then what stands in no class."""
+    notes = []
+    for row in report["classes"]:
+        counts = {word: row[kind] for kind, word in _WORDS[row["split"]] if row[kind]}
+        counts |= row["converted"]
+        counts |= {f"skipped, {reason}": count for reason, count in row["skipped"].items()}
+        parts = [f"{row['read']} images", *(f"{what}: {n}" for what, n in counts.items())]
+        notes.append(f"{row['split']}/{row['class']}: {'; '.join(parts)}")
+    notes += [f"skipped, {reason}: {count}" for reason, count in report["skipped"].items()]
+    if count := report["copies_of_other_classes"]:
+        notes.append(f"{count} of the copies are of an image of another class")
+    notes += [f"of one colour: {name}" for name in report["examples"]["constant"]]
+    return notes + [f"{copy} is a copy of {of}" for copy, of in report["examples"]["copies"]]
+
+
+_WORDS = {
+    "train": (("constant", "of one colour"), ("copies", "copies of another training image")),
+    "test": (("constant", "of one colour"), ("copies", "also among the training images")),
+}
+
+
+def summary(name: str, report: Mapping[str, Any]) -> str | None:
+    """Return one line for the terminal where anything was skipped or is there twice, else None."""
+    skipped = Counter(report["skipped"])
+    copies: Counter[str] = Counter()
+    for row in report["classes"]:
+        skipped.update(row["skipped"])
+        copies[row["split"]] += row["copies"]
+    notes = [f"skipped {count}: {reason}" for reason, count in skipped.items()]
+    if copies["test"]:
+        notes.append(f"{copies['test']} test images are also among the training images (a leak)")
+    if copies["train"]:
+        notes.append(f"{copies['train']} training images are copies of another")
+    if count := report["copies_of_other_classes"]:
+        notes.append(f"{count} copies have another class than their original")
+    return f"{name}: {'; '.join(notes)}" if notes else None

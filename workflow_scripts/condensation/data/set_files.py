@@ -1,0 +1,211 @@
+"""Files that hold a condensed set made elsewhere: the forms that are read.
+
+No code in a file is run: npz and npy without pickles, PyTorch files by
+weights-only loading, pictures by ``readers``.
+"""
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch.utils.data import TensorDataset
+
+from condensation.core.errors import InputError
+from condensation.data.datasets import Dataset
+from condensation.files import archives, image_files
+
+IMAGE_NAMES = ("images", "image", "image_syn", "data", "x", "arr_0")
+LABEL_NAMES = ("labels", "label", "label_syn", "targets", "target", "y", "arr_1")
+_ACCEPTED = (
+    f"a mapping with `images` (or one of {', '.join(IMAGE_NAMES[1:])}) and `labels` (or one of "
+    f"{', '.join(LABEL_NAMES[1:])}), a pair (images, labels), or images alone"
+)
+_NUMBERS = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
+# What numpy arrays and scalars are rebuilt from, and a plain holder of tensors: values, not code.
+_VALUES = [
+    *(np.dtype, np.ndarray, TensorDataset),
+    *(type(np.dtype(kind)) for kind in _NUMBERS),
+    *(
+        (getattr(np._core.multiarray, name), f"numpy.{core}.multiarray.{name}")
+        for core in ("core", "_core")
+        for name in ("scalar", "_reconstruct")
+    ),
+]
+_NO_PICTURES = re.compile(r"(^|/)(\.|@eaDir/|__MACOSX/)")
+
+
+def read(
+    path: str | Path, dataset: Dataset, run: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor | None, tuple[str, ...] | None]:
+    """Return images, labels and class names of the set at ``path``, as they are there.
+
+    Images have any real dtype and the file's own layout, labels any shape, None where there are
+    none. Of a folder of pictures, ``<class>/*``, images are uint8 N x C x H x W, labels int64
+    positions among the class names, which are sorted; elsewhere the names are None.
+
+    ``run`` says which of several runs in one file is meant, from 0.
+
+    Raises InputError for a file that cannot be read, for what is no set, and for a file of
+    several runs without ``run``.
+    """
+    path = Path(path)
+    if path.is_dir():
+        _choose([None], run, path)
+        return _pictures(path, dataset)
+    content = load(path)
+    if isinstance(content, TensorDataset):
+        content = getattr(content, "tensors", None)
+    if isinstance(content, dict) and isinstance(content.get("data"), (list, tuple)):
+        content = content["data"]  # of DC, DSA and DM: one pair per run
+    if isinstance(content, (list, tuple)) and content and all(map(_is_pair, content)):
+        content = _choose(content, run, path)
+    else:
+        _choose([None], run, path)
+    if isinstance(content, dict):
+        images, labels = _named(content, IMAGE_NAMES, path), _named(content, LABEL_NAMES, path)
+        if images is None:
+            names = sorted(key for key in content if isinstance(key, str))[:10]
+            raise InputError(f"{path}: holds {names}; expected {_ACCEPTED}")
+    elif isinstance(content, (list, tuple)):
+        if len(content) != 2:
+            raise InputError(f"{path}: holds {len(content)} things; expected {_ACCEPTED}")
+        images, labels = content
+    else:
+        images, labels = content, None
+    return tensor(images, path), None if labels is None else tensor(labels, path), None
+
+
+def read_labels(path: str | Path) -> torch.Tensor:
+    """Return the labels in a file that holds nothing else; raises InputError as ``read``."""
+    path = Path(path)
+    content = load(path)
+    if isinstance(content, dict):
+        names = sorted(key for key in content if isinstance(key, str))[:10]
+        labels = _named(content, LABEL_NAMES, path)
+        content = content.get("arr_0") if labels is None else labels
+        if content is None:
+            raise InputError(f"{path}: holds {names}; expected one of {', '.join(LABEL_NAMES)}")
+    return tensor(content, path)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and getattr(value[0], "ndim", 0) > 1
+
+
+def _choose(runs: list[Any], run: int | None, path: Path) -> Any:
+    if run is None and len(runs) > 1:
+        raise InputError(
+            f"{path}: holds {len(runs)} runs; say which: `run: 0` to `run: {len(runs) - 1}`, or "
+            f"`run: seed` with `condensation_seeds: {len(runs)}` for each to be a set of its own"
+        )
+    if not 0 <= (run or 0) < len(runs):
+        raise InputError(f"{path}: there is no run {run}; it holds {len(runs)}, counted from 0")
+    return runs[run or 0]
+
+
+def _named(content: dict[Any, Any], names: tuple[str, ...], path: Path) -> Any:
+    there = [name for name in names if name in content]
+    if len(there) > 1 and there[0] != names[0]:
+        raise InputError(f"{path}: holds {' and '.join(there)}; name what is meant {names[0]!r}")
+    return content[there[0]] if there else None
+
+
+def load(path: Path) -> Any:
+    """Return what a file holds: an array, or mappings and sequences of arrays.
+
+    Raises InputError for a file that is damaged, needs code to be run, or unpacks to far more
+    than its size.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    ending = path.suffix.lower()
+    try:
+        if ending != ".safetensors" and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as packed:
+                archives.check_unpacked(path, sum(one.file_size for one in packed.infolist()))
+        if ending == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        if ending == ".npy":  # mapped: no memory is taken for what is not there
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        if ending == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals(_VALUES):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: holds more than tensors and arrays, and running code from a file is refused; "
+            f"save only these: {_ACCEPTED}"
+        ) from error
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file makes the readers raise anything
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise InputError(f"{path}: not a readable {path.suffix} file ({reason})") from error
+
+
+def tensor(value: Any, path: str | Path) -> torch.Tensor:
+    """Return an array, a tensor, or a list of numbers as a plain tensor on the CPU.
+
+    Raises InputError for anything else, and for what is larger than its file can hold.
+    """
+    if isinstance(value, (list, tuple)) and value:
+        if all(isinstance(entry, (int, float)) for entry in value):
+            value = np.asarray(value)
+        elif all(isinstance(entry, torch.Tensor) and entry.dim() for entry in value):
+            value = _stacked(value, path)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        # one number may stand for any shape, by strides of 0
+        archives.check_unpacked(path, value.size * value.itemsize)
+        value = _from_numpy(value)
+    if not isinstance(value, torch.Tensor):
+        raise InputError(f"{path}: holds {type(value).__name__}; expected {_ACCEPTED}")
+    plain = value.layout == torch.strided and value.device.type == "cpu"
+    if not plain or value.is_nested or value.is_quantized or value.is_complex():
+        raise InputError(f"{path}: holds a tensor that is no plain array of real numbers")
+    archives.check_unpacked(path, value.numel() * value.element_size())
+    return value.detach()
+
+
+def _stacked(tensors: list[torch.Tensor], path: str | Path) -> torch.Tensor:
+    archives.check_unpacked(path, sum(part.numel() * part.element_size() for part in tensors))
+    try:
+        return torch.stack([part.detach() for part in tensors])
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        raise InputError(f"{path}: holds a list of tensors that are not alike ({error})") from error
+
+
+def _from_numpy(array: np.ndarray) -> torch.Tensor:
+    """Torch knows the machine's own byte order and fewer types than numpy."""
+    kind = array.dtype.newbyteorder("=")
+    if kind.name not in _NUMBERS:
+        kind = np.dtype("float64" if kind.kind == "f" else "int64")
+    return torch.from_numpy(np.array(array, dtype=kind, order="C"))
+
+
+def _pictures(folder: Path, dataset: Dataset) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
+    """Return the pictures ``<class>/*`` in the order of class and file name."""
+    channels, height, width = dataset.shape
+    by_class: dict[str, list[np.ndarray]] = {}
+    for name, content in archives.members(folder, lambda name: not _NO_PICTURES.search(name)):
+        parts = name.split("/")
+        if len(parts) != 2:
+            raise InputError(f"{folder}: {name!r} is not at <class>/<picture>")
+        image = image_files.decode(content, f"{folder}/{name}", channels).pixels
+        if image.shape[1:] != (height, width):
+            raise InputError(
+                f"{folder}/{name}: {image.shape[1]} x {image.shape[2]} pixels; {dataset.name} has "
+                f"{height} x {width} (height x width)"
+            )
+        by_class.setdefault(parts[0], []).append(image)
+    if not by_class:
+        raise InputError(f"{folder}: no pictures at <class>/<picture>")
+    names = tuple(sorted(by_class))
+    images = np.stack([image for name in names for image in by_class[name]])
+    counts = torch.tensor([len(by_class[name]) for name in names])
+    return torch.from_numpy(images), torch.arange(len(names)).repeat_interleave(counts), names

@@ -1,0 +1,158 @@
+"""Condensed sets: in memory, and on disk as one self-describing file each."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from condensation.core import storage
+from condensation.core.errors import InputError
+from condensation.data.datasets import Dataset
+
+KIND = "condensed set"
+
+
+@dataclass(frozen=True)
+class Condensed:
+    """A condensed set.
+
+    Attributes
+    ----------
+    images : float32 [n, C, H, W], standardised; None for chosen images, which are read from the
+        dataset by their positions.
+    labels : int64 [n], or float32 [n, classes] for soft labels.
+    indices : int64 [n], positions in the training set, where the images are real ones.
+    step_size : a learned learning rate, if the method has one.
+    """
+
+    images: torch.Tensor | None
+    labels: torch.Tensor
+    indices: torch.Tensor | None = None
+    step_size: float | None = None
+
+
+def write(condensed: Condensed, dataset: Dataset, path: str | Path, **facts: Any) -> None:
+    """Write a condensed set; ``facts`` (method, options, seed, ...) go into its metadata."""
+    tensors = {"images": condensed.images, "labels": condensed.labels}
+    tensors["indices"] = condensed.indices
+    metadata = {
+        "kind": KIND,
+        "dataset": dataset.name,
+        "classes": list(dataset.classes),
+        "shape": list(dataset.shape),
+        "preprocessing": dataset.preprocessing,
+        "step_size": condensed.step_size,
+        "labels": "soft" if condensed.labels.dim() == 2 else "hard",
+        "content": content_digest(condensed),
+        "status": "ok",
+        **facts,
+    }
+    present = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    storage.write_tensors(path, present, metadata)
+
+
+def write_failure(
+    dataset: Dataset, path: str | Path, status: str, cause: str, iteration: int, **facts: Any
+) -> None:
+    """Write that there is no set: ``status`` is ``oom`` or ``diverged``, after ``iteration``."""
+    about = {"kind": KIND, "dataset": dataset.name, "classes": list(dataset.classes)}
+    about |= {"status": status, "cause": cause, "iteration": iteration, "content": status}
+    storage.write_tensors(path, {}, about | facts)
+
+
+def load(path: str | Path, dataset: Dataset) -> tuple[Condensed | None, dict[str, Any]]:
+    """Return the condensed set at ``path`` and its metadata.
+
+    The set is None where its method failed; ``status`` in the metadata is then not ``ok``.
+
+    Raises InputError if the file is damaged, or if its classes, image shape or
+    preprocessing are not those of ``dataset``.
+    """
+    tensors, metadata = storage.read_tensors(path)
+    if metadata.get("kind") != KIND:
+        raise InputError(f"{path}: holds a {metadata.get('kind')}, not a condensed set")
+    if metadata["classes"] != list(dataset.classes):
+        raise InputError(
+            f"{path}: was made for {len(metadata['classes'])} classes "
+            f"({', '.join(metadata['classes'][:3])}, ...), not for those of {dataset.name}"
+        )
+    if metadata.get("status", "ok") != "ok":
+        return None, metadata
+    require_preprocessing(metadata["preprocessing"], dataset, str(path))
+    images, labels = tensors.get("images"), tensors["labels"]
+    if images is not None and tuple(images.shape[1:]) != dataset.shape:
+        raise InputError(
+            f"{path}: images of shape {tuple(images.shape[1:])}; {dataset.name} has {dataset.shape}"
+        )
+    check_labels(labels, len(labels), len(dataset.classes), str(path))
+    indices = tensors.get("indices")
+    if images is None:
+        in_range = indices is not None and len(indices) and int(indices.min()) >= 0
+        if not in_range or int(indices.max()) >= len(dataset.train_labels):
+            raise InputError(f"{path}: refers to images that {dataset.name} does not have")
+    return Condensed(images, labels, indices, metadata["step_size"]), metadata
+
+
+def by_position(
+    condensed: Condensed, dataset: Dataset, device: torch.device
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what takes positions in a set, int64 [n], to its images as network input."""
+    if condensed.images is not None:
+        images = condensed.images.to(device)
+        return lambda positions: images[positions]
+    pixels = dataset.train_images[condensed.indices].to(device)
+    return lambda positions: dataset.preprocess(pixels[positions])
+
+
+def require_preprocessing(found: dict[str, Any], dataset: Dataset, where: str) -> None:
+    """Raise InputError unless ``found`` is the preprocessing of ``dataset``."""
+    wanted = dataset.preprocessing
+    if wanted["kind"] == "standardize":
+        same = found.get("kind") == "standardize" and _same_constants(found, wanted)
+    else:
+        same = found == wanted
+    if not same:
+        raise InputError(
+            f"{where}: its images were made with {found}, but {dataset.name} is prepared with "
+            f"{wanted}: trained on the one and tested on the other, the numbers would be wrong"
+        )
+
+
+def _same_constants(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return all(
+        len(found[key]) == len(wanted[key])
+        and torch.allclose(torch.tensor(found[key]), torch.tensor(wanted[key]), atol=1e-4)
+        for key in ("mean", "std")
+    )
+
+
+def check_labels(labels: torch.Tensor, count: int, classes: int, where: str) -> None:
+    """Raise InputError unless labels are int64 [count] in range, or float [count, classes]."""
+    if labels.dim() == 2 and labels.is_floating_point():
+        if tuple(labels.shape) != (count, classes) or not torch.isfinite(labels).all():
+            raise InputError(
+                f"{where}: soft labels of shape {tuple(labels.shape)}; expected finite numbers of "
+                f"shape {(count, classes)}"
+            )
+    elif labels.dtype != torch.int64 or tuple(labels.shape) != (count,):
+        raise InputError(
+            f"{where}: labels are {labels.dtype} of shape {tuple(labels.shape)}; expected int64 of "
+            f"shape {(count,)}, or float32 of shape {(count, classes)}"
+        )
+    elif count and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise InputError(
+            f"{where}: labels from {int(labels.min())} to {int(labels.max())}; "
+            f"the dataset has classes 0 to {classes - 1}"
+        )
+
+
+def content_digest(condensed: Condensed) -> str:
+    """Return 16 hex digits of the images (or positions) and labels."""
+    digest = hashlib.sha256()
+    for tensor in (condensed.images, condensed.labels, condensed.indices):
+        if tensor is not None:
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,201 @@
+"""ZCA whitening of images, in the two forms that the field's condensed sets are made in.
+
+``zca`` is TM's: with x the pixels on [0, 1], mu their mean over the training
+images and U diag(s) U^T their covariance, an image becomes
+(x - mu) U diag((s + 0.1)^-1/2) U^T.
+
+``zca_kip`` is KIP's: the image is standardised per channel, its own mean is
+taken off and it is divided by its own norm; then it is multiplied with
+U diag(s)^-1/2 U^T, where U and s belong to X^T X / n + 0.1 (tr / d) I.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from condensation.core import storage
+from condensation.core.errors import InputError, unknown
+
+KIND = "whitening"
+KINDS = ("zca", "zca_kip")
+_RIDGE = 0.1
+_CHUNK = 2000  # images in float64 at a time, while fitting
+_CONTRAST = 0.2  # standard deviation of the pictures of `zca_kip`
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """A fitted whitening.
+
+    Attributes
+    ----------
+    kind : ``zca`` or ``zca_kip``.
+    shape : channels, height and width of an image; D is their product.
+    matrix, inverse : float32 [D, D], symmetric.
+    mean : float32 [D], what ``zca`` takes off; zeros for ``zca_kip``.
+    channel_mean, channel_std : what ``zca_kip`` standardises with.
+    """
+
+    kind: str
+    shape: tuple[int, int, int]
+    matrix: torch.Tensor
+    inverse: torch.Tensor
+    mean: torch.Tensor
+    channel_mean: tuple[float, ...]
+    channel_std: tuple[float, ...]
+
+    def apply(self, images: torch.Tensor) -> torch.Tensor:
+        """Return uint8 images N x C x H x W as whitened float32 images of the same shape.
+
+        Raises InputError for images of another shape.
+        """
+        if tuple(images.shape[1:]) != self.shape:
+            raise InputError(
+                f"images of shape {tuple(images.shape[1:])} cannot be whitened by a matrix for "
+                f"{self.shape}"
+            )
+        rows = _rows(images.float() / 255, self.kind, self.channel_mean, self.channel_std)
+        own = self.to(images.device)
+        return ((rows - own.mean) @ own.matrix).view(-1, *self.shape)
+
+    def through_pixels(
+        self, images: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """Return whitened images whose uint8 pixels were changed by ``change``.
+
+        ``zca_kip`` makes all images of one contrast; here each keeps its own.
+        """
+        own = self.to(images.device)
+        pixels = self.invert(images).mul(255).round().clamp(0, 255).to(torch.uint8)
+        changed = self.apply(change(pixels))
+        if self.kind != "zca_kip":
+            return changed
+        before, after = (one.flatten(1) @ own.inverse + own.mean for one in (images, changed))
+        after = after * before.norm(dim=1, keepdim=True)
+        return ((after - own.mean) @ own.matrix).view(-1, *self.shape)
+
+    def invert(self, images: torch.Tensor) -> torch.Tensor:
+        """Return whitened images on the scale of [0, 1], not clipped, for pictures.
+
+        For ``zca_kip``, where brightness and contrast of each image are lost,
+        every picture is given mean 1/2 and standard deviation 0.2.
+        """
+        own = self.to(images.device)
+        rows = images.flatten(1) @ own.inverse + own.mean
+        if self.kind == "zca_kip":
+            std = torch.tensor(self.channel_std, device=images.device)
+            rows = (rows.view(-1, self.shape[0], 1, self.shape[1] * self.shape[2])).squeeze(2)
+            rows = (rows * std.view(1, -1, 1)).flatten(1)
+            rows = rows - rows.mean(1, keepdim=True)
+            spread = rows.std(1, keepdim=True, unbiased=False).clamp_min(1e-12)
+            rows = 0.5 + _CONTRAST * rows / spread
+        return rows.view(-1, *self.shape)
+
+    def to(self, device: torch.device) -> "Whitening":
+        """Return the same on ``device``; itself if it is there."""
+        if self.matrix.device == device:
+            return self
+        cached = self.__dict__.get("_moved")
+        if cached is None or cached.matrix.device != device:
+            moved = {name: getattr(self, name).to(device) for name in ("matrix", "inverse", "mean")}
+            cached = Whitening(**{**_fields(self), **moved})
+            object.__setattr__(self, "_moved", cached)  # one copy to the device, not one a batch
+        return cached
+
+    def preprocessing(self) -> dict[str, str]:
+        """Return what identifies this whitening: its kind and a digest of its numbers."""
+        found = self.__dict__.get("_digest")
+        if found is None:
+            digest = hashlib.sha256(repr((self.channel_mean, self.channel_std)).encode())
+            for tensor in (self.matrix, self.mean):
+                digest.update(tensor.cpu().contiguous().numpy().tobytes())
+            found = digest.hexdigest()[:16]
+            object.__setattr__(self, "_digest", found)
+        return {"kind": self.kind, "digest": found}
+
+
+def _fields(one: Whitening) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in Whitening.__dataclass_fields__}
+
+
+def _rows(
+    unit: torch.Tensor, kind: str, mean: tuple[float, ...], std: tuple[float, ...]
+) -> torch.Tensor:
+    """Images on [0, 1] -> the rows [n, D] that are multiplied with the matrix."""
+    if kind == "zca":
+        return unit.flatten(1)
+    mean, std = (torch.tensor(v, dtype=unit.dtype, device=unit.device) for v in (mean, std))
+    rows = ((unit - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)).flatten(1)
+    rows = rows - rows.mean(1, keepdim=True)
+    # an image of one colour has no norm: it stays zero
+    return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
+
+
+def fit(
+    images: torch.Tensor, kind: str, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Whitening:
+    """Return the whitening of uint8 training images N x C x H x W.
+
+    ``mean`` and ``std`` are per channel, on [0, 1]; only ``zca_kip`` uses them.
+    Computed in float64. Raises InputError for fewer than two images, and for another kind.
+    """
+    if kind not in KINDS:
+        raise InputError(unknown("whitening", kind, KINDS))
+    if len(images) < 2:
+        raise InputError(f"a whitening needs two images or more, got {len(images)}")
+    size = images[0].numel()
+    total = torch.zeros(size, dtype=torch.float64)
+    square = torch.zeros(size, size, dtype=torch.float64)
+    # sums about a nearby point: the mean of a few images, so that no digits are lost
+    centre = torch.zeros(size, dtype=torch.float64)
+    if kind == "zca":
+        centre = (images[:_CHUNK].double() / 255).flatten(1).mean(0)
+    for part in images.split(_CHUNK):
+        rows = _rows(part.double() / 255, kind, mean, std) - centre
+        total += rows.sum(0)
+        square.addmm_(rows.T, rows)
+    count = len(images)
+    if kind == "zca":
+        offset = total / count
+        covariance = (square - count * torch.outer(offset, offset)) / (count - 1)
+        ridge, centre = _RIDGE, centre + offset
+    else:
+        covariance = square / count
+        ridge, centre = _RIDGE * float(covariance.trace()) / size, torch.zeros_like(total)
+    values, vectors = torch.linalg.eigh(covariance)
+    roots = (values.clamp_min(0) + ridge).sqrt()
+    return Whitening(
+        kind,
+        tuple(images.shape[1:]),
+        ((vectors / roots) @ vectors.T).float(),
+        ((vectors * roots) @ vectors.T).float(),
+        centre.float(),
+        tuple(mean),
+        tuple(std),
+    )
+
+
+def save(whitening: Whitening, path: str | Path, **facts: Any) -> None:
+    """Write a whitening; ``facts`` go into its metadata."""
+    tensors = {name: getattr(whitening, name) for name in ("matrix", "inverse", "mean")}
+    about = {name: value for name, value in _fields(whitening).items() if name not in tensors}
+    about |= {"whitening": whitening.kind, "kind": KIND}
+    storage.write_tensors(path, tensors, facts | about)
+
+
+def load(path: str | Path) -> Whitening:
+    """Return the whitening in ``path``; raises InputError if it is damaged or something else."""
+    tensors, about = storage.read_tensors(path)
+    if about.get("kind") != KIND:
+        raise InputError(f"{path}: holds a {about.get('kind')}, not a whitening")
+    return Whitening(
+        kind=about["whitening"],
+        shape=tuple(about["shape"]),
+        channel_mean=tuple(about["channel_mean"]),
+        channel_std=tuple(about["channel_std"]),
+        **tensors,
+    )

@@ -1,0 +1,1 @@
+"""Users' files and official archives, read without torch, before any job too."""

@@ -1,0 +1,459 @@
+"""Users' images: which files of a folder are images, and each as a viewer shows it. Free of torch.
+
+A folder or archive holds ``train/<class>/*`` and ``test/<class>/*``, wherever these two stand.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib
+import io
+import time
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
+
+from condensation.core.errors import InputError
+from condensation.files import archives
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_PIXELS = 1 << 26  # of one image; a packed file of a few kB can claim any number
+CHECK_SECONDS = 20.0  # spent on headers before any job; what is left is looked at by the job
+_MOST_NAMED = 10  # files in a message
+
+# Pillow's registry but for these: EPS runs a program, FITS has no scale, the others hold no pixels
+# that Pillow can decode.
+_UNREAD = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
+# Formats of packages beside Pillow: module, the function that registers it, the package.
+_PLUG_INS = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), ("pillow_heif", "register_heif_opener")),
+    ".jxl": ("pillow_jxl", None),
+}
+_PACKAGES = {"pillow_heif": "pillow-heif", "pillow_jxl": "pillow-jxl-plugin"}
+# What systems put beside images, in lower case; names with a leading dot are left out anyway.
+_OF_SYSTEMS = {
+    *("__macosx", "@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot"),
+    *("$recycle.bin", "system volume information", "lost+found", "__pycache__"),
+    *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"),
+}
+_SPLITS = ("train", "test")
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+class Place(NamedTuple):
+    """Where an image stands: split, class, and the path below the class."""
+
+    split: str
+    label: str
+    file: str
+
+
+def as_text(name: str) -> str:
+    r"""Return a file's name as text: composed (NFC), bytes that are no UTF-8 as ``\xe9``."""
+    raw = name.encode("utf-8", "surrogateescape")
+    return unicodedata.normalize("NFC", raw.decode("utf-8", "backslashreplace"))
+
+
+@functools.cache
+def endings() -> dict[str, str]:
+    """Return Pillow's format per ending (``.jpg``) that is read here, with installed plug-ins."""
+    Image.init()
+    for module, register in dict.fromkeys(_PLUG_INS.values()):
+        with contextlib.suppress(ImportError):
+            loaded = importlib.import_module(module)
+            if register:
+                getattr(loaded, register)()
+    return {
+        ending: form
+        for ending, form in Image.registered_extensions().items()
+        if form in Image.OPEN and form not in _UNREAD
+    }
+
+
+def why_skipped(name: str) -> str | None:
+    """Return why the file ``name`` is not read as an image, or None if it is."""
+    parts = PurePosixPath(name).parts
+    if any(part.lower() in _OF_SYSTEMS for part in parts):
+        return "made by the system (@eaDir, __MACOSX, Thumbs.db and the like)"
+    if any(part.startswith(".") for part in parts):
+        return "hidden (a leading dot)"
+    ending = PurePosixPath(name).suffix.lower()
+    if ending in endings():
+        return None
+    if ending in _PLUG_INS:
+        return f"{ending}, which needs the package {_PACKAGES[_PLUG_INS[ending][0]]}"
+    return f"{as_text(ending)}, no ending of an image" if ending else "without an ending"
+
+
+def place_of(name: str) -> Place | None:
+    """Return the place of a member; None where it is in no class of a split."""
+    parts = PurePosixPath(as_text(name)).parts
+    for at, part in enumerate(parts[:-2]):  # the first, as a class may be called `train` too
+        if part in _SPLITS:
+            return Place(part, parts[at + 1], "/".join(parts[at + 2 :]))
+    return None
+
+
+class Listing:
+    """What a folder or archive holds, by its names alone.
+
+    Attributes
+    ----------
+    images : how many there are, per split and class; 0 for an empty class folder.
+    skipped : how many files are not read, per split, class and reason; of files that stand in no
+        class of a split these two are None.
+    """
+
+    def __init__(self, path: str | Path, test_fraction: float | None = None):
+        self.path, self.test_fraction = path, test_fraction
+        self.images: Counter[tuple[str, str]] = Counter()
+        self.skipped: Counter[tuple[str | None, str | None, str]] = Counter()
+        self._elsewhere: Counter[str] = Counter()  # images, by the folder in the place of a split
+
+    def take(self, name: str) -> bool:
+        """Note a member, a folder if its name ends in a slash; return whether it is to be read."""
+        folder = name.endswith("/")
+        place = place_of(name + "x" * folder)  # an empty class has its folder only
+        reason = why_skipped(name + "x.png" * folder)
+        if folder:
+            if place and reason is None:
+                self.images[place.split, place.label] += 0
+            return False
+        if reason is None and place is None:
+            parts = PurePosixPath(as_text(name)).parts
+            self._elsewhere[parts[-3] if len(parts) > 2 else ""] += 1
+            reason = "images in no class folder of train/ or test/"
+        if reason is None:
+            self.images[place.split, place.label] += 1
+            return True
+        self.skipped[(*place[:2], reason) if place else (None, None, reason)] += 1
+        if place:  # a class of which nothing is read must not be left out
+            folder_name = as_text(name)[: -len(place.file)]
+            if why_skipped(f"{folder_name}x.png") is None:
+                self.images[place.split, place.label] += 0
+        return False
+
+    def classes(self) -> list[str]:
+        """Return the classes, sorted.
+
+        Raises InputError for a split without images, a class that has none in one of the splits,
+        and for ``test_fraction`` where there are test images.
+        """
+        counts = {
+            split: {label: n for (part, label), n in self.images.items() if part == split}
+            for split in _SPLITS
+        }
+        if self.test_fraction is None:
+            needed = _SPLITS
+        elif any(counts["test"].values()):
+            raise InputError(
+                f"{self.path}: holds test images; leave `test_fraction` out to judge on them"
+            )
+        else:
+            needed = ("train",)
+        for split in needed:
+            if not any(counts[split].values()):
+                raise InputError(f"{self.path}: no images under {split}/<class>/{self._instead()}")
+        names = sorted({label for split in needed for label in counts[split]})
+        for split, kind in zip(needed, ("training", "test"), strict=False):
+            if bare := [label for label in names if not counts[split].get(label)]:
+                more = f" (nor have {', '.join(map(repr, bare[1:]))})" if bare[1:] else ""
+                raise InputError(
+                    f"{self.path}: class {bare[0]!r} has no {kind} images{more}"
+                    + self._skipped_of(split, bare[0])
+                )
+        return names
+
+    def _instead(self) -> str:
+        """Say what stands in the place of a split."""
+        others = [f"{n} images under {name}/" for name, n in self._elsewhere.items() if name]
+        if self._elsewhere[""]:
+            others.append(f"{self._elsewhere['']} images in folders without train/ or test/ above")
+        text = f"; there are {', '.join(others[:_MOST_NAMED])}" if others else ""
+        if any(n for (split, _), n in self.images.items() if split == "train"):
+            other = next((name for name in self._elsewhere if name), None)
+            text += f"; rename {other}/ to test/, or set" if other else "; set"
+            text += " `test_fraction` to hold out a share of the training images"
+        elif others:
+            text += "; put the class folders into train/ and test/, or into train/ alone with "
+            text += "`test_fraction`"
+        return text + self._skipped_of(None, None)
+
+    def _skipped_of(self, split: str | None, label: str | None) -> str:
+        reasons = [
+            f"{n} {reason}"
+            for (part, folder, reason), n in self.skipped.items()
+            if split is None or (part, folder) == (split, label)
+        ]
+        return f"; not read: {', '.join(reasons)}" if reasons else ""
+
+
+def count(
+    path: str | Path, test_fraction: float | None = None
+) -> tuple[int, int, int, tuple[int, int]] | None:
+    """Return the classes, training and test images of ``path``, and the first one's height, width.
+
+    By the names alone, but for the first image's header. None where there is nothing to count, or
+    it cannot be read: the job that prepares the dataset says why.
+    """
+    listing = Listing(path, test_fraction)
+    size = None
+
+    def is_first(name: str) -> bool:
+        return listing.take(name) and listing.images.total() == 1
+
+    try:
+        for name, file in archives.opened(path, is_first):
+            size = _shape(file, name, 3)
+        classes = listing.classes()
+    except (InputError, OSError):
+        return None
+    counts = {"train": 0, "test": 0}
+    for (split, _), number in listing.images.items():
+        counts[split] += number
+    if test_fraction is not None:
+        held_out = round(counts["train"] * test_fraction)
+        counts = {"train": counts["train"] - held_out, "test": held_out}
+    return (len(classes), counts["train"], counts["test"], size) if size else None
+
+
+def state(path: str | Path, entry: Mapping[str, Any]) -> str:
+    """Return 16 hex digits that change with the files' names and sizes, and with how to read them.
+
+    ``entry`` is the dataset's entry of the config, complete.
+    """
+    path = Path(path)
+    names = archives.listing_digest(path) if path.is_dir() else path.stat().st_size
+    parts = [names, *(entry[key] for key in ("image_size", "channels", "test_fraction"))]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+# --- pixels ---------------------------------------------------------------------------------------
+
+
+class Picture(NamedTuple):
+    """An image: uint8 C x H x W, and what was done to it, in words."""
+
+    pixels: "np.ndarray"
+    changes: tuple[str, ...]
+
+
+def decode(
+    file: bytes | BinaryIO,
+    where: str,
+    channels: int,
+    size: int | None = None,
+    background: str = "white",
+) -> Picture:
+    """Return an image as a viewer shows it, turned by its orientation tag, with 8 bits.
+
+    Parameters
+    ----------
+    file : its content, or a seekable file.
+    where : its name, for messages; the ending admits formats that cannot be told by content.
+    channels : 1 for grey, 3 for RGB.
+    size : height and width to resize to; None: as it is.
+    background : the colour behind what is transparent, as ``PIL.ImageColor`` reads it.
+
+    Greys of 16 bits are scaled by 65535, of 12 bits by 4095, floats in [0, 1] by 1.
+
+    Raises InputError, with ``where``, for what is no image, has too many pixels, or has values
+    without a known scale (integers of 32 bits, floats beyond [0, 1]).
+    """
+    import numpy as np
+
+    changes: list[str] = []
+    with _opened(file, where) as image:
+        if _has_more_frames(image):
+            changes.append("first frame of several")
+        tag = _orientation(image)
+        image.load()
+        if tag in range(2, 9):
+            changes.append("turned by its orientation tag")
+        picture = ImageOps.exif_transpose(image) if tag in range(2, 9) else image
+        if picture.mode == "F" or picture.mode.startswith("I"):
+            picture = _eight_bits(picture, image, where, changes)
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+            if picture.getextrema()[3][0] < 255:
+                changes.append("transparency put on the background")
+            behind = Image.new("RGBA", picture.size, ImageColor.getrgb(background))
+            picture = Image.alpha_composite(behind, picture)
+        target = "RGB" if channels == 3 else "L"
+        if image.mode not in (target, "F") and not image.mode.startswith("I"):
+            changes.append(f"{image.mode} to {target}")
+        picture = picture.convert(target)
+        if size and picture.size != (size, size):
+            changes.append("resized")
+            picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+        pixels = np.asarray(picture)
+    return Picture(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), tuple(changes))
+
+
+@contextlib.contextmanager
+def _opened(file: bytes | BinaryIO, where: str) -> Iterator[Image.Image]:
+    """Open an image; what is wrong with it, in the block too, is an InputError with its name."""
+    try:
+        source = io.BytesIO(file) if isinstance(file, bytes) else file
+        with Image.open(source, formats=_admitted(PurePosixPath(where).suffix.lower())) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(
+                    f"{where}: {image.width} x {image.height} pixels; at most {MAX_PIXELS} are "
+                    "allowed"
+                )
+            yield image
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{where}: not a readable image (its content is of no known format)"
+        ) from error
+    except Exception as error:  # Pillow raises many kinds on damaged files
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{where}: not a readable image ({reason})") from error
+
+
+@functools.cache
+def _admitted(ending: str) -> tuple[str, ...]:
+    """Pillow's formats that a file with this ending may have, its own first."""
+    usual = endings().get(ending)
+    # those without a mark at their start would take anything: only by their ending
+    marked = {form for form in endings().values() if Image.OPEN[form][1] or form == usual}
+    return tuple(sorted(marked, key=lambda form: (form != usual, form)))
+
+
+def _has_more_frames(image: Image.Image) -> bool:
+    try:  # two pictures of a camera in one file (MPO) are no animation
+        return image.format != "MPO" and getattr(image, "is_animated", False)
+    except Exception:  # damaged behind the first frame, which is all that is read
+        return False
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the orientation tag, 1 to 8; 1 where there is none or it cannot be read."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a viewer shows an image whose tags are damaged
+        return 1
+
+
+def _eight_bits(
+    picture: Image.Image, image: Image.Image, where: str, changes: list[str]
+) -> Image.Image:
+    """Scale greys that are not 8 bit by their type; ``image`` is as the file was opened."""
+    import numpy as np
+
+    values = np.asarray(picture).astype(np.float64)
+    tags = getattr(image, "tag_v2", {})
+    if picture.mode == "F":
+        low, high = float(values.min()), float(values.max())
+        if not (low >= 0 and high <= 1):
+            raise InputError(
+                f"{where}: floats from {low:.6g} to {high:.6g}, whose scale is not known; floats "
+                "are read in [0, 1]; save the image with 8 or 16 bits"
+            )
+        top, kind = 1.0, "floats"
+    elif picture.mode == "I" and image.format != "PPM":  # Pillow scales these to 16 bits
+        raise InputError(
+            f"{where}: integers of 32 bits or with a sign, whose scale is not known; save the "
+            "image with 8 or 16 bits"
+        )
+    else:
+        bits = tags.get(ExifTags.Base.BitsPerSample, (16,))[0]
+        top, kind = float(2**bits - 1), f"{bits} bits"
+    changes.append(f"scaled from {kind}")
+    scaled = values.clip(0, top) * (255 / top)
+    if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:  # white is zero
+        scaled = 255 - scaled
+    grey = Image.fromarray(scaled.round().astype(np.uint8))
+    if isinstance(clear := image.info.get("transparency"), int):
+        alpha = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
+        grey = Image.merge("LA", (grey, alpha))
+    return grey
+
+
+# --- before any job -------------------------------------------------------------------------------
+
+
+def check(
+    path: str | Path, entry: Mapping[str, Any], clock: Callable[[], float] = time.monotonic
+) -> str | None:
+    """Look at the names and the headers of a user's images, as the job that reads them would.
+
+    ``entry`` is the dataset's entry of the config, complete. Stops looking at headers after
+    ``CHECK_SECONDS``; returns what is to be said then, else None.
+
+    Raises InputError that names the files: no images, images of different sizes without
+    ``image_size``, classes without images in a split.
+    """
+    listing, began = Listing(path, entry["test_fraction"]), clock()
+    problems: list[str] = []
+    first: tuple[str, tuple[int, int]] | None = None
+    looked_at, late = 0, False
+    for name, file in archives.opened(path, listing.take):
+        if late := clock() - began > CHECK_SECONDS:
+            break
+        looked_at += 1
+        where = f"{path}:{as_text(name)}"
+        try:
+            shape = _shape(file, where, entry["channels"])
+            if first is None or (shape != first[1] and not entry["image_size"]):
+                file.seek(0)  # some formats may have the tag behind the pixels
+                shape = decode(file, where, entry["channels"]).pixels.shape[1:]
+            first = first or (as_text(name), shape)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        if shape != first[1] and not entry["image_size"]:
+            raise different_sizes(path, *first, as_text(name), shape)
+    if problems:
+        more = len(problems) - _MOST_NAMED
+        rest = [f"and {more} more"] if more > 0 else []
+        raise InputError("\n".join(problems[:_MOST_NAMED] + rest))
+    if late and not Path(path).is_dir():
+        return _looked_at(path, looked_at)
+    if late:
+        listing = Listing(path, entry["test_fraction"])
+        for name, _ in archives.files_below(Path(path)):
+            listing.take(name)
+    listing.classes()
+    return _looked_at(path, looked_at) if late else None
+
+
+def _looked_at(path: str | Path, count: int) -> str:
+    return (
+        f"{path}: in {CHECK_SECONDS:.0f} s the headers of {count} images were looked at and are in "
+        "order; the job looks at the others"
+    )
+
+
+def different_sizes(
+    path: str | Path, first: str, a: tuple[int, int], second: str, b: tuple[int, int]
+) -> InputError:
+    """Return the error for two files with these heights and widths."""
+    return InputError(
+        f"{path}: images of different sizes: {first} is {a[0]}x{a[1]}, {second} is "
+        f"{b[0]}x{b[1]} (height x width); set image_size to resize them"
+    )
+
+
+def _shape(file: BinaryIO, where: str, channels: int) -> tuple[int, int]:
+    """Return height and width as shown, from the header; greys that are not 8 bit are decoded."""
+    with _opened(file, where) as image:
+        in_header = image.format not in ("PNG", "TIFF") or "exif" in image.info
+        # a PNG may have its tags behind the pixels; Pillow has turned the size of a TIFF itself
+        turned = in_header and image.format != "TIFF" and _orientation(image) in range(5, 9)
+        height, width = image.size if turned else image.size[::-1]
+        deep = image.mode == "F" or image.mode.startswith("I")
+        if deep:
+            file.seek(0)
+            decode(file.read(), where, channels)
+    return height, width

@@ -1,0 +1,269 @@
+"""The contract between the pipeline and a condensation method.
+
+A method is one function, ``method(problem, *, option=...)``. It is given a
+``Problem`` and returns a ``Condensed`` (or, shorter, the images, or the
+positions of chosen training images). ``finish`` is the one door that the
+result goes through, built-in and user-written alike.
+"""
+
+import importlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from condensation.core import compute, plugins, randomness
+from condensation.core.errors import InputError
+from condensation.core.memory import DECLARED_MB
+from condensation.data.datasets import Dataset
+from condensation.data.sets import Condensed, check_labels
+from condensation.methods.recorder import Recorder
+
+log = logging.getLogger("condensation")
+
+CPU = torch.device("cpu")
+_AT_ONCE = 5000  # images whitened in one product
+_ONE_HOT, _SHARES = 1e-4, 1e-2  # what rounding, and a learned row of shares, may differ by
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a method is given.
+
+    Attributes
+    ----------
+    dataset : the real images (uint8, on ``device``), labels and class names.
+    ipc : images per class; None for ``whole``.
+    seed : the condensation seed; draw from ``problem.generator(purpose)``.
+    device : where to compute.
+    features : embedding of every training image, N x D, if the method asked for one.
+    trajectories : experts, if the method asked for them (``condensation.methods.experts``).
+    recorder : progress, checkpoints and cost; ``recorder.run`` drives an iterative method.
+    compile : whether networks go through torch.compile: yes, no, or ``auto``.
+    precision : ``float32``, ``tf32``, ``bf16`` or ``auto``, of the passes over real images; ask
+        ``problem.mode`` what ``auto`` comes to.
+    memory_mb : memory that the job may count on, of the device.
+    """
+
+    dataset: Dataset
+    ipc: int | None
+    seed: int
+    device: torch.device = CPU
+    features: torch.Tensor | None = None
+    trajectories: Any = None
+    recorder: Recorder = field(default_factory=Recorder)
+    compile: bool | str = False
+    precision: str = "float32"
+    memory_mb: float = DECLARED_MB
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.dataset.classes)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return self.dataset.shape
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """Labels of a set in class order, int64 [classes * ipc]: 0 0 0 1 1 1 ..."""
+        return torch.arange(self.classes).repeat_interleave(self.ipc)
+
+    def generator(self, *purpose: object) -> torch.Generator:
+        """Return a CPU generator of its own for this seed and ``purpose``."""
+        return randomness.generator(self.seed, *purpose)
+
+    def real(self, indices: torch.Tensor) -> torch.Tensor:
+        """Return training images at ``indices`` as network input, float32, on ``device``.
+
+        That is standardised, or whitened where the method's ``preprocessing`` says so.
+        """
+        images = self.dataset.train_images[indices.to(self.dataset.train_images.device)]
+        return self.dataset.preprocess(images.to(self.device))
+
+    def mode(self, network: torch.nn.Module, passes: float, steps: float) -> compute.Mode:
+        """Return how passes through ``network`` run; see ``compute.choose_mode``.
+
+        The answer is kept in ``recorder.facts``.
+        """
+        mode = compute.choose_mode(
+            self.compile, self.precision, network, self.shape, self.device, passes, steps
+        )
+        self.recorder.facts |= {"compile": mode.compile, "precision": mode.precision}
+        return mode
+
+    def reader(self, reads: float) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return a function like ``real`` for a job that reads ``reads`` images in all.
+
+        Whitening an image is a product with a large matrix. Where each image is read more than
+        once on average and all fit into a quarter of ``memory_mb``, all are whitened now.
+        """
+        images = self.dataset.train_images
+        floats = images.numel() * 4 / 1e6
+        if self.dataset.whitening is None or reads < len(images) or floats > self.memory_mb / 4:
+            return self.real
+        whitened = torch.cat(
+            [self.dataset.preprocess(part.to(self.device)) for part in images.split(_AT_ONCE)]
+        )
+        return lambda indices: whitened[indices.to(whitened.device)]
+
+    def draw_real(self, per_class: int, generator: torch.Generator) -> torch.Tensor:
+        """Return positions [classes, per_class] of training images, without replacement.
+
+        Raises InputError if a class has fewer images.
+        """
+        chosen = []
+        for name, indices in zip(
+            self.dataset.classes, self.dataset.indices_by_class(), strict=True
+        ):
+            if len(indices) < per_class:
+                raise InputError(
+                    f"{self.dataset.name}: {per_class} images of class {name!r} are asked for, "
+                    f"but it has {len(indices)}"
+                )
+            chosen.append(indices[torch.randperm(len(indices), generator=generator)[:per_class]])
+        return torch.stack(chosen)
+
+
+def resolve(module: str) -> Callable[..., Any]:
+    """Return the method's function from ``condensation.methods.x`` or ``file.py:function``.
+
+    Raises InputError if a user's file fails on import or lacks the function.
+    """
+    if ".py:" in module:
+        return plugins.load(module)
+    return importlib.import_module(module).condense
+
+
+def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> Condensed:
+    """Return ``result`` as a checked ``Condensed`` on the CPU, in class order.
+
+    ``result`` may be a Condensed, images [classes * ipc, C, H, W] in class
+    order, a pair (images, labels), or positions of training images, each once.
+
+    Labels are whole numbers [n], or a row of class scores per image. One-hot rows, and those
+    minus their mean, become whole numbers; ``labels`` says what becomes of others: ``soft`` keeps
+    them, as float32 [n, classes], ``hard`` takes the class of the largest score.
+
+    Raises InputError that says what ``method`` returned and what would be right.
+    """
+    if isinstance(result, torch.Tensor) and result.dim() == 1 and _is_integer(result):
+        result = result.long()
+        _check_positions(result, problem, method)
+        result = Condensed(
+            problem.real(result), problem.dataset.train_labels[result], indices=result
+        )
+    elif isinstance(result, torch.Tensor):
+        result = Condensed(result, problem.labels)
+    elif isinstance(result, tuple) and len(result) == 2:
+        result = Condensed(*result)
+    elif not isinstance(result, Condensed):
+        raise InputError(
+            f"{method}: returned {type(result).__name__}; expected images, (images, labels), "
+            "positions of training images, or a Condensed"
+        )
+    if result.images is not None:
+        result = replace(result, labels=_settled(result.labels, problem, method, labels))
+    _check(result, problem, method)
+    if result.images is None:
+        return result
+    images, given = result.images.detach().cpu(), result.labels.detach().cpu()
+    indices = None if result.indices is None else result.indices.cpu()
+    hard = given if given.dim() == 1 else given.argmax(1)
+    if bool((hard.bincount(minlength=problem.classes) == problem.ipc).all()):
+        order = torch.argsort(hard, stable=True)  # class order, as every set has
+        images, given = images[order], given[order]
+        indices = None if indices is None else indices[order]
+    return Condensed(images.contiguous(), given.contiguous(), indices, result.step_size)
+
+
+def _is_integer(tensor: torch.Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+
+
+def _check_positions(positions: torch.Tensor, problem: Problem, method: str) -> None:
+    real = len(problem.dataset.train_labels)
+    if not len(positions) or not 0 <= int(positions.min()) <= int(positions.max()) < real:
+        raise InputError(f"{method}: returned positions outside the training set")
+    values, counts = positions.unique(return_counts=True)
+    if twice := values[counts > 1].tolist():
+        raise InputError(
+            f"{method}: returned {len(twice)} positions more than once, {twice[0]} among them: an "
+            "image that is there twice is one image, and the set smaller than its IPC says"
+        )
+
+
+def _settled(labels: Any, problem: Problem, method: str, option: str) -> Any:
+    """Return labels as int64 [n] or float32 [n, classes], where they are one of the two."""
+    if not isinstance(labels, torch.Tensor) or labels.is_complex():
+        raise InputError(
+            f"{method}: returned labels of type {type(labels).__name__}; expected a tensor of "
+            "whole numbers, or of one row of class scores per image"
+        )
+    if labels.dim() == 1 and _is_integer(labels):
+        return labels.long()
+    if labels.dim() != 2 or labels.shape[1] != problem.classes:
+        return labels
+    rows = labels.float()
+    if not torch.isfinite(rows).all():
+        return rows
+    largest, classes = rows.max(1)
+    others = rows.clone()
+    others.scatter_(1, classes[:, None], (largest - 1)[:, None])
+    # all others alike and lower by 1: 1 and 0, or 1 - 1/C and -1/C
+    if bool(((others - (largest - 1)[:, None]).abs() <= _ONE_HOT).all()):
+        return classes
+    if option == "hard":
+        log.info("%s: soft labels, of which the class of the largest score is taken", method)
+        return classes
+    sums = rows.sum(1)
+    if bool((sums <= 0).any()):
+        raise InputError(
+            f"{method}: soft labels whose rows sum to {float(sums.min()):.4g} or more; cross-"
+            "entropy needs shares of classes, with a sum of 1. `labels: hard` takes the class of "
+            "the largest score instead"
+        )
+    log.info("%s: soft labels, trained on as they are", method)
+    if float((sums - 1).abs().max()) > _SHARES or float(rows.min()) < -_SHARES:
+        log.warning(
+            "%s: soft labels are no shares of classes: from %.4g to %.4g, with sums of %.4g to "
+            "%.4g an image, where 0 to 1 and a sum of 1 are usual. If they are scores before a "
+            "softmax, store their softmax, or set `labels: hard`",
+            *(method, float(rows.min()), float(rows.max())),
+            *(float(sums.min()), float(sums.max())),
+        )
+    return rows
+
+
+def _check(condensed: Condensed, problem: Problem, method: str) -> None:
+    images, labels = condensed.images, condensed.labels
+    if condensed.indices is not None:
+        _check_positions(condensed.indices, problem, method)
+    if images is None:  # a reference to real images: `whole`
+        if condensed.indices is None or problem.ipc is not None:
+            raise InputError(f"{method}: returned no images")
+        return
+    expected = (problem.classes * problem.ipc, *problem.shape)
+    if tuple(images.shape) != expected:
+        raise InputError(
+            f"{method}: returned images of shape {tuple(images.shape)}; expected {expected}: "
+            f"{problem.ipc} per class, {problem.classes} classes"
+        )
+    if images.dtype != torch.float32:
+        raise InputError(f"{method}: returned {images.dtype} images; expected float32")
+    if not torch.isfinite(images).all():
+        raise InputError(f"{method}: returned images with NaN or infinite pixels")
+    check_labels(labels, len(images), problem.classes, method)
+    if labels.dim() == 2:  # soft: an image may belong to several classes
+        return
+    counts = torch.bincount(labels.cpu(), minlength=problem.classes)
+    if not bool((counts == problem.ipc).all()):
+        wrong = int((counts != problem.ipc).nonzero()[0])
+        raise InputError(
+            f"{method}: returned {int(counts[wrong])} images of class "
+            f"{problem.dataset.classes[wrong]!r}; expected {problem.ipc}"
+        )

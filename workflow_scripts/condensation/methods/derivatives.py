@@ -1,0 +1,168 @@
+"""A network as a function of one parameter vector, with the derivatives that matching needs.
+
+Gradient matching (DC, DSA) and trajectory matching (TM) differentiate a
+gradient. With g(p, x) the gradient of the loss with respect to the parameters
+p at images x, both need, for some direction v, derivatives of the number
+v . g(p, x). By the symmetry of second derivatives these are the rates at which
+the gradients of the loss with respect to p and x change when p moves along v:
+one forward-mode pass over a backward pass. No graph of a graph is kept, so
+memory is that of one backward pass, twice.
+"""
+
+import logging
+import warnings
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call, grad, jvp
+
+from condensation.core import compute
+
+# torch's own forward-mode rules are made with it; nothing a user could do about it
+warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+
+log = logging.getLogger("condensation")
+
+
+EAGER = compute.Mode(compile=False, precision="float32")
+
+
+class Flat:
+    """Gradients of the mean cross-entropy of a network, its parameters as one vector.
+
+    Parameters
+    ----------
+    network : gives the structure; it is put into evaluation mode (no dropout).
+    shape : C, H, W of the images.
+    mode : whether the passes go through torch.compile, and the precision of ``gradient`` alone.
+    batch : most images of a call, for which graphs are compiled; None compiles every size.
+    chunk : most images in one pass; None for as many as are fastest. The results do not depend on
+        it but for rounding, because the networks here keep no statistics of a batch.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        shape: tuple[int, int, int],
+        device: torch.device,
+        mode: compute.Mode = EAGER,
+        batch: int | None = None,
+        chunk: int | None = None,
+    ):
+        self.network = network.to(device).eval().requires_grad_(False)
+        if compute.has_batch_norm(network):
+            log.warning(
+                "%s has batch norm: its gradients are taken with the statistics of a new network, "
+                "mean 0 and variance 1",
+                type(network).__name__,
+            )
+        self.names = [name for name, _ in network.named_parameters()]
+        self.shapes = [parameter.shape for parameter in network.parameters()]
+        self.chunk = chunk or compute.images_at_once(network, shape, device)
+        self.precision, self.device = mode.precision, device
+        full = None if batch is None else self._part(batch)
+
+        def prepared(function: Callable) -> Callable:
+            return compute.compiled(function, mode.compile, device, full, images_at=(-2, 0))
+
+        self._gradient = prepared(grad(self._loss))
+        self._image_rates = prepared(self._rates_of_images)
+        self._all_rates = prepared(self._rates_of_all)
+
+    def vector(self, network: nn.Module) -> torch.Tensor:
+        """Return the parameters of ``network`` as a vector, a copy on the device."""
+        parts = [p.detach().flatten() for p in network.parameters()]
+        return torch.cat(parts).to(self.device)
+
+    def split(self, vector: torch.Tensor) -> list[torch.Tensor]:
+        """Return the vector as views, one per parameter tensor, in its shape."""
+        parts = vector.split([shape.numel() for shape in self.shapes])
+        return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def forward(self, vector: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the network with these parameters; differentiable in both."""
+        parameters = dict(zip(self.names, self.split(vector), strict=True))
+        return functional_call(self.network, parameters, (images,))
+
+    def gradient(
+        self, vector: torch.Tensor, images: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the gradient of the mean loss with respect to the vector."""
+        total = torch.zeros_like(vector)
+        for part, weight in self._chunks(len(images)):
+            with compute.lower_precision(self.precision, self.device):
+                total.add_(self._gradient(vector, images[part], labels[part]), alpha=weight)
+        return total
+
+    def rates_of_images(
+        self,
+        vector: torch.Tensor,
+        direction: torch.Tensor,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the derivative of direction . gradient with respect to the images."""
+        parts = [
+            self._image_rates(vector, direction, images[part], labels[part]) * weight
+            for part, weight in self._chunks(len(images))
+        ]
+        return torch.cat(parts)
+
+    def rates(
+        self,
+        vector: torch.Tensor,
+        direction: torch.Tensor,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return direction . gradient, and its derivatives with respect to vector and images."""
+        product = vector.new_zeros(())
+        of_vector, of_images = torch.zeros_like(vector), []
+        for part, weight in self._chunks(len(images)):
+            s, dv, dx = self._all_rates(vector, direction, images[part], labels[part])
+            product.add_(s, alpha=weight)
+            of_vector.add_(dv, alpha=weight)
+            of_images.append(dx * weight)
+        return product, of_vector, torch.cat(of_images)
+
+    def _chunks(self, count: int) -> list[tuple[slice, float]]:
+        size = self._part(count)
+        return [
+            (slice(first, first + size), min(size, count - first) / count)
+            for first in range(0, count, size)
+        ]
+
+    def _part(self, count: int) -> int:
+        return compute.part_size(count, self.chunk)
+
+    def _loss(
+        self, vector: torch.Tensor, images: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        return F.cross_entropy(self.forward(vector, images), labels)
+
+    def _rates_of_images(
+        self,
+        vector: torch.Tensor,
+        direction: torch.Tensor,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+    ) -> torch.Tensor:
+        def by_images(p: torch.Tensor) -> torch.Tensor:
+            return grad(self._loss, argnums=1)(p, images, labels)
+
+        return jvp(by_images, (vector,), (direction,))[1]
+
+    def _rates_of_all(
+        self,
+        vector: torch.Tensor,
+        direction: torch.Tensor,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        def by_both(p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return grad(self._loss, argnums=(0, 1))(p, images, labels)
+
+        (of_vector, _), (dv, dx) = jvp(by_both, (vector,), (direction,))
+        return (of_vector * direction).sum(), dv, dx

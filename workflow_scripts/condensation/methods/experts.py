@@ -1,0 +1,137 @@
+"""Expert trajectories: a network trained on the real images, its parameters kept epoch by epoch."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from condensation import augmentation as augmentations
+from condensation import networks
+from condensation.core import storage
+from condensation.core.errors import InputError
+from condensation.methods.contract import Problem
+from condensation.methods.derivatives import Flat
+
+KIND = "trajectory"
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Experts of one kind.
+
+    Attributes
+    ----------
+    snapshots : per expert float32 [epochs + 1, parameters]: before training, then after each epoch.
+    architecture : the entry of the config that they were trained with.
+    """
+
+    snapshots: list[torch.Tensor]
+    architecture: dict[str, Any]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that every expert was trained for."""
+        return min(len(one) for one in self.snapshots) - 1
+
+
+def train(
+    problem: Problem,
+    *,
+    architecture: dict[str, Any],
+    epochs: int,
+    lr: float,
+    momentum: float,
+    batch_size: int,
+    augmentation: dict[str, Any],
+) -> torch.Tensor:
+    """Return an expert's snapshots, float32 [epochs + 1, parameters], on the CPU.
+
+    Training as in TM's released code: SGD without decay on shuffled batches,
+    the augmentation drawn anew for each. Checkpoints hold the snapshots so far.
+    """
+    dataset = problem.dataset
+    start = networks.build(
+        architecture, problem.shape, problem.classes, problem.seed, "expert network"
+    )
+    count = len(dataset.train_labels)
+    passes = 3.0 * epochs * count
+    batches = math.ceil(count / batch_size)
+    mode = problem.mode(start, passes, epochs * batches)
+    network = Flat(start, problem.shape, problem.device, mode, min(batch_size, count))
+    read = problem.reader(epochs * count)
+    parameters = network.vector(start)
+    velocity = torch.zeros_like(parameters)
+    snapshots = torch.zeros(epochs + 1, len(parameters))
+    snapshots[0] = parameters
+    augment = augmentations.build(augmentation, dataset)
+    labels = dataset.train_labels.to(problem.device)
+    order = torch.empty(0)
+
+    def step(number: int) -> None:
+        nonlocal order
+        epoch, batch = divmod(number, batches)
+        if batch == 0 or not len(order):
+            order = torch.randperm(count, generator=problem.generator("expert order", epoch))
+        positions = order[batch * batch_size : (batch + 1) * batch_size]
+        drawn = augment.draw(problem.generator("expert", epoch, batch), len(positions))
+        images = augment.apply(read(positions), drawn)
+        slope = network.gradient(parameters, images, labels[positions.to(problem.device)])
+        velocity.mul_(momentum).add_(slope)
+        parameters.sub_(velocity, alpha=lr)
+        if batch == batches - 1:
+            snapshots[epoch + 1] = parameters
+
+    state = {"parameters": parameters, "velocity": velocity, "snapshots": snapshots}
+    problem.recorder.run(state, step, epochs, parts=batches)
+    return snapshots
+
+
+def write(path: str | Path, snapshots: torch.Tensor, problem: Problem, **facts: Any) -> None:
+    """Write an expert's snapshots; ``facts`` (options, source, ...) go into the metadata."""
+    about = {"dataset": problem.dataset.name, "classes": list(problem.dataset.classes)}
+    about |= {"shape": list(problem.shape), "preprocessing": problem.dataset.preprocessing}
+    storage.write_tensors(path, {"snapshots": snapshots}, {"kind": KIND, **about, **facts})
+
+
+def load(paths: Iterable[str | Path], problem: Problem, architecture: dict) -> Trajectories:
+    """Return the experts in ``paths``, memory-mapped.
+
+    Raises InputError for a file that is damaged or no trajectory, and for
+    experts of another dataset, preprocessing or network.
+    """
+    snapshots = []
+    expected = sum(
+        p.numel()
+        for p in networks.build(architecture, problem.shape, problem.classes, 0).parameters()
+    )
+    for path in paths:
+        tensors, about = storage.read_tensors(path)
+        if about.get("kind") != KIND:
+            raise InputError(f"{path}: holds a {about.get('kind')}, not a trajectory of an expert")
+        for key, wanted in (
+            ("classes", list(problem.dataset.classes)),
+            ("shape", list(problem.shape)),
+            ("preprocessing", problem.dataset.preprocessing),
+        ):
+            if about[key] != wanted:
+                raise InputError(
+                    f"{path}: the expert was trained on {about['dataset']} with {key} "
+                    f"{_short(about[key])}; this run is on {problem.dataset.name} with "
+                    f"{_short(wanted)}"
+                )
+        trained = about["options"]["architecture"]
+        if trained != architecture or tensors["snapshots"].shape[1] != expected:
+            raise InputError(
+                f"{path}: the expert is a {trained} of {tensors['snapshots'].shape[1]} "
+                f"parameters; expected {architecture}, {expected} parameters"
+            )
+        snapshots.append(tensors["snapshots"])
+    return Trajectories(snapshots, architecture)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,189 @@
+"""The loop that iterative methods share: progress, checkpoints, snapshots, cost, divergence."""
+
+import logging
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from condensation.core import storage
+from condensation.core.errors import InputError
+from condensation.core.progress import Progress
+
+log = logging.getLogger("condensation")
+
+CHECKPOINT_EVERY = 60.0  # seconds, where nothing else is said
+_CHECK_EVERY = 50  # steps between looks for NaN on CUDA, at least: each look waits for the device
+
+
+class Recorder:
+    """Drives an iterative method and keeps what it cost.
+
+    Parameters
+    ----------
+    label : shown beside the progress.
+    checkpoint : file to continue from and to save to; None for no checkpoints.
+    identity : what the checkpoint belongs to (options, source digest, input); one made for
+        something else is not used, and the log says so.
+    snapshots : iterations whose ``images`` are kept too, 0 for the start.
+    every : seconds between two checkpoints, at the least.
+    """
+
+    def __init__(
+        self,
+        label: str = "",
+        checkpoint: Path | None = None,
+        identity: str = "",
+        snapshots: Sequence[int] = (),
+        every: float | None = None,
+    ):
+        self.label, self.checkpoint, self.identity = label, checkpoint, identity
+        self.every = CHECKPOINT_EVERY if every is None else every
+        self.facts: dict[str, bool | str] = {}  # how the passes ran
+        self.wanted = frozenset(snapshots)
+        self.snapshots: dict[int, torch.Tensor] = {}
+        self.iterations = 0  # asked for, over all loops
+        self.iteration = 0  # done in the present loop
+        self.seconds = 0.0  # inside loops, earlier processes included
+        self.seconds_here = 0.0  # of these, in this process
+        self._runs = 0
+        self.step_seconds: list[float] = []  # of this process, the first step left out
+
+    def run(
+        self,
+        state: dict[str, torch.Tensor],
+        step: Callable[[int], None],
+        iterations: int,
+        parts: int = 1,
+    ) -> None:
+        """Call ``step(i)`` for i = 0 .. iterations * parts - 1.
+
+        ``step`` changes the tensors of ``state`` in place, and whatever it
+        draws depends on (seed, i) alone; so a run that is continued from a
+        checkpoint ends with the same bytes as an undisturbed one. An iteration
+        may have several ``parts``, where one is too long to go without a
+        checkpoint. A method may run several loops, one after the other.
+
+        Raises FloatingPointError when a tensor of the state is no longer finite: looked for after
+        each iteration (on CUDA, after fifty steps or more) and before each checkpoint.
+        """
+        self._runs += 1
+        self.iterations += iterations
+        first = self._restore(state)
+        progress = Progress(self.label, iterations * parts, first)
+        saved = began = time.monotonic()
+        before, here = self.seconds, self.seconds_here
+        last = iterations * parts
+        part_seconds: list[float] = []
+        self._snapshot(state, first, parts)
+        patience = _CHECK_EVERY if any(tensor.is_cuda for tensor in state.values()) else 1
+        checked = first
+        for number in range(first, last):
+            self.iteration = number // parts
+            started = time.monotonic()
+            step(number)
+            done = number + 1
+            whole = done % parts == 0 and done - checked >= patience
+            if whole or done == last:
+                _check(state)
+                checked = done
+            now = time.monotonic()
+            part_seconds.append(now - started)
+            self.seconds = before + now - began
+            self.seconds_here = here + now - began
+            if done % parts == 0:
+                # the first iteration of a process compiles; one continued halfway is not whole
+                if len(part_seconds) == parts and number - first >= parts:
+                    self.step_seconds.append(sum(part_seconds))
+                part_seconds = []
+            self._snapshot(state, done, parts)
+            progress.step()
+            if now - saved >= self.every and done < last:
+                if checked < done:
+                    _check(state)
+                    checked = done
+                self._save(state, done)
+                saved = time.monotonic()
+        self.iteration = iterations
+
+    def cost(self) -> dict[str, float | int | None]:
+        """Return iterations, seconds spent in them, and the median and spread of one."""
+        times = self.step_seconds
+        quartiles = statistics.quantiles(times, n=4) if len(times) > 1 else [None] * 3
+        return {
+            "iterations": self.iterations,
+            "seconds": self.seconds,
+            "seconds_per_iteration": statistics.median(times) if times else None,
+            "seconds_per_iteration_quartiles": [quartiles[0], quartiles[2]],
+        }
+
+    def discard_checkpoint(self) -> None:
+        """Remove the checkpoints and what was kept along the way: the result is written."""
+        for run in range(1, self._runs + 1):
+            if path := self._path(run):
+                path.unlink(missing_ok=True)
+        for iteration in self.wanted:
+            if path := self._snapshot_path(iteration):
+                path.unlink(missing_ok=True)
+
+    def _path(self, run: int) -> Path | None:
+        if self.checkpoint is None or run == 1:
+            return self.checkpoint
+        return self.checkpoint.with_stem(f"{self.checkpoint.stem}{run}")
+
+    def _snapshot_path(self, iteration: int) -> Path | None:
+        if self.checkpoint is None:
+            return None
+        return self.checkpoint.with_stem(f"{self.checkpoint.stem}-iteration{iteration}")
+
+    def _snapshot(self, state: dict[str, torch.Tensor], number: int, parts: int) -> None:
+        iteration, rest = divmod(number, parts)
+        if rest or iteration not in self.wanted:
+            return
+        images = state["images"].detach().cpu().clone()
+        self.snapshots[iteration] = images
+        if path := self._snapshot_path(iteration):  # it must outlive this process
+            about = {"kind": "snapshot", "identity": self.identity}
+            storage.write_tensors(path, {"images": images}, about)
+
+    def _save(self, state: dict[str, torch.Tensor], number: int) -> None:
+        path = self._path(self._runs)
+        if path is None:
+            return
+        metadata = {"identity": self.identity, "iteration": number, "seconds": self.seconds}
+        storage.write_tensors(path, state, {"kind": "checkpoint", **metadata})
+
+    def _restore(self, state: dict[str, torch.Tensor]) -> int:
+        path = self._path(self._runs)
+        if path is None or not path.is_file():
+            return 0
+        try:
+            tensors, metadata = self._own(path)
+            kept = {
+                iteration: self._own(self._snapshot_path(iteration))[0]["images"].clone()
+                for iteration in self.wanted
+                if self._snapshot_path(iteration).is_file()
+            }
+        except InputError as error:
+            log.warning("starting over: %s", error)
+            return 0
+        for name, tensor in state.items():
+            tensor.data.copy_(tensors[name])
+        self.snapshots |= kept
+        self.seconds = metadata["seconds"]
+        log.info("%s: continuing at step %d", self.label, metadata["iteration"])
+        return metadata["iteration"]
+
+    def _own(self, path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+        tensors, metadata = storage.read_tensors(path)
+        if metadata.get("identity") != self.identity:
+            raise InputError(f"the checkpoint was made with other options or other code ({path})")
+        return tensors, metadata
+
+
+def _check(state: dict[str, torch.Tensor]) -> None:
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise FloatingPointError(f"{name} is no longer finite")

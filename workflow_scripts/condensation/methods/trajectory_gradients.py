@@ -1,0 +1,139 @@
+"""Three ways to the gradient of TM's loss with respect to the images and the step size.
+
+All run the same student: theta_{i+1} = theta_i - a g_i(theta_i, X_i) for
+i = 0 .. N-1, with g_i the gradient of the loss on the augmented images of step
+i, and all return the loss |theta_N - theta*|^2 / |theta_0 - theta*|^2.
+
+``exact`` is reverse-mode differentiation by hand. With D the denominator,
+lambda_N = 2 (theta_N - theta*) / D, and for i = N-1 .. 0 and
+s_i = lambda_{i+1} . g_i(theta_i, X_i)
+
+    d loss / d X_i += -a ds_i/dX_i,   d loss / d a += -s_i,
+    lambda_i = lambda_{i+1} - a ds_i/dtheta_i
+
+The theta_i are kept (one parameter vector a step); of the graphs only one
+step's exists at a time.
+
+``unroll`` lets autograd differentiate the graph of all steps. ``tesla`` is the
+approximation of Cui et al. (2023): with G the sum of all g_i it differentiates
+|theta_0 - theta* - a G|^2 / D as if no theta_i depended on the images, which
+drops every second-order term of the path and is exact for N = 1 alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from condensation.methods.derivatives import Flat
+
+
+@dataclass(frozen=True)
+class Step:
+    """One student step: positions of its images in the set, and the augmentation drawn for them."""
+
+    positions: torch.Tensor
+    drawn: Any
+
+
+Apply = Callable[[torch.Tensor, Any], torch.Tensor]
+Gradients = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # loss, of the images, of the step size
+
+
+def exact(
+    network: Flat,
+    start: torch.Tensor,
+    target: torch.Tensor,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    a: torch.Tensor,
+    plan: list[Step],
+    augment: Apply,
+) -> Gradients:
+    """Return loss and gradients by the reverse recursion."""
+    path = [start]
+    for step in plan:
+        slope = network.gradient(path[-1], *_batch(images, labels, step, augment))
+        path.append(path[-1] - a * slope)
+    denominator = (start - target).square().sum()
+    loss = (path[-1] - target).square().sum() / denominator
+    adjoint = 2 * (path.pop() - target) / denominator
+    of_images, of_a = torch.zeros_like(images), torch.zeros_like(a)
+    for step in reversed(plan):
+        leaf, shown = _leaf(images, step, augment)
+        product, of_vector, rates = network.rates(
+            path.pop(), adjoint, shown.detach(), labels[step.positions]
+        )
+        (pulled,) = torch.autograd.grad(shown, leaf, rates)
+        of_images.index_add_(0, step.positions, pulled * -a)
+        of_a -= product
+        adjoint = adjoint - a * of_vector
+    return loss, of_images, of_a
+
+
+def tesla(
+    network: Flat,
+    start: torch.Tensor,
+    target: torch.Tensor,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    a: torch.Tensor,
+    plan: list[Step],
+    augment: Apply,
+) -> Gradients:
+    """Return the loss, and its gradients with every point of the path held fixed."""
+    path = [start]
+    total = torch.zeros_like(start)
+    for step in plan:
+        slope = network.gradient(path[-1], *_batch(images, labels, step, augment))
+        total += slope
+        path.append(path[-1] - a * slope)
+    denominator = (start - target).square().sum()
+    rest = start - target - a * total
+    direction = -2 * a / denominator * rest
+    of_images = torch.zeros_like(images)
+    for step, vector in zip(plan, path[:-1], strict=True):
+        leaf, shown = _leaf(images, step, augment)
+        rates = network.rates_of_images(vector, direction, shown.detach(), labels[step.positions])
+        (pulled,) = torch.autograd.grad(shown, leaf, rates)
+        of_images.index_add_(0, step.positions, pulled)
+    return rest.square().sum() / denominator, of_images, -2 * (rest @ total) / denominator
+
+
+def unroll(
+    network: Flat,
+    start: torch.Tensor,
+    target: torch.Tensor,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    a: torch.Tensor,
+    plan: list[Step],
+    augment: Apply,
+) -> Gradients:
+    """Return loss and gradients by back-propagation through all steps; memory grows with them."""
+    images, a = images.detach().requires_grad_(), a.detach().requires_grad_()
+    vector = start.detach().requires_grad_()
+    for step in plan:
+        shown = augment(images[step.positions], step.drawn)
+        value = F.cross_entropy(network.forward(vector, shown), labels[step.positions])
+        (slope,) = torch.autograd.grad(value, vector, create_graph=True)
+        vector = vector - a * slope
+    loss = (vector - target).square().sum() / (start - target).square().sum()
+    of_images, of_a = torch.autograd.grad(loss, (images, a))
+    return loss.detach(), of_images, of_a
+
+
+def _batch(
+    images: torch.Tensor, labels: torch.Tensor, step: Step, augment: Apply
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return augment(images[step.positions], step.drawn), labels[step.positions]
+
+
+def _leaf(images: torch.Tensor, step: Step, augment: Apply) -> tuple[torch.Tensor, torch.Tensor]:
+    leaf = images[step.positions].requires_grad_()
+    return leaf, augment(leaf, step.drawn)
+
+
+GRADIENTS = {"exact": exact, "unroll": unroll, "tesla": tesla}

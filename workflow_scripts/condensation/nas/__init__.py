@@ -1,0 +1,1 @@
+"""Ranking architectures by networks that were trained on condensed sets."""

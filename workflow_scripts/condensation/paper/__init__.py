@@ -1,0 +1,1 @@
+"""The paper's printed numbers, its tables and its statements, beside ours."""

@@ -1,0 +1,339 @@
+"""What each job computes and holds in memory, from the config alone. Free of torch.
+
+The unit is a *pass*: one image forward through a network; with the backward pass it counts for
+three. Numbers are estimates, for time limits, memory requests and the plan; no result depends on
+them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, prod
+from pathlib import Path
+from typing import Any
+
+from condensation.config.methods import Plugin
+from condensation.config.schema import Config
+from condensation.core import memory
+from condensation.planning import sizes
+from condensation.workflow.grid import WHOLE, Grid, SetId
+from condensation.workflow.jobs import train_expert
+
+_FLOAT = 4  # bytes
+_PLUGIN_BYTES = 4e9  # asked for a user's method, of which nothing is known
+
+
+@dataclass(frozen=True)
+class Work:
+    """One job.
+
+    Attributes
+    ----------
+    architecture : name of the network that the passes go through; None: there is no network.
+    passes : of one image; see above.
+    steps : how often passes are launched.
+    operations : multiplications and additions beside the passes.
+    device_bytes : held at once on the device, at the most, the dataset included.
+    host_bytes : held by the process beside that, and beside its libraries.
+    disk_bytes : of the files that it leaves.
+    known : whether all this was worked out, or in part assumed.
+    unknown : whether nothing can be said: a user's method. Its bytes are a guess to ask for.
+    """
+
+    architecture: str | None = None
+    passes: float = 0.0
+    steps: float = 0.0
+    operations: float = 0.0
+    device_bytes: float = 0.0
+    host_bytes: float = 0.0
+    disk_bytes: float = 0.0
+    known: bool = True
+    unknown: bool = False
+
+
+class Estimator:
+    """The jobs of a config.
+
+    Parameters
+    ----------
+    prepared : the results folder, in which prepared datasets are looked for.
+    calibration : what was measured (``planning.calibration``): sizes of networks that cannot
+        be worked out from the config.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        grid: Grid,
+        prepared: Path | None = None,
+        calibration: Mapping[str, Any] | None = None,
+    ):
+        self.config, self.grid, self.prepared = config, grid, prepared
+        self.measured = (calibration or {}).get("networks", {})
+        self.images = cache(self._images)
+        self.network = cache(self._network)
+        self.expert = cache(self._expert)  # hundreds are alike
+
+    def of(self, rule: str, wildcards: dict[str, str]) -> Work:
+        """Return the work of the job of ``rule`` with these wildcards."""
+        return getattr(self, f"_{rule}")(wildcards)
+
+    def _images(self, dataset: str) -> sizes.Images:
+        file = self.prepared and self.prepared / dataset / "dataset.safetensors"
+        return sizes.images(self.config.datasets[dataset], file)
+
+    def _network(self, architecture: str, dataset: str) -> sizes.Network:
+        network = sizes.network(self.entry(architecture), self.images(dataset))
+        counted = self.measured.get(architecture, {}).get(dataset, {}).get("sizes")
+        return network if network.known or not counted else sizes.Network(**counted)
+
+    def entry(self, architecture: str) -> dict[str, Any]:
+        """Return the entry of an architecture; for ``nasbench201`` with a cell of mean size."""
+        if architecture == "nasbench201":
+            options = self.config.nas.network.model_dump()
+            return {"network": "nasbench201", "cell": sizes.MEAN_CELL, **options}
+        return self.config.architectures[architecture].model_dump()
+
+    def operations_of(self, work: Work, dataset: str) -> float:
+        """Return all operations of a job."""
+        if work.architecture is None:
+            return work.operations
+        return work.operations + work.passes * self.network(work.architecture, dataset).operations
+
+    # --- rules ------------------------------------------------------------------------------------
+
+    def _prepare_dataset(self, wildcards: dict[str, str]) -> Work:
+        data = self.images(wildcards["dataset"])
+        return Work(
+            operations=200.0 * data.bytes,  # decoding
+            host_bytes=3 * data.bytes,
+            disk_bytes=data.bytes,
+            known=data.known,
+        )
+
+    def _fit_whitening(self, wildcards: dict[str, str]) -> Work:
+        data = self.images(wildcards["dataset"])
+        pixels = prod(data.shape)
+        return Work(
+            operations=2.0 * data.train * pixels**2 + 30.0 * pixels**3,
+            host_bytes=data.bytes + 8 * (data.train * pixels + 4 * pixels**2),
+            disk_bytes=_FLOAT * pixels**2,
+            known=data.known,
+        )
+
+    def _train_expert(self, wildcards: dict[str, str]) -> Work:
+        return self.expert(wildcards["dataset"], wildcards["trajectories"])
+
+    def _expert(self, dataset: str, name: str) -> Work:
+        told = train_expert(self.config, self.grid, dataset, name)["options"]
+        data, architecture = self.images(dataset), self.config.trajectories[name].architecture
+        network = self.network(architecture, dataset)
+        kept = _FLOAT * network.parameters * (told["epochs"] + 1)
+        return Work(
+            architecture,
+            passes=3.0 * told["epochs"] * data.train,
+            steps=told["epochs"] * ceil(data.train / told["batch_size"]),
+            device_bytes=data.bytes + _backward(network, told["batch_size"]),
+            host_bytes=data.bytes + kept,
+            disk_bytes=kept,
+            known=data.known and network.known,
+        )
+
+    def _extract_features(self, wildcards: dict[str, str]) -> Work:
+        return self._embedding(wildcards["dataset"], wildcards["features"], keeps=True)
+
+    def _train_embedder(self, wildcards: dict[str, str]) -> Work:
+        return self._embedding(wildcards["dataset"], wildcards["features"], keeps=False)
+
+    def _embedding(self, dataset: str, features: str, keeps: bool) -> Work:
+        entry, data = self.config.features[features], self.images(dataset)
+        network = self.network(entry.architecture, dataset)
+        kept = _FLOAT * (data.train * network.features if keeps else network.parameters)
+        return Work(
+            entry.architecture,
+            passes=(3.0 * entry.epochs + (1 if keeps else 0)) * data.train,
+            steps=entry.epochs * ceil(data.train / entry.batch_size),
+            device_bytes=data.bytes + _backward(network, entry.batch_size),
+            host_bytes=data.bytes + 2 * kept,
+            disk_bytes=kept,
+            known=data.known and network.known,
+        )
+
+    def _embed_class(self, wildcards: dict[str, str]) -> Work:
+        entry = self.config.features[wildcards["features"]]
+        data = self.images(wildcards["dataset"])
+        count = data.train / data.classes
+        return Work(
+            entry.architecture,
+            passes=2 * count,
+            operations=1e4 * count**1.5,  # t-SNE, as it was seen to grow
+            device_bytes=data.bytes,
+            host_bytes=data.bytes + 8 * count**2,
+        )
+
+    def _condense(self, wildcards: dict[str, str]) -> Work:
+        dataset, method = wildcards["dataset"], wildcards["method"]
+        entry, data = self.config.methods[method], self.images(dataset)
+        whole = wildcards["ipc"] == WHOLE
+        count = data.train if whole else data.classes * int(wildcards["ipc"])
+        image = _FLOAT * prod(data.shape)
+        if isinstance(entry, Plugin):
+            return Work(
+                device_bytes=data.bytes + _PLUGIN_BYTES,
+                host_bytes=data.bytes + _PLUGIN_BYTES,
+                disk_bytes=count * image,
+                known=False,
+                unknown=True,
+            )
+        options = self.config.options_of(dataset, method, None if whole else int(wildcards["ipc"]))
+        snapshots = len(options.get("snapshots") or [])
+        held = {"host_bytes": data.bytes + 3 * count * image * (1 + snapshots)}
+        held["disk_bytes"] = count * image * (1 + snapshots)
+        reads = entry.algorithm == "kcenter" or options.get("init") == "kcenter"
+        chosen = _clustering(data, count) if reads else 0.0
+        if reads and options.get("features") != "pixels":
+            network = self.network(self.config.features[options["features"]].architecture, dataset)
+            held["host_bytes"] += 2 * _FLOAT * data.train * network.features
+        work = _METHODS.get(entry.algorithm)
+        if work is None:  # it chooses or reads images
+            return Work(operations=chosen, device_bytes=data.bytes, **held, known=data.known)
+        architecture = options.get("architecture")
+        if entry.algorithm == "tm":
+            architecture = self.config.trajectories[entry.trajectories].architecture
+        network = None if architecture is None else self.network(architecture, dataset)
+        told = work(options | {"memory_mb": self.config.compute.declared_mb}, data, count, network)
+        told["device_bytes"] += data.bytes + 4 * count * image
+        told["operations"] = told.get("operations", 0.0) + chosen
+        known = data.known and (network is None or network.known)
+        return Work(architecture, **told, **held, known=known)
+
+    def _evaluate(self, wildcards: dict[str, str]) -> Work:
+        dataset, protocol = wildcards["dataset"], self.config.evaluation
+        data, architecture = self.images(dataset), wildcards["architecture"]
+        network = self.network(architecture, dataset)
+        whole = wildcards["ipc"] == WHOLE
+        count = data.train if whole else data.classes * int(wildcards["ipc"])
+        seeds = int(wildcards["last"]) - int(wildcards["first"]) + 1
+        epochs = protocol.epochs
+        if self.config.augmentations[wildcards["augmentation"]].policy == "none":
+            epochs = protocol.epochs_without_augmentation or epochs
+        epochs += 1 if protocol.inclusive else 0
+        batch = min(count, protocol.batch_size)
+        return Work(
+            architecture,
+            passes=seeds * (3.0 * epochs * count + data.test),
+            steps=seeds * epochs * ceil(count / protocol.batch_size),
+            # one network: where several at once do not fit, they train in turn
+            device_bytes=data.bytes + _FLOAT * count * prod(data.shape) + _backward(network, batch),
+            host_bytes=data.bytes + 3 * _FLOAT * count * prod(data.shape),
+            disk_bytes=20_000 * seeds,
+            known=data.known and network.known,
+        )
+
+    def _train_architectures(self, wildcards: dict[str, str]) -> Work:
+        nas, dataset = self.config.nas, wildcards["dataset"]
+        data, network = self.images(dataset), self.network("nasbench201", dataset)
+        ranked = self.grid.ranked[f"{dataset}/{wildcards['ranked']}"]
+        epochs, seeds = nas.epochs, nas.evaluation_seeds
+        held_out = nas.validation * data.train
+        if isinstance(ranked, SetId):
+            count = data.train if ranked.ipc == WHOLE else data.classes * int(ranked.ipc)
+        else:
+            own = nas.references[ranked]
+            count = own.images or data.train - held_out
+            epochs, seeds = own.epochs or epochs, own.evaluation_seeds or seeds
+        judged = min(nas.validation_images or held_out, held_out)
+        networks = seeds * (int(wildcards["last"]) - int(wildcards["first"]) + 1)
+        return Work(
+            "nasbench201",
+            passes=networks * (3.0 * epochs * count + judged),
+            steps=networks * epochs * ceil(count / nas.training.batch_size),
+            device_bytes=data.bytes + seeds * _backward(network, nas.training.batch_size),
+            host_bytes=data.bytes + 3 * _FLOAT * min(count, 5000) * prod(data.shape),
+            disk_bytes=2_000 * networks,
+            known=data.known,
+        )
+
+
+def _backward(network: sizes.Network, images: float) -> float:
+    """Return the bytes of a training step: what is kept of each layer, and four times the weights.
+
+    Autograd keeps half of the layers' outputs to all of them. A CPU takes fewer images at a time
+    (``compute.images_at_once``) and holds less.
+    """
+    return _FLOAT * images * network.outputs + 4 * _FLOAT * network.parameters
+
+
+def _clustering(data: sizes.Images, count: int) -> float:
+    """Return the operations of k-means within each class, a hundred rounds on 2048 values."""
+    per_class = data.train / data.classes
+    return 100.0 * 2 * 2048 * per_class * count
+
+
+def _dm(options: dict, data: sizes.Images, count: int, network: sizes.Network) -> dict:
+    real = min(options["batch_real"], data.train / data.classes)
+    per_pass = max(1, 1024 // options["batch_real"])  # classes
+    own = min(per_pass, data.classes) * count / data.classes
+    return {
+        "passes": options["iterations"] * (data.classes * real + 3.0 * count),
+        "steps": 2.0 * options["iterations"] * ceil(data.classes / per_pass),
+        "device_bytes": _backward(network, own) + _FLOAT * 1024 * network.outputs,
+    }
+
+
+def _dc(options: dict, data: sizes.Images, count: int, network: sizes.Network) -> dict:
+    real = min(options["batch_real"], data.train / data.classes)
+    outer, inner, ipc = options["outer"], options["inner"], count / data.classes
+    # the pass over gradients counts about nine times
+    matching = outer * data.classes * (3.0 * real + 12.0 * ipc)
+    training = (outer - 1) * inner * 3.0 * count
+    batches = (outer - 1) * inner * ceil(count / options["batch_network"])
+    together = max(real, 2 * ipc, min(count, options["batch_network"]))
+    return {
+        "passes": options["iterations"] * (matching + training),
+        "steps": options["iterations"] * (3.0 * outer * data.classes + batches),
+        "device_bytes": _backward(network, together),
+    }
+
+
+def _tm(options: dict, data: sizes.Images, count: int, network: sizes.Network) -> dict:
+    batch, steps = min(options["batch_syn"] or count, count), options["steps"]
+    each = 3.0 + 9.0  # the student's step, and the reverse pass over it
+    trajectory = _FLOAT * network.parameters * (steps + 4)
+    held = _backward(network, 2 * min(batch, options["chunk"] or batch))
+    unrolls = options["gradient"] == "unroll"
+    if options["gradient"] == "auto" and not options["chunk"]:
+        unrolls = memory.unroll_fits(network.outputs, batch, steps, options["memory_mb"])
+    if unrolls:
+        held = memory.unrolled_bytes(network.outputs, batch, steps)
+    return {
+        "passes": options["iterations"] * steps * batch * each,
+        "steps": options["iterations"] * steps * 3.0,
+        "device_bytes": held + trajectory,
+    }
+
+
+def _kip(options: dict, data: sizes.Images, count: int, network: None) -> dict:
+    pixels, real = prod(data.shape), min(options["batch_real"], data.train)
+    if options["kernel"] == "fc_ntk":
+        embedded, features = 0.0, pixels
+    else:
+        width, (_, height, side) = options["width"], data.shape
+        area = height * side
+        once = 2 * 9 * width * (data.shape[0] * area + width * area / 4 + width * area / 16)
+        embedded = options["networks"] * once * (real + 3.0 * count)
+        features = options["networks"] * width * area // 64
+    between = 2.0 * features * (real + count) * count
+    solving = count**3 / 3 + 2.0 * count**2 * data.classes
+    whitening = 2.0 * real * pixels**2 if options.get("preprocessing", "").startswith("zca") else 0
+    each = embedded + 3 * (between + solving) + whitening
+    return {
+        "passes": 0.0,
+        "steps": 2.0 * options["iterations"],
+        "operations": options["iterations"] * each,
+        "device_bytes": 8.0 * (6 * count**2 + 6 * min(real, 1000) * count)
+        + 8.0 * (real + count) * features,
+    }
+
+
+_METHODS = {"dm": _dm, "dc": _dc, "dsa": _dc, "tm": _tm, "kip": _kip}

@@ -1,0 +1,286 @@
+"""From records to tidy tables."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from condensation.config.schema import Config
+from condensation.core import storage
+from condensation.core.errors import InputError
+from condensation.results import records, statistics
+from condensation.workflow.grid import WHOLE, Cell, Grid, SetId
+
+_SET = ["dataset", "method", "ipc", "condensation_seed", "iteration"]
+_WAY = ["architecture", "augmentation", "optimizer"]
+CELL = ["dataset", "method", "ipc", "iteration", *_WAY]
+_VALUES = ["accuracy", "first_half", "second_half", "loss", "calibration_error"]
+_ABOUT = ["set_status", "other_code", "record"]
+MISSING = "missing"  # the status of a network without a record
+LOST = (*records.FAILED, MISSING)
+COUNTS = ["sets", "networks", *LOST]
+_STATISTICS = ["mean", "std", "std_of_sets", "low", "high"]
+FINAL = "end"  # the iteration of a finished set
+
+
+def runs(
+    paths: Iterable[str | Path], config: Config | None = None, left_out: list[str] | None = None
+) -> pd.DataFrame:
+    """Return one row per trained network: the cell, both seeds, accuracy (percent) and loss.
+
+    ``first_half`` and ``second_half`` are accuracies on half of the test
+    images each; ``set_status`` is that of the condensed set; ``other_code``
+    says that code of another digest than today's made the record or its set.
+
+    Raises InputError for a damaged record, for one that does not agree with
+    ``config``, where it is given, unless there is ``left_out``
+    (``condensation.results.records``), and for two records of one network.
+    """
+    rows = []
+    for record in records.read(paths, config, left_out):
+        for row in record["rows"]:
+            halves = row.get("accuracy_of_halves") or [None, None]
+            values = {name: row.get(name) for name in ("accuracy", "loss", "calibration_error")}
+            values |= dict(zip(("first_half", "second_half"), halves, strict=True))
+            values["set_status"] = (record.get("set") or {}).get("status") or "ok"
+            values |= {"other_code": record["other_code"], "record": record["path"]}
+            rows.append(_network(record, row) | {"status": row["status"]} | values)
+    columns = [*_SET, *_WAY, "evaluation_seed", "status", *_VALUES, *_ABOUT]
+    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(_VALUES, float))
+    twice = frame[frame.duplicated([*_SET, *_WAY, "evaluation_seed"], keep=False)]
+    if len(twice):
+        files = " and ".join(sorted(set(twice["record"]))[:2])
+        raise InputError(f"two records of the same network: {files}")
+    return frame
+
+
+def with_missing(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
+    """Return ``runs`` with a row of status ``missing`` for each network without a record."""
+    names = [*_SET, *_WAY, "evaluation_seed"]
+    there = set(frame[names].itertuples(index=False, name=None))
+    rows = [
+        dict(zip(names, key, strict=True))
+        | {"status": MISSING, "set_status": "", "other_code": False, "record": ""}
+        for cell, seeds in grid.cells.items()
+        for seed in range(seeds)
+        if (key := _key(cell, seed)) not in there
+    ]
+    if not rows:
+        return frame
+    return pd.DataFrame([*frame.to_dict("records"), *rows], columns=frame.columns).astype(
+        dict.fromkeys(_VALUES, float)
+    )
+
+
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Raise InputError for whatever pandas raises over a table that is none, or damaged."""
+    try:
+        yield
+    except (OSError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: not a table of this pipeline, or damaged ({reason})") from error
+
+
+def load_runs(path: str | Path) -> pd.DataFrame:
+    """Return the frame of ``runs`` that was written to a CSV file; InputError if it is none."""
+    text = dict.fromkeys([*_SET, *_WAY, "status", *_ABOUT], str)
+    kinds = text | {"condensation_seed": int, "evaluation_seed": int, "other_code": bool}
+    kinds |= dict.fromkeys(_VALUES, float)
+    with reading(path):
+        frame = pd.read_csv(
+            path, dtype=text, keep_default_na=False, na_values={n: [""] for n in _VALUES}
+        )
+        frame["other_code"] = frame["other_code"].map({"True": True, "False": False})
+        return frame.astype(kinds)
+
+
+def load_accuracy(path: str | Path) -> pd.DataFrame:
+    """Return the frame of ``accuracy`` that was written to a CSV file, absent numbers as NaN.
+
+    Raises InputError if it is none.
+    """
+    # as text first: names may look like numbers, and `none` is a name
+    with reading(path):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = table.replace({name: {"": "nan"} for name in _STATISTICS})
+        return table.astype(dict.fromkeys(_STATISTICS, float) | dict.fromkeys(COUNTS, int))
+
+
+def costs(sets: Iterable[SetId], paths: Iterable[str | Path], runs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per condensed set with what it cost.
+
+    ``seconds_per_iteration`` (median) and its quartiles are NaN for a method
+    without iterations; ``memory_mb`` is the peak of the device on CUDA, else of
+    the process; ``failed`` is the status of a set that failed, else empty.
+    """
+    statuses = runs.set_index(["dataset", "method", "ipc", "condensation_seed"])["set_status"]
+    statuses = statuses[~statuses.index.duplicated()]
+    rows = []
+    for one, path in zip(sets, paths, strict=True):
+        cost = storage.read_json(path)
+        key = (one.dataset, one.method, one.ipc, one.condensation_seed)
+        status = statuses.get(key, "ok")
+        quartiles = cost.get("seconds_per_iteration_quartiles") or [None, None]
+        rows.append(
+            {
+                **dict(zip(_SET, key, strict=False)),
+                "seconds_per_iteration": cost.get("seconds_per_iteration"),
+                "first_quartile": quartiles[0],
+                "third_quartile": quartiles[1],
+                "seconds": cost["seconds"],
+                "memory_mb": cost.get("peak_cuda_mb", cost["peak_rss_mb"]),
+                "device": cost["device_name"],
+                "failed": "" if status in ("ok", "") else status,
+            }
+        )
+    numbers = ["seconds_per_iteration", "first_quartile", "third_quartile", "seconds", "memory_mb"]
+    frame = pd.DataFrame(rows, columns=[*_SET[:-1], *numbers, "device", "failed"])
+    return frame.astype(dict.fromkeys(numbers, float))
+
+
+def per_class(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Return one row per network and class: the cell, both seeds, ``class`` and accuracy."""
+    rows = [
+        _network(record, row) | {"class": name, "accuracy": value}
+        for record in records.read(paths)
+        for row in record["rows"]
+        for name, value in (row.get("per_class") or {}).items()
+    ]
+    return pd.DataFrame(rows, columns=[*_SET, *_WAY, "evaluation_seed", "class", "accuracy"])
+
+
+def _network(record: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    about = {"evaluation_seed": row["seed"], **record["cell"]}
+    return about | {"iteration": _iteration(about.get("iteration"))}
+
+
+def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
+    """Return one row per experiment and cell.
+
+    ``mean`` and ``std`` (population, as in the paper) are over all networks of
+    the cell, but for those that ``diverged``, ran out of memory (``oom``) or
+    are ``missing``, which are counted; ``std_of_sets`` is that of the sets' means, where a cell
+    has several condensed sets; ``low`` and ``high`` are the 95 % interval of
+    ``statistics.summary``.
+
+    Raises InputError where a network of the grid has no record, and for a
+    record that the grid does not ask for.
+    """
+    _require_all(frame, grid)
+    keyed = frame.set_index([*_SET, *_WAY, "evaluation_seed"])[["accuracy", "status"]]
+    keyed = dict(zip(keyed.index, keyed.itertuples(index=False, name=None), strict=True))
+    rows = []
+    for experiment, cells in grid.experiments.items():
+        for key, members in _by_cell(cells).items():
+            values = pd.DataFrame(
+                [
+                    (cell.set.condensation_seed, *keyed[_key(cell, seed)])
+                    for cell in members
+                    for seed in range(cells[cell])
+                ],
+                columns=["set", "accuracy", "status"],
+            ).astype({"accuracy": float})
+            rows.append(
+                {
+                    "experiment": experiment,
+                    **dict(zip(CELL, key, strict=True)),
+                    "sets": values["set"].nunique(),
+                    "networks": len(values),
+                    **{status: int((values["status"] == status).sum()) for status in LOST},
+                    **statistics.summary(values["accuracy"], values["set"]),
+                }
+            )
+    return pd.DataFrame(rows, columns=["experiment", *CELL, *COUNTS, *_STATISTICS])
+
+
+def _require_all(frame: pd.DataFrame, grid: Grid) -> None:
+    names = [*_SET, *_WAY, "evaluation_seed"]
+    files = dict(zip(frame[names].itertuples(index=False, name=None), frame["record"], strict=True))
+    wanted = {_key(cell, seed) for cell, seeds in grid.cells.items() for seed in range(seeds)}
+    for key in sorted(wanted - set(files)):
+        about = ", ".join(f"{n} {v}" for n, v in zip(names, key, strict=True))
+        raise InputError(f"no record of this network: {about}; `snakemake evaluations` makes it")
+    for key in sorted(set(files) - wanted):
+        raise InputError(f"{files[key]}: holds a network that no experiment asks for; move it away")
+
+
+def _by_cell(cells: Iterable[Cell]) -> dict[tuple, list[Cell]]:
+    """Cells that differ in the condensation seed alone, together."""
+    groups: dict[tuple, list[Cell]] = {}
+    for cell in cells:
+        one = cell.set
+        key = (one.dataset, one.method, one.ipc, _iteration(one.iteration))
+        groups.setdefault((*key, *(getattr(cell, way) for way in _WAY)), []).append(cell)
+    return groups
+
+
+def _key(cell: Cell, evaluation_seed: int) -> tuple:
+    one: SetId = cell.set
+    ways = (getattr(cell, way) for way in _WAY)
+    about = (one.dataset, one.method, one.ipc, one.condensation_seed, _iteration(one.iteration))
+    return (*about, *ways, evaluation_seed)
+
+
+def _iteration(iteration: int | None) -> str:
+    return FINAL if iteration is None else str(iteration)
+
+
+def ipc_order(values: Iterable[str]) -> list[str]:
+    """Return IPC values from small to large, the whole training set last."""
+    return sorted(set(values), key=lambda ipc: float("inf") if ipc == WHOLE else int(ipc))
+
+
+def markdown(table: pd.DataFrame, runs: pd.DataFrame | None = None) -> str:
+    """Return the accuracy table for reading: an experiment a section, an IPC a column.
+
+    ``runs`` adds what is to be said of single records.
+    """
+    parts = [
+        "# Accuracy\n\nTest accuracy in percent, mean ± population standard deviation over all "
+        "networks of a cell. `sets` is the number of condensed sets, `networks` the number of "
+        "networks trained on them, each on one.\n"
+    ]
+    if missing := int(table["missing"].sum()):
+        parts.append(
+            f"Incomplete: of {int(table['networks'].sum())} networks {missing} missing, because a "
+            "job failed or has not run yet. Run again to make them.\n"
+        )
+    old = [] if runs is None else sorted(set(runs["record"][runs["other_code"]]))
+    if old:
+        parts.append(
+            f"{len(old)} records or their sets were made by other code than the present, with the "
+            f"same options (`snakemake --touch` accepts that), the first of them {old[0]}\n"
+        )
+    if table.empty:
+        parts.append("No experiment holds a cell.\n")
+    for (experiment, dataset), part in table.groupby(["experiment", "dataset"], sort=False):
+        part = part.assign(
+            cell=[_text(row) for row in part.to_dict("records")],
+        )
+        rows = [*_WAY, "method", "sets", "networks"]
+        if (part["iteration"] != FINAL).any():
+            rows.insert(rows.index("method") + 1, "iteration")
+        wide = part.pivot(index=rows, columns="ipc", values="cell")
+        wide = wide[ipc_order(part["ipc"])].reindex(
+            pd.MultiIndex.from_frame(part[rows].drop_duplicates())
+        )
+        wide.columns = [f"IPC {ipc}" if ipc != WHOLE else "whole set" for ipc in wide.columns]
+        text = wide.fillna("").reset_index().to_markdown(index=False, disable_numparse=True)
+        if part["mean"].isna().all():
+            text = f"No network of this experiment gave a result.\n\n{text}"
+        parts.append(f"## {experiment}: {dataset}\n\n{text}\n")
+    return "\n".join(parts)
+
+
+def _text(row: dict[str, Any]) -> str:
+    if row["oom"]:
+        return "OOM"
+    lost = {name: row[name] for name in LOST if row[name]}
+    if row["mean"] != row["mean"]:
+        return next(iter(lost), "-")
+    text = f"{row['mean']:.2f} ± {row['std']:.2f}"
+    said = ", ".join(f"{count} {name}" for name, count in lost.items())
+    return f"{text} ({said})" if said else text

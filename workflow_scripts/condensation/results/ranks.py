@@ -1,0 +1,136 @@
+"""Ranks of methods over blocks: Friedman's test, Nemenyi's critical difference, their stability."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scikit_posthocs
+import torch
+from scipy import stats
+
+from condensation.core import randomness
+from condensation.results.statistics import BLOCK
+
+_SETS = ["dataset", "ipc"]
+NOT_INDEPENDENT = (
+    "Blocks that differ in architecture, augmentation or optimizer alone judge the same condensed "
+    "sets, so they are not independent and the p-values over them are too small; `by_set` has one "
+    "block per dataset and IPC, the mean over the ways of judging."
+)
+
+
+def ranking(runs: pd.DataFrame, methods: Sequence[str], alpha: float, draws: int) -> dict[str, Any]:
+    """Return average ranks of methods over blocks, and the same with one block per set.
+
+    The first is over dataset x IPC x architecture x augmentation x optimizer,
+    ``by_set``, of the same methods, over dataset x IPC. See ``rank`` for what each holds.
+    """
+    known = runs[runs["method"].isin(methods)]
+    blocks = known.pivot_table(
+        index=BLOCK, columns="method", values="accuracy", aggfunc="mean", sort=False
+    )
+    blocks = blocks.reindex(columns=[name for name in methods if name in blocks.columns])
+
+    # of each set, the ways in which all of its methods were judged
+    def of_set(part: pd.DataFrame) -> pd.Series:
+        return part[part.columns[part.notna().any()]].dropna().mean()
+
+    groups = blocks.groupby(_SETS, sort=False)
+    by_set = pd.DataFrame({key: of_set(part) for key, part in groups}).T
+    whole = rank(blocks, alpha, draws) | {"block": BLOCK, "note": NOT_INDEPENDENT}
+    same = [name for name in blocks.columns if name in whole.get("methods", blocks.columns)]
+    by_set = by_set.reindex(columns=same)
+    return whole | {"by_set": rank(by_set, alpha, draws) | {"block": _SETS}}
+
+
+def rank(blocks: pd.DataFrame, alpha: float, draws: int) -> dict[str, Any]:
+    """Return how methods rank over complete blocks.
+
+    Parameters
+    ----------
+    blocks : accuracy, a row per block and a column per method; NaN where there is none.
+    draws : bootstrap samples of the blocks.
+
+    Returns
+    -------
+    ``methods``, name to average rank (1 is best, ties share), from best to worst; ``blocks``,
+    their number; Friedman's ``chi_square`` and ``p_value``; the Nemenyi ``critical_difference``
+    at ``alpha`` (Demsar, 2006) and ``pairwise``, Nemenyi p by two methods; ``stability``, per
+    method the 95 % bootstrap interval of its average rank (``low``, ``high``), the share of
+    samples in which it is ``first``, and in which it keeps its place (``same_place``);
+    ``left_out``, methods and number of blocks that are not in it because they are incomplete.
+    With fewer than three methods or two blocks a ``reason`` in place of all but ``left_out``.
+
+    Methods are dropped, those with the fewest blocks first, where that leaves more cells.
+    """
+    chosen = _complete(blocks)
+    left_out = {
+        "methods": [name for name in blocks.columns if name not in chosen],
+        "blocks": len(blocks) - len(chosen),
+    }
+    count, methods = chosen.shape
+    if methods < 3 or count < 2:
+        return {
+            "reason": f"a ranking needs at least 3 methods that share 2 blocks; the most that "
+            f"are complete are {methods} methods in {count} blocks",
+            "left_out": left_out,
+        }
+    ranks = chosen.rank(axis=1, ascending=False)
+    average = ranks.mean().sort_values(kind="stable")
+    ranks = ranks[average.index]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all tied: no statistic
+        friedman = stats.friedmanchisquare(*chosen.to_numpy().T)
+    nemenyi = scikit_posthocs.posthoc_nemenyi_friedman(chosen[average.index].to_numpy())
+    quantile = stats.studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
+    return {
+        "methods": {name: float(value) for name, value in average.items()},
+        "blocks": count,
+        "chi_square": _number(friedman.statistic),
+        "p_value": _number(friedman.pvalue),
+        "critical_difference": float(quantile * np.sqrt(methods * (methods + 1) / (6 * count))),
+        "alpha": alpha,
+        "pairwise": {
+            one: {
+                other: _number(nemenyi.iloc[i, j])
+                for j, other in enumerate(average.index)
+                if j != i
+            }
+            for i, one in enumerate(average.index)
+        },
+        "stability": _stability(ranks, draws),
+        "left_out": left_out,
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _complete(blocks: pd.DataFrame) -> pd.DataFrame:
+    """Return the methods and blocks without a gap that hold the most cells."""
+    coverage = blocks.notna().sum().sort_values(ascending=False, kind="stable")
+    candidates = [blocks[list(coverage.index[:n])].dropna() for n in range(1, len(coverage) + 1)]
+    enough = [one for one in candidates if one.shape[1] >= 3 and len(one) >= 2]
+    best = max(enough or candidates, key=lambda one: (one.size, one.shape[1]), default=blocks)
+    return best[[name for name in blocks.columns if name in best.columns]]
+
+
+def _stability(ranks: pd.DataFrame, draws: int) -> dict[str, dict[str, float]]:
+    """Resample blocks; ``ranks`` has its columns from best to worst."""
+    stream = randomness.generator(0, "rank stability")
+    chosen = torch.randint(len(ranks), (draws, len(ranks)), generator=stream).numpy()
+    means = ranks.to_numpy()[chosen].mean(axis=1)
+    places = np.argsort(np.argsort(means, axis=1, kind="stable"), axis=1)
+    low, high = np.percentile(means, [2.5, 97.5], axis=0)
+    return {
+        name: {
+            "low": float(low[i]),
+            "high": float(high[i]),
+            "first": float((means[:, i] == means.min(axis=1)).mean()),
+            "same_place": float((places[:, i] == i).mean()),
+        }
+        for i, name in enumerate(ranks.columns)
+    }

@@ -1,0 +1,1 @@
+"""Training networks on real and condensed sets, and testing them."""

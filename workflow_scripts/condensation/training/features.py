@@ -1,0 +1,141 @@
+"""Embeddings of images by a network trained on all real ones, for K-Center and for figure 7.
+
+Paper, appendix A.1: one random ConvNet trained for one epoch on the whole
+training set. The paper leaves its optimizer and the layer open; ours are the
+evaluator's SGD without decay, no augmentation, and the classifier's input.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from condensation import augmentation, networks
+from condensation.core import compute, randomness, storage
+from condensation.core.errors import InputError
+from condensation.core.progress import Progress
+from condensation.data import sets
+from condensation.data.datasets import Dataset
+from condensation.training import fitting, stacking
+
+_BATCH = 500
+
+
+def extract(
+    network: torch.nn.Module, dataset: Dataset, layer: str, compile: bool | str = False
+) -> torch.Tensor:
+    """Return the embedding of the training images, float32 [n, features], on the CPU.
+
+    ``layer`` is ``classifier_input``, or ``before_pooling``: what the last pooling takes.
+
+    Raises InputError if the network has no pooling before its classifier.
+    """
+    device = next(network.parameters()).device
+    pixels = dataset.train_images
+    at_once = compute.images_at_once(network, dataset.shape, device)
+    size = compute.part_size(len(pixels), at_once or _BATCH)
+    steps = math.ceil(len(pixels) / size)
+    compile = _compiles(compile, network, dataset, device, len(pixels), steps)
+    forward = compute.compiled(_layer(network, layer), compile, device, size)
+    progress = Progress(f"features of {dataset.name}", steps)
+    parts = []
+    with torch.inference_mode():
+        for images in pixels.split(size):
+            parts.append(forward(dataset.preprocess(images.to(device))).cpu())
+            progress.step()
+    return torch.cat(parts)
+
+
+def _layer(network: torch.nn.Module, layer: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    if layer == "classifier_input":
+        return network.embed
+    parts = list(getattr(network, "features", []))
+    pooling = (nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d)
+    found = [place for place, part in enumerate(parts) if isinstance(part, pooling)]
+    if not found:
+        raise InputError(
+            f"features: layer before_pooling needs a network with a pooling (convnet, resnet), "
+            f"not {type(network).__name__}; set layer: classifier_input"
+        )
+    return nn.Sequential(*parts[: found[-1]], nn.Flatten())
+
+
+def train(
+    dataset: Dataset,
+    seed: int,
+    *,
+    architecture: dict[str, Any],
+    epochs: int,
+    optimizer: dict[str, Any],
+    batch_size: int,
+    device: torch.device,
+    compile: bool | str = False,
+) -> torch.nn.Module:
+    """Return a network trained on all training images, on ``device``, in evaluation mode."""
+    network = networks.build(
+        architecture, dataset.shape, len(dataset.classes), seed, "features network"
+    ).to(device)
+    pixels = dataset.train_images.to(device)
+    passes = (3.0 * epochs + 1) * len(pixels)
+    steps = epochs * math.ceil(len(pixels) / batch_size)
+    compile = _compiles(compile, network, dataset, device, passes, steps)
+    at_once = compute.images_at_once(network, dataset.shape, device)
+    full = compute.part_size(min(batch_size, len(pixels)), at_once)
+    fewest = compute.fewest_at_once(network, dataset.shape)
+    if epochs:
+        fitting.fit(
+            stacking.alone(compute.compiled(network, compile, device, full)),
+            list(network.parameters()),
+            lambda positions: dataset.preprocess(pixels[positions]),
+            dataset.train_labels.to(device),
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            decay_after=None,
+            augment=augmentation.build({"policy": "none"}, dataset),
+            generators=[randomness.generator(seed, "features training")],
+            at_once=at_once,
+            fewest=fewest,
+            progress=Progress(
+                f"training for features of {dataset.name}",
+                epochs * len(compute.batches(torch.arange(len(pixels)), batch_size, fewest)),
+            ),
+        )
+    return network.eval()
+
+
+def _compiles(
+    compile: bool | str,
+    network: torch.nn.Module,
+    dataset: Dataset,
+    device: torch.device,
+    passes: float,
+    steps: float,
+) -> bool:
+    mode = compute.choose_mode(compile, "float32", network, dataset.shape, device, passes, steps)
+    return mode.compile
+
+
+def load(
+    path: str | Path, dataset: Dataset, device: torch.device
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Return the network in ``path``, in evaluation mode, and what the file says about it.
+
+    Raises InputError if it was trained on another preprocessing of ``dataset``.
+    """
+    weights, about = storage.read_tensors(path)
+    sets.require_preprocessing(about["preprocessing"], dataset, str(path))
+    architecture = about["options"]["architecture"]
+    network = networks.build(architecture, dataset.shape, len(dataset.classes), 0, "loaded")
+    network.load_state_dict(weights)
+    return network.to(device).eval(), about
+
+
+def embed(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return the embedding of network input, float32 [n, features], on the CPU."""
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        return compute.in_parts(lambda part: network.embed(part.to(device)).cpu(), images, _BATCH)

@@ -1,0 +1,144 @@
+"""What made the results: versions, machine, commit, config, and the time that each rule took."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from condensation.config.schema import Config
+from condensation.core import storage
+from condensation.core.errors import InputError
+from condensation.workflow import jobs
+from condensation.workflow.grid import Grid
+
+PACKAGES = ("snakemake", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn")
+PACKAGES += ("statsmodels", "scikit-posthocs", "pandas", "safetensors", "pillow", "pydantic")
+PACKAGES += ("matplotlib", "seaborn", "itables", "jinja2")
+
+
+def versions() -> dict[str, str | None]:
+    """Return the version of Python and of each package; None for one that is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """Return platform, processor, number of cores and memory (MiB) of this machine."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_mb": pages // 2**20,
+    }
+
+
+def commit(folder: Path) -> dict[str, Any]:
+    """Return the git commit of ``folder`` and whether tracked or new files differ from it.
+
+    Both are None where ``folder`` is not the top of a git checkout, or git is not installed.
+    """
+    unknown = {"commit": None, "dirty": None}
+    try:
+        top = Path(_git(folder, "rev-parse", "--show-toplevel").strip())
+        if top.resolve() != folder.resolve():  # a copy inside another repository
+            return unknown
+        head = _git(folder, "rev-parse", "HEAD").strip()
+        return {"commit": head, "dirty": bool(_git(folder, "status", "--porcelain").strip())}
+    except (OSError, subprocess.CalledProcessError):
+        return unknown
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def benchmark_files(config: Config, grid: Grid) -> dict[str, list[str]]:
+    """Return, per rule that works on cells, the benchmark file of each job that the grid needs.
+
+    Paths are relative to ``benchmarks`` in the results folder.
+    """
+    found: dict[str, list[str]] = {
+        "prepare_dataset": [f"prepare_dataset/{name}.tsv" for name in grid.datasets]
+    }
+    for one in grid.sets:
+        add = found.setdefault
+        kind = config.preprocessing_of(one.method)
+        if kind != "standardize":
+            add("fit_whitening", []).append(f"fit_whitening/{one.dataset}/{kind}.tsv")
+        if name := jobs.features_of(config, one.method):
+            path = f"extract_features/{one.dataset}/{name}/seed{one.condensation_seed}.tsv"
+            add("extract_features", []).append(path)
+        if experts := jobs.experts_of(config, one.method):
+            folder = f"train_expert/{one.dataset}/{experts[0]}"
+            add("train_expert", []).extend(f"{folder}/expert{n}.tsv" for n in range(experts[1]))
+        add("condense", []).append(f"condense/{one.folder}.tsv")
+    records = (path.replace("/evaluation/", "/") for path in grid.records())
+    found["evaluate"] = [f"evaluate/{Path(path).with_suffix('.tsv')}" for path in records]
+    return {rule: list(dict.fromkeys(paths)) for rule, paths in found.items()}
+
+
+def rule_times(folder: Path, wanted: Mapping[str, Iterable[str]]) -> dict[str, dict[str, Any]]:
+    """Return, per rule: number of jobs, of those whose time is known, and their seconds.
+
+    ``folder`` holds Snakemake's benchmark files; ``wanted`` is of ``benchmark_files``. Rules that
+    are not in it count with all the files that they left.
+    """
+    paths = {rule: [folder / path for path in files] for rule, files in wanted.items()}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        rule = path.stem if path.is_file() else path.name
+        if rule not in wanted:
+            paths[rule] = [path] if path.is_file() else sorted(path.rglob("*.tsv"))
+    times = {}
+    for rule, files in paths.items():
+        seconds = [_seconds(path) for path in files if path.is_file()]
+        times[rule] = {
+            "jobs": len(files),
+            "timed": len(seconds),
+            "seconds": round(sum(seconds), 2),
+            "longest": round(max(seconds), 2) if seconds else None,
+        }
+    return times
+
+
+def _seconds(path: Path) -> float:
+    try:
+        return float(pd.read_csv(path, sep="\t")["s"].mean())
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: not a benchmark file of Snakemake ({error})") from error
+
+
+def devices(costs: Iterable[str | Path]) -> list[dict[str, Any]]:
+    """Return what the sets were made on, each once: device, its name, threads, version of torch."""
+    found = []
+    for path in costs:
+        cost = storage.read_json(path)
+        used = {name: cost.get(name) for name in ("device", "device_name", "threads", "torch")}
+        if used not in found:
+            found.append(used)
+    return found
+
+
+def images_read(paths: Iterable[str | Path]) -> dict[str, Any]:
+    """Return, per prepared dataset, where its images came from and the report of what was read."""
+    described = map(storage.read_metadata, paths)
+    return {
+        each["name"]: {"source": each["source"], **each.get("report", {})} for each in described
+    }
+
+
+def file_digest(path: str | Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

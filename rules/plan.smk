@@ -1,5 +1,5 @@
-# Takes the config and what earlier runs left; leaves <results>/plan/calibration.json (how fast this
-# device is), and plan.md and plan.csv: jobs, hours, memory and disk, before anything is spent.
+# From the config and the records of earlier runs: <results>/plan/calibration.json (sizes of the
+# networks and the speed of this device), plan.md and plan.csv (jobs, hours, memory and disk).
 
 
 rule calibrate:
@@ -17,12 +17,12 @@ rule calibrate:
         mem_mb=doubling(16000),
         runtime=doubling(30),
     message:
-        "Timing the networks of the config on this device"
+        "Measuring the networks of the config on this device"
     script:
         "../workflow_scripts/calibrate.py"
 
 
-# Without an output: it is made anew whenever it is asked for, because records come and go.
+# It has no output, so that each call plans anew from the records that exist.
 rule plan:
     input:
         config=f"{RESULTS}/config.yaml",

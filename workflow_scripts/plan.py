@@ -1,4 +1,4 @@
-"""Rule plan: what the run will take, printed and written beside the results."""
+"""Rule plan: print what the run will take and write it as Markdown and CSV."""
 
 from pathlib import Path
 
@@ -9,12 +9,11 @@ from condensation.workflow import grid
 from job import job
 
 with job(snakemake, torch_threads=False):
-    wanted = loading.load(snakemake.input.config)
+    config = loading.load(snakemake.input.config)
     results = Path(snakemake.input.config).parent
     calibration = storage.read_json(snakemake.input.calibration)
-    found = forecast.forecast(wanted, grid.expand(wanted), results, calibration)
-    text = forecast.render(found)
+    plan = forecast.forecast(config, grid.expand(config), results, calibration)
+    text = forecast.render(plan)
     storage.write_text(results / "plan" / "plan.md", text)
-    rows = found.rules.to_csv(index=False, lineterminator="\n", float_format="%.4g")
-    storage.write_text(results / "plan" / "plan.csv", rows)
+    storage.write_text(results / "plan" / "plan.csv", forecast.table(plan))
     print(text)

@@ -1,6 +1,6 @@
-"""Try networks and pipelines: reads trials (``planning.trials``) as JSON, prints what is wrong.
+"""Try networks and pipelines: read trials (``planning.trials``) as JSON and print the errors.
 
-The last line that it prints is a JSON list of messages.
+The last line of the output is a JSON list of messages.
 """
 
 import json
@@ -16,7 +16,7 @@ from condensation.methods import derivatives
 
 
 def attempt(use, entry, shape, classes, images):
-    """Raise InputError if a network or pipeline cannot be used as ``use`` says."""
+    """Raise InputError if a network or pipeline cannot be used for ``use``."""
     pixels = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
     labels = torch.arange(2) % classes
     if use == "transform":
@@ -47,7 +47,7 @@ def attempt(use, entry, shape, classes, images):
 
 
 def main():
-    """Try all; a trial's message stands behind where it is in the config."""
+    """Try all; each message begins with the place in the config."""
     problems = []
     for trial in json.load(sys.stdin):
         where = trial.pop("where")

@@ -11,7 +11,8 @@ from condensation import networks
 from condensation.config import entries, loading, schema
 from condensation.core import storage
 from condensation.data import datasets, readers
-from condensation.planning import calibration, forecast, requests, sizes, worklist
+from condensation.networks import measure
+from condensation.planning import forecast, requests, sizes, worklist
 from condensation.workflow import grid
 
 PASS, STEP = 1e-4, 1e-3  # seconds
@@ -50,7 +51,11 @@ def planned(results, own=None, **known) -> forecast.Plan:
 
 
 def row(plan: forecast.Plan, rule: str) -> dict:
-    return plan.rules.set_index("rule").loc[rule].to_dict()
+    return next(row for row in plan.rules if row["rule"] == rule)
+
+
+def networks_used(config, results) -> list:
+    return forecast.networks_used(config, grid.expand(config), results)
 
 
 START = 5.0  # seconds that each job takes before it begins
@@ -133,7 +138,7 @@ def test_without_a_calibration_it_says_that_it_assumes(tmp_path):
         experiments={"e": {"datasets": ["cifar10"], "methods": ["random"], "ipc": [1]}},
     )
     plan = forecast.forecast(own, grid.expand(own), tmp_path)
-    assert set(plan.rules["basis"]) == {"assumption"}
+    assert {row["basis"] for row in plan.rules} == {"assumption"}
     assert plan.too_large == []
     assert "Sizes assumed, not known: " in forecast.render(plan)
 
@@ -164,8 +169,8 @@ def test_a_folder_is_planned_by_the_images_that_it_holds(tmp_path):
     assert after.operations == before.operations
     assert row(after, "prepare_dataset")["done"] == 1
     columns = ["rule", "hours_left", "minutes_asked", "memory_gb", "device_gb", "disk_gb"]
-    same = [one.rules[columns].iloc[1:] for one in (before, after)]
-    assert same[0].equals(same[1])
+    rows = [[[row[key] for key in columns] for row in plan.rules[1:]] for plan in (before, after)]
+    assert rows[0] == rows[1]
 
 
 USERS = "def mine(problem):\n    return problem.draw_real(problem.ipc, problem.generator('mine'))\n"
@@ -201,9 +206,9 @@ def test_the_plan_shows_what_is_asked_for(tmp_path):
         else:
             storage.write_json(tmp_path / "plan/calibration.json", calibrated())
         plan = forecast.forecast(own, grid.expand(own), tmp_path)
-        assert "assumption" not in " ".join(plan.rules["basis"])
+        assert "assumption" not in " ".join(row["basis"] for row in plan.rules)
         asked = requests.Requests(own, grid.expand(own), tmp_path)
-        for rule in plan.rules["rule"]:
+        for rule in (row["rule"] for row in plan.rules):
             every = [one for one in worklist.all_jobs(own, grid.expand(own)) if one.rule == rule]
             seconds = [row(plan, rule)["longest_hours"] * 3600 - START]
             assert max(asked.seconds(rule, one.wildcards) for one in every) == pytest.approx(
@@ -221,7 +226,7 @@ def test_a_network_of_a_library_has_the_sizes_that_were_counted(tmp_path):
     own = wanted(architectures={"convnet": network})
     data = sizes.OFFICIAL["cifar10"]
     assert "evaluate: convnet" in planned(tmp_path, own).assumed
-    measured = calibration.measure([("convnet", "cifar10", network, data)], torch.device("cpu"))
+    measured = measure.calibrate(networks_used(own, tmp_path), torch.device("cpu"))
     plan = forecast.forecast(own, grid.expand(own), tmp_path, measured)
     assert "evaluate: convnet" not in plan.assumed
     counted = measured["networks"]["convnet"]["cifar10"]["sizes"]
@@ -232,7 +237,8 @@ def test_a_network_of_a_library_has_the_sizes_that_were_counted(tmp_path):
 def test_networks_with_batch_norm_are_timed():
     network = "timm:lcnet_035"
     data = sizes.Images((3, 32, 32), 10, 100, 100)
-    measured = calibration.measure([("n", "d", {"network": network}, data)], torch.device("cpu"))
+    uses = [("n", "d", {"network": network}, data.shape, data.classes)]
+    measured = measure.calibrate(uses, torch.device("cpu"))
     found = measured["networks"]["n"]["d"]
     assert found["seconds_per_pass"] > 0
     assert found["sizes"]["features"] > 0 and found["sizes"]["outputs"] > 0
@@ -244,7 +250,7 @@ def test_a_prepared_folder_is_timed_by_its_own_size(tmp_path):
     path.parent.mkdir()
     datasets.write(small_dataset(shape=(3, 16, 16)), path)
     found = forecast.networks_used(own, grid.expand(own), tmp_path)
-    assert {(name, data.shape) for name, _, _, data in found} == {
+    assert {(name, shape) for name, _, _, shape, _ in found} == {
         ("convnet", (3, 16, 16)),
         ("mlp", (3, 16, 16)),
     }
@@ -253,7 +259,9 @@ def test_a_prepared_folder_is_timed_by_its_own_size(tmp_path):
 def test_a_calibration_is_of_a_plausible_size():
     entry = {"network": "convnet", "width": 64, "depth": 3}
     data = sizes.Images((3, 32, 32), 10, 100, 100)
-    found = calibration.measure([("net", "data", entry, data)], torch.device("cpu"))
+    found = measure.calibrate(
+        [("net", "data", entry, data.shape, data.classes)], torch.device("cpu")
+    )
     own = found["networks"]["net"]["data"]
     assert own["seconds_per_pass"] > 0 and own["seconds_per_step"] >= 0
     operations = sizes.network(entry, data).operations

@@ -1,15 +1,13 @@
 """Sizes from the config alone, against the networks and files themselves."""
 
 import pytest
-import torch
-import torch.nn.functional as F
-from conftest import small_dataset
+from conftest import ROOT, small_dataset
 
 from condensation import networks
-from condensation.config import entries
+from condensation.config import entries, loading
 from condensation.core import compute
 from condensation.data import datasets, readers
-from condensation.networks import cells201
+from condensation.networks import cells201, measure
 from condensation.planning import sizes
 
 DEFAULTS = entries.Dataset(source="digits").model_dump()
@@ -34,46 +32,38 @@ FITTING = [
 
 
 @pytest.mark.parametrize(("name", "dataset"), FITTING)
-def test_operations_parameters_and_features_are_those_of_the_network(name, dataset):
+def test_the_table_gives_the_sizes_that_are_measured(name, dataset):
+    """Measured again: the operations, what autograd keeps, the parameters and the embedding."""
     data = sizes.OFFICIAL[dataset]
     entry = entries.ARCHITECTURES[ENTRIES[name]["network"]](**ENTRIES[name]).model_dump()
-    network = networks.build(entry, data.shape, data.classes, 0).eval()
-    operations = compute.operations(network, data.shape)
-    outputs = [0]
-    for module in network.modules():
-        if not any(True for _ in module.children()) and type(module).__name__ != "Flatten":
-            module.register_forward_hook(lambda _, given, output: outputs.append(output.numel()))
-    found = sizes.network(entry, data)
-    with torch.no_grad():
-        embedding = network.embed(torch.zeros(1, *data.shape))
-        network.classifier(embedding)
-    assert found.operations == operations
-    assert found.parameters == sum(p.numel() for p in network.parameters())
-    assert found.features == embedding.shape[1]
-    # fused layers and additions keep more or less than modules give
-    assert 0.5 < found.outputs / sum(outputs) < 2
-    assert found.known
-
-
-@pytest.mark.parametrize("name", [name for name in ENTRIES if name != "mlp"])
-def test_what_a_backward_pass_keeps_is_bounded_by_the_outputs(name):
-    """Of what autograd saves every storage once; an MLP keeps little beside its input."""
-    data = sizes.OFFICIAL["cifar10"]
-    entry = entries.ARCHITECTURES[ENTRIES[name]["network"]](**ENTRIES[name]).model_dump()
     network = networks.build(entry, data.shape, data.classes, 0)
-    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
-    kept = {}
+    measured = measure.sizes(network, data.shape)
+    estimate = sizes.network(entry, data)
+    assert 0.8 < estimate.operations / measured["operations"] < 1.25
+    assert 0.8 < estimate.outputs / measured["outputs"] < 1.25
+    assert 0.95 < estimate.parameters / measured["parameters"] < 1.05
+    assert estimate.features == measured["features"]
+    assert estimate.known
 
-    def keep(tensor):
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage
-        return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        F.cross_entropy(network(torch.randn(2, *data.shape)), torch.zeros(2, dtype=torch.int64))
-    found = sum(storage.nbytes() for storage in kept.values()) / 2
-    assert 0.4 < found / (4 * sizes.network(entry, data).outputs) < 1
+def test_the_default_config_has_small_networks_within_a_factor():
+    data = sizes.OFFICIAL["digits"]
+    config = loading.load(ROOT / "config/config.yaml")
+    for name in ("convnet", "mlp", "resnet18", "resnet152", "vit"):
+        entry = config.architectures[name].model_dump()
+        measured = measure.sizes(networks.build(entry, data.shape, 10, 0), data.shape)
+        estimate = sizes.network(entry, data)
+        for key in ("operations", "outputs", "parameters"):
+            assert 0.8 < getattr(estimate, key) / measured[key] < 1.25, (name, key)
+
+
+def test_the_committed_table_is_the_one_that_is_generated():
+    rows = [row for row in sizes._measured() if row["network"] == "convnet" and row["area"] == 64]
+    entry = {"network": "convnet", "width": 32, "depth": 2}
+    (row,) = (row for row in rows if row["depth"] == 2 and row["channels"] == 1)
+    measured = measure.sizes(networks.build(entry, (1, 8, 8), 10, 0), (1, 8, 8))
+    for key, value in measured.items():
+        assert sum(factor * 32**power for power, factor in enumerate(row[key])) == value
 
 
 def test_the_mean_cell_network_is_near_the_mean_of_real_ones():

@@ -1,1 +1,1 @@
-"""What a job needs: memory, time, disk. Free of torch."""
+"""Memory, time and disk that jobs need. Imports no torch."""

@@ -1,32 +1,20 @@
-"""The plan of a run: jobs, hours, memory and disk by rule, and what cannot fit."""
+"""The plan of a run: jobs, hours, memory and disk by rule, and the jobs that cannot fit."""
 
+import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from condensation.config.schema import Config
 from condensation.core.progress import duration
 from condensation.planning import requests
-from condensation.planning.sizes import Images
 from condensation.planning.work import Estimator, Work
 from condensation.planning.worklist import Job, all_jobs
 from condensation.workflow.grid import Grid
 
-_START_SECONDS = 5.0  # of a job: Python, torch, the dataset; Snakemake's own on a cluster
-
-
-def _words(job: Job) -> str:
-    """Return the job's name for people."""
-    told = dict(job.wildcards)
-    for key, word in (("ipc", "IPC "), ("condensation_seed", "set "), ("expert", "expert ")):
-        if key in told:
-            told[key] = word + told[key]
-    if "first" in told:
-        told["first"], told["last"] = f"{told['first']}-{told['last']}", ""
-    return f"{job.rule}: " + ", ".join(filter(None, told.values()))
+_START_SECONDS = 5.0  # to start Python and torch and to load the dataset
 
 
 @dataclass(frozen=True)
@@ -35,15 +23,14 @@ class Plan:
 
     Attributes
     ----------
-    rules : a row per rule: on (the device, or a CPU), jobs, done, hours_left and longest_hours of
-        the jobs whose time is known, unknown (how many are left whose time is not), minutes_asked
-        of a cluster and memory_gb, device_gb (all three at the most), disk_gb, basis (what the
-        hours rest on).
+    rules : a row per rule. ``hours_left`` and ``longest_hours`` cover the jobs with a known time,
+        ``unknown`` counts the open jobs without one. ``minutes_asked``, ``memory_gb`` and
+        ``device_gb`` are maxima. ``basis`` is the source of the hours.
     longest : the ten longest jobs and their hours.
-    unknown : jobs of which nothing is known until one has run.
-    too_large : jobs that cannot fit the device, and what they need in GB.
-    assumed : what estimates rest on sizes that are not known.
-    operations : multiplications and additions of all jobs of which something is known.
+    unknown : kinds of jobs with unknown time until one has run.
+    too_large : jobs that cannot fit the device, and the GB that they need.
+    assumed : kinds of jobs whose estimates use guessed sizes.
+    operations : multiplications and additions of all jobs with an estimate.
     """
 
     sets: int
@@ -51,7 +38,7 @@ class Plan:
     networks: int
     device: str
     device_gb: float | None
-    rules: pd.DataFrame
+    rules: list[dict[str, Any]]
     longest: list[tuple[str, float]]
     unknown: list[str]
     too_large: list[tuple[str, float]]
@@ -61,7 +48,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Estimate:
-    """A job, its work, the hours it takes (None: unknown), what they rest on, and what is asked."""
+    """A job with its work, its hours (None: unknown), their basis, and its requests."""
 
     job: Job
     work: Work
@@ -79,68 +66,70 @@ class _Estimate:
 def forecast(
     config: Config, grid: Grid, results: Path, calibration: Mapping[str, Any] | None = None
 ) -> Plan:
-    """Return the plan, from the estimates that requests are made from (``planning.requests``).
+    """Return the plan, by the estimates behind the requests of the rules.
 
-    ``calibration`` is taken instead of the one in the folder of ``results``.
+    ``calibration`` replaces the one in the folder ``results``.
     """
-    asked = requests.Requests(config, grid, results, calibration)
-    every = [_estimate(job, asked, results) for job in all_jobs(config, grid)]
-    timed = [one for one in every if one.hours is not None]
-    limit = config.compute.device_memory_mb or asked.calibration.get("memory_mb")
-    rows = []
-    for rule in dict.fromkeys(one.job.rule for one in every):
-        own = [one for one in every if one.job.rule == rule]
-        left = [one for one in own if not one.done]
-        hours = [one.hours for one in own if one.hours is not None]
-        rows.append(
-            {
-                "rule": rule,
-                "on": "device" if rule in requests.ON_DEVICE else "CPU",
-                "jobs": len(own),
-                "done": len(own) - len(left),
-                "hours_left": sum(one.hours for one in left if one.hours is not None),
-                "longest_hours": max(hours, default=None),
-                "unknown": sum(one.hours is None for one in left),
-                "minutes_asked": max(one.minutes for one in own),
-                "memory_gb": max(one.memory_mb for one in own) / 1e3,
-                "device_gb": max(requests.device_mb(one.work) for one in own) / 1e3,
-                "disk_gb": sum(one.work.disk_bytes for one in own) / 1e9,
-                "basis": ", ".join(dict.fromkeys(one.basis for one in own)),
-            }
-        )
+    asks = requests.Requests(config, grid, results, calibration)
+    estimates = [_estimate(job, asks, results) for job in all_jobs(config, grid)]
+    timed = [estimate for estimate in estimates if estimate.hours is not None]
+    timed.sort(key=lambda estimate: estimate.hours, reverse=True)
+    limit = config.compute.device_memory_mb or asks.calibration.get("memory_mb")
+    by_rule: dict[str, list[_Estimate]] = {}
+    for estimate in estimates:
+        by_rule.setdefault(estimate.job.rule, []).append(estimate)
     needs = [
-        (_words(one.job), requests.device_mb(one.work))
-        for one in every
-        if one.job.rule in requests.ON_DEVICE and not one.work.unknown
+        (estimate.job.title, requests.device_mb(estimate.work))
+        for estimate in estimates
+        if estimate.job.rule in requests.ON_DEVICE and not estimate.work.unknown
     ]
-    operations = asked.estimator.operations_of
-    slowest = sorted(timed, key=lambda one: one.hours, reverse=True)
     return Plan(
         sets=len(grid.sets),
-        evaluations=sum(1 for one in every if one.job.rule == "evaluate"),
+        evaluations=len(by_rule.get("evaluate", [])),
         networks=sum(grid.cells.values()),
-        device=_device(asked.calibration),
+        device=_device(asks.calibration),
         device_gb=limit and limit / 1e3,
-        rules=pd.DataFrame(rows),
-        longest=[(_words(one.job), one.hours) for one in slowest[:10]],
-        unknown=sorted({one.kind for one in every if one.hours is None}),
-        too_large=[(name, mb / 1e3) for name, mb in needs if limit and mb > limit],
-        assumed=sorted({one.kind for one in every if not (one.work.known or one.work.unknown)}),
-        operations=sum(operations(one.work, one.job.wildcards["dataset"]) for one in every),
+        rules=[_row(rule, group) for rule, group in by_rule.items()],
+        longest=[(estimate.job.title, estimate.hours) for estimate in timed[:10]],
+        unknown=sorted({estimate.kind for estimate in estimates if estimate.hours is None}),
+        too_large=[(title, mb / 1e3) for title, mb in needs if limit and mb > limit],
+        assumed=sorted({e.kind for e in estimates if not (e.work.known or e.work.unknown)}),
+        operations=sum(
+            asks.estimator.operations_of(estimate.work, estimate.job.wildcards["dataset"])
+            for estimate in estimates
+        ),
     )
 
 
-def _estimate(job: Job, asked: requests.Requests, results: Path) -> _Estimate:
-    seconds = asked.seconds(job.rule, job.wildcards)
+def _estimate(job: Job, asks: requests.Requests, results: Path) -> _Estimate:
+    seconds = asks.seconds(job.rule, job.wildcards)
     return _Estimate(
         job=job,
-        work=asked.estimator.of(job.rule, job.wildcards),
+        work=asks.estimator.of(job.rule, job.wildcards),
         hours=None if seconds is None else (seconds + _START_SECONDS) / 3600,
-        basis=asked.basis(job.rule, job.wildcards),
-        minutes=asked.minutes(job.rule, job.wildcards),
-        memory_mb=asked.memory_mb(job.rule, job.wildcards),
+        basis=asks.basis(job.rule, job.wildcards),
+        minutes=asks.minutes(job.rule, job.wildcards),
+        memory_mb=asks.memory_mb(job.rule, job.wildcards),
         done=(results / job.output).is_file(),
     )
+
+
+def _row(rule: str, group: list[_Estimate]) -> dict[str, Any]:
+    open_jobs = [estimate for estimate in group if not estimate.done]
+    return {
+        "rule": rule,
+        "on": "device" if rule in requests.ON_DEVICE else "CPU",
+        "jobs": len(group),
+        "done": len(group) - len(open_jobs),
+        "hours_left": sum(estimate.hours or 0.0 for estimate in open_jobs),
+        "longest_hours": max((e.hours for e in group if e.hours is not None), default=None),
+        "unknown": sum(estimate.hours is None for estimate in open_jobs),
+        "minutes_asked": max(estimate.minutes for estimate in group),
+        "memory_gb": max(estimate.memory_mb for estimate in group) / 1e3,
+        "device_gb": max(requests.device_mb(estimate.work) for estimate in group) / 1e3,
+        "disk_gb": sum(estimate.work.disk_bytes for estimate in group) / 1e9,
+        "basis": ", ".join(dict.fromkeys(estimate.basis for estimate in group)),
+    }
 
 
 def _device(calibration: Mapping[str, Any]) -> str:
@@ -149,6 +138,16 @@ def _device(calibration: Mapping[str, Any]) -> str:
     if calibration["device"] == "cpu":
         return f"{calibration['threads']} thread(s) of a CPU, {calibration['device_name']}"
     return calibration["device_name"]
+
+
+def table(plan: Plan) -> str:
+    """Return the rows of the plan as CSV."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(plan.rules[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in plan.rules:
+        writer.writerow({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()})
+    return file.getvalue()
 
 
 def render(plan: Plan) -> str:
@@ -164,30 +163,32 @@ def render(plan: Plan) -> str:
         "| on the device | disk | times from |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in plan.rules.to_dict("records"):
+    hours = dict.fromkeys(sorted(row["on"] for row in plan.rules), 0.0)
+    for row in plan.rules:
+        hours[row["on"]] += row["hours_left"]
+        longest = row["longest_hours"]
         lines.append(
-            f"| {row['rule']} | {row['on']} | {row['jobs']} | {row['done']} "
-            f"| {_left(row)} | {_longest(row)} | {duration(60 * row['minutes_asked'])} "
-            f"| {row['memory_gb']:.1f} GB | {row['device_gb']:.1f} GB "
-            f"| {_size(row['disk_gb'])} | {row['basis']} |"
+            f"| {row['rule']} | {row['on']} | {row['jobs']} | {row['done']} | {_left(row)} "
+            f"| {'unknown' if longest is None else duration(3600 * longest)} "
+            f"| {duration(60 * row['minutes_asked'])} | {row['memory_gb']:.1f} GB "
+            f"| {row['device_gb']:.1f} GB | {_size(row['disk_gb'])} | {row['basis']} |"
         )
-    totals = plan.rules.groupby("on")["hours_left"].sum()
-    told = (f"{duration(3600 * hours)} of one {on}" for on, hours in totals.items())
-    more = plan.rules["unknown"].sum()
-    unknown = f", and {more} jobs of unknown time" if more else ""
-    lines += ["", f"Left: {', '.join(told)}{unknown}; divide by how many work side by side."]
-    disk = f"{_size(plan.rules['disk_gb'].sum())} of disk"
+    totals = ", ".join(f"{duration(3600 * total)} of one {on}" for on, total in hours.items())
+    open_jobs = sum(row["unknown"] for row in plan.rules)
+    unknown = f", and {open_jobs} jobs of unknown time" if open_jobs else ""
     lines += [
-        f"All jobs: {plan.operations:.2g} operations, {disk}. Tables and figures take minutes."
+        *("", f"Left: {totals}{unknown}; divide by the number of parallel jobs."),
+        f"All jobs: {plan.operations:.2g} operations, "
+        f"{_size(sum(row['disk_gb'] for row in plan.rules))} of disk. "
+        "Tables and figures take minutes.",
+        *("", "Longest jobs:", ""),
+        *(f"- {title}: {duration(3600 * longest)}" for title, longest in plan.longest),
     ]
-    lines += ["", "Longest jobs:", ""]
-    lines += [f"- {name}: {duration(3600 * hours)}" for name, hours in plan.longest]
-    if plan.device_gb:
-        if plan.too_large:
-            lines += ["", f"Expected not to fit {plan.device_gb:.1f} GB, and then recorded as OOM:"]
-            lines += ["", *(f"- {name}: about {gb:.0f} GB" for name, gb in plan.too_large)]
-        else:
-            lines += ["", f"Every job is expected to fit {plan.device_gb:.1f} GB."]
+    if plan.too_large:
+        lines += ["", f"Expected not to fit {plan.device_gb:.1f} GB, and then recorded as OOM:"]
+        lines += ["", *(f"- {title}: about {gb:.0f} GB" for title, gb in plan.too_large)]
+    elif plan.device_gb:
+        lines += ["", f"Every job is expected to fit {plan.device_gb:.1f} GB."]
     if plan.unknown:
         lines += ["", "Unknown until one job has run: " + "; ".join(plan.unknown) + "."]
     if plan.assumed:
@@ -202,26 +203,22 @@ def _left(row: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _longest(row: Mapping[str, Any]) -> str:
-    hours = row["longest_hours"]
-    return "unknown" if pd.isna(hours) else duration(3600 * hours)
-
-
 def _size(gigabytes: float) -> str:
     return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{1000 * gigabytes:.3g} MB"
 
 
 def networks_used(
     config: Config, grid: Grid, results: Path
-) -> list[tuple[str, str, dict[str, Any], Images]]:
-    """Return what passes go through: names of architecture and dataset, and what they are."""
+) -> list[tuple[str, str, dict[str, Any], tuple[int, int, int], int]]:
+    """Return the networks to measure: architecture, dataset, entry, image shape and classes."""
     estimator = Estimator(config, grid, results)
-    pairs = {
-        (estimator.of(job.rule, job.wildcards).architecture, job.wildcards["dataset"]): None
+    pairs = dict.fromkeys(
+        (estimator.of(job.rule, job.wildcards).architecture, job.wildcards["dataset"])
         for job in all_jobs(config, grid)
-    }
+    )
     return [
-        (architecture, dataset, estimator.entry(architecture), estimator.images(dataset))
-        for architecture, dataset in pairs
-        if architecture is not None
+        (name, dataset, estimator.entry(name), data.shape, data.classes)
+        for name, dataset in pairs
+        if name is not None
+        for data in [estimator.images(dataset)]
     ]

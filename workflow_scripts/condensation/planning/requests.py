@@ -1,8 +1,7 @@
-"""What a job asks of the machine, from an estimate of its work. Free of torch.
+"""Memory and time that a job requests, from an estimate of its work.
 
-Requests are generous, because a job that gets too little is ended by the cluster: three times the
-estimated time, half as much memory again. One that was ended all the same is started with twice as
-much by the next attempt. The plan (``condensation.planning.forecast``) shows the same estimates.
+A cluster ends a job that requests too little, so requests are three times the estimated time and
+1.5 times the estimated memory. Each further attempt doubles them.
 """
 
 import contextlib
@@ -20,55 +19,53 @@ from condensation.planning.work import Estimator, Work
 from condensation.planning.worklist import Job, all_jobs
 from condensation.workflow.grid import Grid
 
-# Multiplications and additions a second, and seconds to launch a pass, where nothing was measured:
-# a third of one core here, and far less than any GPU promises.
+# Operations per second and seconds to launch a pass, assumed without a calibration.
 CPU_SPEED, GPU_SPEED = 5e10, 1e12
 CPU_LAUNCH, GPU_LAUNCH = 2e-3, 1e-2
-_LIBRARIES_MB = {False: 1500, True: 6000}  # torch in memory, without and with CUDA
-_CACHED_IMAGES_MB = 2000  # most that a CPU holds of a network's outputs, for it works in parts
+_LIBRARIES_MB = {False: 1500, True: 6000}  # torch, without and with CUDA
+_CACHED_IMAGES_MB = 2000  # a CPU splits batches to hold no more layer outputs
 _MARGIN_MINUTES, _TIMES, _BY_MINUTES = 10, 3, 5
 _MEMORY_TIMES, _BY_MB = 1.5, 500
-_UNKNOWN_MINUTES = 480  # asked for a job of which nothing is known
-_MOST_RECORDS = 50  # that are read for the time of one kind of job
+_UNKNOWN_MINUTES = 480  # requested where the time is unknown
+_MOST_RECORDS = 50  # read for one kind of job
 
 
 class Requests:
-    """Memory and time for every job of a config.
+    """Memory and time for the jobs of a config.
 
     Parameters
     ----------
-    prepared : the results folder: of prepared datasets, of records of what jobs cost, and of the
-        plan's calibration.
-    calibration : instead of the one in that folder.
+    results : the folder with prepared datasets, records of costs, and ``plan/calibration.json``.
+    calibration : replaces the calibration in that folder.
     """
 
     def __init__(
         self,
         config: Config,
         grid: Grid,
-        prepared: Path | None = None,
+        results: Path | None = None,
         calibration: Mapping[str, Any] | None = None,
     ):
-        self.config, self.results = config, prepared
-        if calibration is None and prepared is not None:
+        self.config, self.results = config, results
+        if calibration is None and results is not None:
             with contextlib.suppress(InputError):
-                calibration = read_json(prepared / "plan" / "calibration.json")
+                calibration = read_json(results / "plan" / "calibration.json")
         self.calibration = calibration or {}
-        self.estimator = Estimator(config, grid, prepared, self.calibration)
+        self.estimator = Estimator(config, grid, results, self.calibration)
         self.on_gpu = config.compute.device != "cpu" and self.calibration.get("device") != "cpu"
-        given = config.compute.speed and config.compute.speed * 1e9
-        self.speed = given or (GPU_SPEED if self.on_gpu else CPU_SPEED * config.compute.threads)
+        declared = config.compute.speed and config.compute.speed * 1e9
+        self.speed = declared or (GPU_SPEED if self.on_gpu else CPU_SPEED * config.compute.threads)
         self.jobs = cache(lambda: list(all_jobs(config, grid)))
         self.pace = cache(self._pace)
 
     def memory_mb(self, rule: str, wildcards: dict[str, str], attempt: int = 1) -> int:
-        """Return the memory of the host to ask for, in MB, by steps of 500."""
+        """Return the host memory to request, in MB, a multiple of 500."""
         work = self.estimator.of(rule, wildcards)
         needed = host_mb(work, self.on_gpu and rule in ON_DEVICE) * _MEMORY_TIMES
         return ceil(needed / _BY_MB) * _BY_MB * 2 ** (attempt - 1)
 
     def minutes(self, rule: str, wildcards: dict[str, str], attempt: int = 1) -> int:
-        """Return the time to ask for, in minutes, by steps of 5."""
+        """Return the time to request, in minutes, a multiple of 5."""
         seconds = self.seconds(rule, wildcards)
         if seconds is None:
             return _UNKNOWN_MINUTES * 2 ** (attempt - 1)
@@ -76,11 +73,10 @@ class Requests:
         return ceil(needed / _BY_MINUTES) * _BY_MINUTES * 2 ** (attempt - 1)
 
     def seconds(self, rule: str, wildcards: dict[str, str]) -> float | None:
-        """Return the time that a job is expected to take once it computes; None: unknown.
+        """Return the expected time of a job without its start; None: unknown.
 
-        From the records of finished jobs of its kind; else by the calibration of its network, or
-        of the device; without one, and for what works on the CPU beside a GPU, by the speeds
-        assumed here. A user's method is unknown until one of its jobs is finished.
+        Records of finished jobs of the same kind come first, then the calibration, then assumed
+        speeds. The time of a user's method is unknown until one of its jobs has finished.
         """
         pace = self.pace(rule, self._name(rule, wildcards))
         if pace is None and self.estimator.of(rule, wildcards).unknown:
@@ -88,25 +84,25 @@ class Requests:
         return self._expected(rule, wildcards) * (1.0 if pace is None else pace)
 
     def basis(self, rule: str, wildcards: dict[str, str]) -> str:
-        """Return what ``seconds`` rests on: records, calibration, assumption or nothing."""
+        """Return the source of ``seconds``: records, calibration, assumption or nothing."""
         if self.pace(rule, self._name(rule, wildcards)) is not None:
             return "records"
         if self.estimator.of(rule, wildcards).unknown:
             return "nothing"
         return "calibration" if self.calibration else "assumption"
 
-    def took(self, job: Job) -> float | None:
-        """Return the seconds that a finished job took, by its record; None without one."""
+    def recorded_seconds(self, job: Job) -> float | None:
+        """Return the seconds in the record of a finished job; None without a record."""
         if job.cost is None or self.results is None:
             return None
-        try:  # a damaged one is made anew before it is used
+        try:  # a damaged record is recomputed before it is used
             cost = read_json(self.results / job.cost)
         except InputError:
             return None
         return cost.get("seconds") or sum(row["seconds"] for row in cost.get("rows", []))
 
     def _name(self, rule: str, wildcards: dict[str, str]) -> str | None:
-        """Return who computes, as the jobs that leave records name it."""
+        """Return the name of the jobs of this kind (``Job.name``) that write records."""
         if rule == "train_expert":
             return self.config.trajectories[wildcards["trajectories"]].architecture
         if rule == "train_architectures":
@@ -114,9 +110,9 @@ class Requests:
         return wildcards.get({"condense": "method", "evaluate": "architecture"}.get(rule, ""))
 
     def _pace(self, rule: str, name: str | None) -> float | None:
-        """Return the median of time taken over time expected of finished jobs; None without any.
+        """Return recorded over expected time: the median of the finished jobs of a kind.
 
-        Jobs of the same rule and the same method or architecture tell how long an operation takes.
+        None without a finished job of this rule and this method or architecture.
         """
         if name is None or self.results is None:
             return None
@@ -124,13 +120,13 @@ class Requests:
         finished = [job for job in kind if job.cost and (self.results / job.cost).is_file()]
         ratios = []
         for job in finished[:: ceil(len(finished) / _MOST_RECORDS) or 1]:
-            took, expected = self.took(job), self._expected(rule, job.wildcards)
-            if took and expected:
-                ratios.append(took / expected)
+            recorded, expected = self.recorded_seconds(job), self._expected(rule, job.wildcards)
+            if recorded and expected:
+                ratios.append(recorded / expected)
         return statistics.median(ratios) if ratios else None
 
     def _expected(self, rule: str, wildcards: dict[str, str]) -> float:
-        """Return seconds without regard to records; 1 where nothing is known."""
+        """Return the seconds expected without records; 1 where nothing is known."""
         work, dataset = self.estimator.of(rule, wildcards), wildcards["dataset"]
         if work.unknown:
             return 1.0
@@ -147,7 +143,7 @@ class Requests:
         return self.estimator.operations_of(work, dataset) / speed + work.steps * launch
 
 
-# Rules that want a GPU; the other ones with estimates of their own work on the CPU.
+# Rules that request a GPU.
 ON_DEVICE = (
     "train_expert",
     "extract_features",
@@ -160,7 +156,7 @@ ON_DEVICE = (
 
 
 def host_mb(work: Work, on_gpu: bool) -> float:
-    """Return the memory that a process is expected to take, in MB."""
+    """Return the expected host memory of a job, in MB."""
     held = work.host_bytes / 1e6
     if not on_gpu:
         held += min(work.device_bytes / 1e6, _CACHED_IMAGES_MB)
@@ -168,5 +164,5 @@ def host_mb(work: Work, on_gpu: bool) -> float:
 
 
 def device_mb(work: Work) -> float:
-    """Return the memory of the device that a job is expected to take, its libraries' included."""
+    """Return the expected device memory of a job with its libraries, in MB."""
     return 700 + work.device_bytes / 1e6

@@ -1,28 +1,23 @@
-"""Sizes of datasets and networks, from the config alone: what estimates of jobs rest on.
+"""Sizes of datasets and networks, without torch.
 
-Free of torch, so that a rule can ask for memory and time as the workflow is read. What cannot be
-known from a name (an image folder that is not there yet, a network of a library) is assumed, and
-marked so.
+Datasets: from the prepared file, the image folder, or the official numbers. Built-in networks: from
+``measured_networks.json``, which ``networks/measure.py`` writes. Other sizes are guesses and have
+``known=False``.
 """
 
 import json
 from dataclasses import dataclass
-from math import prod
+from functools import cache
+from math import log, prod
 from pathlib import Path
 from typing import Any
 
 from condensation.files import image_files
 
-# of NAS-Bench-201: with as many convolutions as the mean of its cells, about
-MEAN_CELL = (
-    "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
-)
-_STAGES = {18: (2, 2, 2, 2), 152: (3, 8, 36, 3)}  # blocks of a ResNet
-
 
 @dataclass(frozen=True)
 class Images:
-    """A dataset: shape C, H, W of an image, and how many there are; ``known`` or assumed."""
+    """The shape (C, H, W) of the images of a dataset and how many it has."""
 
     shape: tuple[int, int, int]
     classes: int
@@ -32,7 +27,7 @@ class Images:
 
     @property
     def bytes(self) -> int:
-        """Of all images as uint8, as they are kept."""
+        """Bytes of all images as uint8."""
         return (self.train + self.test) * prod(self.shape)
 
 
@@ -48,9 +43,9 @@ OFFICIAL = {
 def images(entry: Any, prepared: Path | None = None) -> Images:
     """Return the sizes of the dataset of a config entry.
 
-    Those in the header of its ``prepared`` file, where it exists. Else those of the official
-    dataset; an image folder is counted; where it is not there, it has those of the official
-    dataset that it is ``like``, or 50,000 images in 10 classes are assumed.
+    The header of the file ``prepared`` comes first. Without it, official datasets have known sizes
+    and the images of a folder are counted. A missing folder takes the sizes of the dataset that it
+    is ``like``, or else 50,000 images in 10 classes.
     """
     if prepared is not None and (header := _of_file(prepared)):
         return header
@@ -67,14 +62,14 @@ def images(entry: Any, prepared: Path | None = None) -> Images:
 
 
 def _of_file(path: Path) -> Images | None:
-    """Return what the header of a safetensors file says of its images, if it is a dataset."""
+    """Return the sizes in the header of a safetensors file; None if it is no dataset."""
     try:
         header = _header(path)
         train, test = (header[f"{part}_images"]["shape"] for part in ("train", "test"))
-        about = json.loads(header["__metadata__"]["condensation"])
-        return Images(tuple(train[1:]), len(about["classes"]), train[0], test[0])
+        metadata = json.loads(header["__metadata__"]["condensation"])
+        return Images(tuple(train[1:]), len(metadata["classes"]), train[0], test[0])
     except _UNREADABLE:
-        return None  # the job that reads it says what is wrong with it
+        return None  # the job that reads it reports the error
 
 
 def metadata_of(path: Path) -> dict[str, Any] | None:
@@ -96,170 +91,85 @@ def _header(path: Path) -> Any:
 
 @dataclass(frozen=True)
 class Network:
-    """A network, for one image.
+    """What one image takes in a network.
 
     Attributes
     ----------
     operations : multiplications and additions of the forward pass.
-    outputs : values that its layers give, which a backward pass needs.
-    parameters : how many it has.
-    features : values of its embedding.
-    known : whether its structure was, or a ResNet-18 is assumed.
+    outputs : values that the layers output and a backward pass may keep.
+    parameters : values of the weights.
+    features : values of the embedding.
+    known : False if the network is unknown and a ResNet-18 is assumed.
     """
 
     operations: float
     outputs: float
     parameters: float
-    features: int
+    features: float
     known: bool = True
 
 
-class _Count:
-    """Adds up layers."""
-
-    def __init__(self) -> None:
-        self.operations = self.outputs = self.parameters = 0.0
-
-    def conv(self, inputs: int, outputs: int, kernel: int, height: int, width: int) -> None:
-        weights = kernel * kernel * inputs * outputs
-        self.operations += 2 * weights * height * width
-        self.parameters += weights
-        self.give(outputs * height * width)
-
-    def linear(self, inputs: int, outputs: int, rows: int = 1, bias: bool = True) -> None:
-        self.operations += 2 * rows * inputs * outputs
-        self.parameters += inputs * outputs + (outputs if bias else 0)
-        self.give(rows * outputs)
-
-    def give(self, values: float, times: int = 1) -> None:
-        self.outputs += values * times
-
-    def network(self, features: int, known: bool = True) -> Network:
-        return Network(self.operations, self.outputs, self.parameters, features, known)
+@cache
+def _measured() -> list[dict[str, Any]]:
+    return json.loads(Path(__file__).with_name("measured_networks.json").read_text())
 
 
 def network(entry: dict[str, Any], data: Images) -> Network:
-    """Return the sizes of the network of an architecture entry for images like ``data``."""
+    """Return the sizes of the network of an architecture entry for images like ``data``.
+
+    A row of the table holds each size as a polynomial in the width. The row with the most similar
+    options is scaled by the image area (the tokens of a ViT), and by the depth of a ViT.
+    """
     kind = entry["network"]
-    counts = {"convnet": _convnet, "mlp": _mlp, "resnet": _resnet, "vit": _vit}
-    counts["nasbench201"] = _nasbench201
-    if kind in counts:
-        return counts[kind](entry, data)
-    guess = _resnet({"depth": 18, "width": 64, "stem": None, "stages": 4}, data)
-    return Network(guess.operations, guess.outputs, guess.parameters, guess.features, known=False)
-
-
-def _convnet(entry: dict[str, Any], data: Images) -> Network:
-    count, width = _Count(), entry["width"]
-    channels, height, side = data.shape
-    depth = entry["depth"]
-    if min(height, side) == 28:  # the first layer pads them to 32
-        height, side = height + 4, side + 4
-    depth = depth or max(1, min(height, side).bit_length() - 3)
-    for _ in range(depth):
-        count.conv(channels, width, 3, height, side)
-        count.parameters += 3 * width
-        count.give(width * height * side, 2)  # norm, ReLU
-        height, side, channels = height // 2, side // 2, width
-        count.give(width * height * side)  # pooling
-    features = width * height * side
-    count.linear(features, data.classes)
-    return count.network(features)
-
-
-def _mlp(entry: dict[str, Any], data: Images) -> Network:
-    count, width = _Count(), entry["width"]
-    for inputs, outputs in ((prod(data.shape), width), (width, width), (width, data.classes)):
-        count.linear(inputs, outputs)
-    count.give(2 * width)
-    return count.network(width)
-
-
-def _resnet(entry: dict[str, Any], data: Images) -> Network:
-    count, width = _Count(), entry["width"]
-    stages, bottleneck = entry["stages"], entry["depth"] > 34
-    channels, height, side = data.shape
-    small = entry["stem"] or ("cifar" if _ends_in_four(height, stages) else "imagenet")
-    if small == "imagenet":
-        height, side = height // 2, side // 2
-        count.conv(channels, width, 7, height, side)
-        height, side = height // 2, side // 2
+    if known := kind in {row["network"] for row in _measured()}:
+        options, width, area = _options(entry, data)
     else:
-        count.conv(channels, width, 3, height, side)
-    count.give(width * height * side, 2)
-    count.parameters += 2 * width
-    channels = width
-    for stage, blocks in enumerate(_STAGES[entry["depth"]][:stages]):
-        planes = width * 2**stage
-        outputs = planes * (4 if bottleneck else 1)
-        for block in range(blocks):
-            before = (height, side)
-            if stage and not block:
-                height, side = -(-height // 2), -(-side // 2)
-            if bottleneck:
-                count.conv(channels, planes, 1, *before)
-                count.conv(planes, planes, 3, height, side)
-                count.conv(planes, outputs, 1, height, side)
-                count.give(planes * before[0] * before[1], 2)
-                count.parameters += 4 * planes + 2 * outputs
-            else:
-                count.conv(channels, planes, 3, height, side)
-                count.conv(planes, outputs, 3, height, side)
-                count.parameters += 4 * planes
-            if channels != outputs or before != (height, side):
-                count.conv(channels, outputs, 1, height, side)
-                count.parameters += 2 * outputs
-            count.give(outputs * height * side, 4)
-            channels = outputs
-    count.linear(channels, data.classes)
-    return count.network(channels)
+        resnet18 = {"network": "resnet", "depth": 18, "stages": 4, "stem": None, "width": 64}
+        kind, (options, width, area) = "resnet", _options(resnet18, data)
+
+    def distance(row: dict[str, Any]) -> tuple[float, float]:
+        difference = sum(abs(log(row[key] / value)) for key, value in options.items())
+        return difference, abs(log(row["area"] / area))
+
+    row = min((row for row in _measured() if row["network"] == kind), key=distance)
+    operations, outputs, parameters, features = (
+        sum(factor * width**power for power, factor in enumerate(row[key]))
+        for key in ("operations", "outputs", "parameters", "features")
+    )
+    scale = area / row["area"]
+    scaled = features * (scale if kind == "convnet" else 1)
+    # the table holds networks with 10 classes
+    last_layer = scaled * data.classes - features * 10
+    for key in {"depth", "cells"} & set(options) if kind in ("vit", "nasbench201") else ():
+        scale *= options[key] / row[key]
+    wider_input = area / row["area"] if kind == "mlp" else 1
+    return Network(
+        operations=(operations - 20 * features) * scale + 2 * scaled * data.classes,
+        outputs=outputs * scale,
+        parameters=parameters * wider_input + last_layer,
+        features=scaled,
+        known=known,
+    )
 
 
-def _ends_in_four(side: int, stages: int) -> bool:
-    for _ in range(stages - 1):
-        side = -(-side // 2)
-    return side == 4
-
-
-def _vit(entry: dict[str, Any], data: Images) -> Network:
-    count, width, inner = _Count(), entry["width"], entry["heads"] * 64
-    channels, height, side = data.shape
-    patch = entry["patch"]
-    tokens = (height // patch) * (side // patch)
-    count.linear(channels * patch * patch, width, tokens)
-    tokens += 1
-    count.parameters += width + tokens * width
-    for _ in range(entry["depth"]):
-        count.linear(width, 3 * inner, tokens, bias=False)
-        count.operations += 4 * tokens * tokens * inner
-        count.give(2 * entry["heads"] * tokens * tokens)
-        count.linear(inner, width, tokens)
-        count.linear(width, width, tokens)
-        count.linear(width, width, tokens)
-        count.give(tokens * width, 6)
-        count.parameters += 4 * width
-    count.parameters += 2 * width
-    count.linear(width, data.classes)
-    return count.network(width)
-
-
-def _nasbench201(entry: dict[str, Any], data: Images) -> Network:
-    """Return the mean over the search space: of six edges, a fifth is each convolution."""
-    count, channels = _Count(), entry.get("channels", 16)
-    inputs, height, side = data.shape
-    count.conv(inputs, channels, 3, height, side)
-    for stage in range(3):
-        if stage:
-            height, side = height // 2, side // 2
-            count.conv(channels, 2 * channels, 3, height, side)
-            count.conv(2 * channels, 2 * channels, 3, height, side)
-            count.conv(channels, 2 * channels, 1, height, side)
-            count.give(2 * channels * height * side, 4)
-            channels *= 2
-        for _ in range(entry.get("cells", 1)):
-            share = 6 / 5 * (9 + 1)  # 3x3 and 1x1, of six edges
-            count.operations += 2 * share * channels**2 * height * side
-            count.parameters += share * channels**2
-            count.give(channels * height * side, 12)
-    count.linear(channels, data.classes)
-    return count.network(channels)
+def _options(entry: dict[str, Any], data: Images) -> tuple[dict[str, float], int, int]:
+    """Return the options that select a row, the width, and the area, values or tokens of images."""
+    channels, height, width = data.shape
+    kind = entry["network"]
+    if kind == "mlp":
+        return {}, entry["width"], prod(data.shape)
+    if kind == "vit":
+        tokens = (height // entry["patch"]) * (width // entry["patch"])
+        return {"heads": entry["heads"], "depth": entry["depth"]}, entry["width"], tokens
+    if kind == "nasbench201":
+        return {"cells": entry.get("cells", 1)}, entry.get("channels", 16), height * width
+    if kind == "convnet":
+        if min(height, width) == 28:  # the first layer pads them to 32
+            height, width = height + 4, width + 4
+        depth = entry["depth"] or max(1, min(height, width).bit_length() - 3)
+        return {"depth": depth, "channels": channels}, entry["width"], height * width
+    last = -(-height // 2 ** (entry["stages"] - 1))  # side after the last stage
+    stem = entry["stem"] or ("cifar" if last == 4 else "imagenet")
+    kernel = {"cifar": 3, "imagenet": 7}[stem]
+    options = {"depth": entry["depth"], "stages": entry["stages"], "stem": kernel}
+    return options, entry["width"], height * width

@@ -1,8 +1,7 @@
-"""What each job computes and holds in memory, from the config alone. Free of torch.
+"""Estimates of what each job computes and holds in memory.
 
-The unit is a *pass*: one image forward through a network; with the backward pass it counts for
-three. Numbers are estimates, for time limits, memory requests and the plan; no result depends on
-them.
+The unit is a *pass*: one image forward through a network. A forward and backward pass counts for
+three. No result depends on these estimates.
 """
 
 from collections.abc import Mapping
@@ -20,24 +19,24 @@ from condensation.workflow.grid import WHOLE, Grid, SetId
 from condensation.workflow.jobs import train_expert
 
 _FLOAT = 4  # bytes
-_PLUGIN_BYTES = 4e9  # asked for a user's method, of which nothing is known
+_PLUGIN_BYTES = 4e9  # requested for a user's method
 
 
 @dataclass(frozen=True)
 class Work:
-    """One job.
+    """The work of a job.
 
     Attributes
     ----------
-    architecture : name of the network that the passes go through; None: there is no network.
-    passes : of one image; see above.
-    steps : how often passes are launched.
-    operations : multiplications and additions beside the passes.
-    device_bytes : held at once on the device, at the most, the dataset included.
-    host_bytes : held by the process beside that, and beside its libraries.
-    disk_bytes : of the files that it leaves.
-    known : whether all this was worked out, or in part assumed.
-    unknown : whether nothing can be said: a user's method. Its bytes are a guess to ask for.
+    architecture : name of the network that the images pass; None: no network.
+    passes : forward passes of one image, see above.
+    steps : batches that are launched.
+    operations : multiplications and additions besides the passes.
+    device_bytes : peak memory on the device with the dataset.
+    host_bytes : peak memory of the process besides that and the libraries.
+    disk_bytes : size of the output files.
+    known : False if a size of a dataset or network is a guess.
+    unknown : True for a user's method, whose bytes are a guess and whose time is unknown.
     """
 
     architecture: str | None = None
@@ -52,46 +51,48 @@ class Work:
 
 
 class Estimator:
-    """The jobs of a config.
+    """Estimates the jobs of a config.
 
     Parameters
     ----------
-    prepared : the results folder, in which prepared datasets are looked for.
-    calibration : what was measured (``planning.calibration``): sizes of networks that cannot
-        be worked out from the config.
+    results : the folder with prepared datasets.
+    calibration : measured sizes of networks (``networks.measure.calibrate``). They replace the
+        estimates while the entry and the image shape are those that were measured.
     """
 
     def __init__(
         self,
         config: Config,
         grid: Grid,
-        prepared: Path | None = None,
+        results: Path | None = None,
         calibration: Mapping[str, Any] | None = None,
     ):
-        self.config, self.grid, self.prepared = config, grid, prepared
+        self.config, self.grid, self.results = config, grid, results
         self.measured = (calibration or {}).get("networks", {})
         self.images = cache(self._images)
         self.network = cache(self._network)
-        self.expert = cache(self._expert)  # hundreds are alike
+        self.expert = cache(self._expert)  # all experts take the same
 
     def of(self, rule: str, wildcards: dict[str, str]) -> Work:
         """Return the work of the job of ``rule`` with these wildcards."""
         return getattr(self, f"_{rule}")(wildcards)
 
     def _images(self, dataset: str) -> sizes.Images:
-        file = self.prepared and self.prepared / dataset / "dataset.safetensors"
+        file = self.results and self.results / dataset / "dataset.safetensors"
         return sizes.images(self.config.datasets[dataset], file)
 
     def _network(self, architecture: str, dataset: str) -> sizes.Network:
-        network = sizes.network(self.entry(architecture), self.images(dataset))
-        counted = self.measured.get(architecture, {}).get(dataset, {}).get("sizes")
-        return network if network.known or not counted else sizes.Network(**counted)
+        entry, data = self.entry(architecture), self.images(dataset)
+        row = self.measured.get(architecture, {}).get(dataset, {})
+        if row.get("entry") == entry and row.get("shape") == list(data.shape):
+            return sizes.Network(**row["sizes"])
+        return sizes.network(entry, data)
 
     def entry(self, architecture: str) -> dict[str, Any]:
-        """Return the entry of an architecture; for ``nasbench201`` with a cell of mean size."""
+        """Return the entry of an architecture; for ``nasbench201`` without a cell."""
         if architecture == "nasbench201":
             options = self.config.nas.network.model_dump()
-            return {"network": "nasbench201", "cell": sizes.MEAN_CELL, **options}
+            return {"network": "nasbench201", **options}
         return self.config.architectures[architecture].model_dump()
 
     def operations_of(self, work: Work, dataset: str) -> float:
@@ -99,8 +100,6 @@ class Estimator:
         if work.architecture is None:
             return work.operations
         return work.operations + work.passes * self.network(work.architecture, dataset).operations
-
-    # --- rules ------------------------------------------------------------------------------------
 
     def _prepare_dataset(self, wildcards: dict[str, str]) -> Work:
         data = self.images(wildcards["dataset"])
@@ -125,15 +124,15 @@ class Estimator:
         return self.expert(wildcards["dataset"], wildcards["trajectories"])
 
     def _expert(self, dataset: str, name: str) -> Work:
-        told = train_expert(self.config, self.grid, dataset, name)["options"]
+        options = train_expert(self.config, self.grid, dataset, name)["options"]
         data, architecture = self.images(dataset), self.config.trajectories[name].architecture
         network = self.network(architecture, dataset)
-        kept = _FLOAT * network.parameters * (told["epochs"] + 1)
+        kept = _FLOAT * network.parameters * (options["epochs"] + 1)
         return Work(
             architecture,
-            passes=3.0 * told["epochs"] * data.train,
-            steps=told["epochs"] * ceil(data.train / told["batch_size"]),
-            device_bytes=data.bytes + _backward(network, told["batch_size"]),
+            passes=3.0 * options["epochs"] * data.train,
+            steps=options["epochs"] * ceil(data.train / options["batch_size"]),
+            device_bytes=data.bytes + _backward(network, options["batch_size"]),
             host_bytes=data.bytes + kept,
             disk_bytes=kept,
             known=data.known and network.known,
@@ -166,7 +165,7 @@ class Estimator:
         return Work(
             entry.architecture,
             passes=2 * count,
-            operations=1e4 * count**1.5,  # t-SNE, as it was seen to grow
+            operations=1e4 * count**1.5,  # t-SNE, measured
             device_bytes=data.bytes,
             host_bytes=data.bytes + 8 * count**2,
         )
@@ -195,17 +194,17 @@ class Estimator:
             network = self.network(self.config.features[options["features"]].architecture, dataset)
             held["host_bytes"] += 2 * _FLOAT * data.train * network.features
         work = _METHODS.get(entry.algorithm)
-        if work is None:  # it chooses or reads images
+        if work is None:  # it selects real images
             return Work(operations=chosen, device_bytes=data.bytes, **held, known=data.known)
         architecture = options.get("architecture")
         if entry.algorithm == "tm":
             architecture = self.config.trajectories[entry.trajectories].architecture
         network = None if architecture is None else self.network(architecture, dataset)
-        told = work(options | {"memory_mb": self.config.compute.declared_mb}, data, count, network)
-        told["device_bytes"] += data.bytes + 4 * count * image
-        told["operations"] = told.get("operations", 0.0) + chosen
+        needs = work(options | {"memory_mb": self.config.compute.declared_mb}, data, count, network)
+        needs["device_bytes"] += data.bytes + 4 * count * image
+        needs["operations"] = needs.get("operations", 0.0) + chosen
         known = data.known and (network is None or network.known)
-        return Work(architecture, **told, **held, known=known)
+        return Work(architecture, **needs, **held, known=known)
 
     def _evaluate(self, wildcards: dict[str, str]) -> Work:
         dataset, protocol = wildcards["dataset"], self.config.evaluation
@@ -223,7 +222,7 @@ class Estimator:
             architecture,
             passes=seeds * (3.0 * epochs * count + data.test),
             steps=seeds * epochs * ceil(count / protocol.batch_size),
-            # one network: where several at once do not fit, they train in turn
+            # networks that do not fit together train in turn
             device_bytes=data.bytes + _FLOAT * count * prod(data.shape) + _backward(network, batch),
             host_bytes=data.bytes + 3 * _FLOAT * count * prod(data.shape),
             disk_bytes=20_000 * seeds,
@@ -239,9 +238,9 @@ class Estimator:
         if isinstance(ranked, SetId):
             count = data.train if ranked.ipc == WHOLE else data.classes * int(ranked.ipc)
         else:
-            own = nas.references[ranked]
-            count = own.images or data.train - held_out
-            epochs, seeds = own.epochs or epochs, own.evaluation_seeds or seeds
+            reference = nas.references[ranked]
+            count = reference.images or data.train - held_out
+            epochs, seeds = reference.epochs or epochs, reference.evaluation_seeds or seeds
         judged = min(nas.validation_images or held_out, held_out)
         networks = seeds * (int(wildcards["last"]) - int(wildcards["first"]) + 1)
         return Work(
@@ -256,16 +255,15 @@ class Estimator:
 
 
 def _backward(network: sizes.Network, images: float) -> float:
-    """Return the bytes of a training step: what is kept of each layer, and four times the weights.
+    """Return the bytes of a training step: all outputs of layers, and four copies of the weights.
 
-    Autograd keeps half of the layers' outputs to all of them. A CPU takes fewer images at a time
-    (``compute.images_at_once``) and holds less.
+    A CPU splits the batch (``compute.images_at_once``) and holds less.
     """
     return _FLOAT * images * network.outputs + 4 * _FLOAT * network.parameters
 
 
 def _clustering(data: sizes.Images, count: int) -> float:
-    """Return the operations of k-means within each class, a hundred rounds on 2048 values."""
+    """Return the operations of 100 rounds of k-means on 2048 values within each class."""
     per_class = data.train / data.classes
     return 100.0 * 2 * 2048 * per_class * count
 
@@ -273,18 +271,18 @@ def _clustering(data: sizes.Images, count: int) -> float:
 def _dm(options: dict, data: sizes.Images, count: int, network: sizes.Network) -> dict:
     real = min(options["batch_real"], data.train / data.classes)
     per_pass = max(1, 1024 // options["batch_real"])  # classes
-    own = min(per_pass, data.classes) * count / data.classes
+    synthetic = min(per_pass, data.classes) * count / data.classes
     return {
         "passes": options["iterations"] * (data.classes * real + 3.0 * count),
         "steps": 2.0 * options["iterations"] * ceil(data.classes / per_pass),
-        "device_bytes": _backward(network, own) + _FLOAT * 1024 * network.outputs,
+        "device_bytes": _backward(network, synthetic) + _FLOAT * 1024 * network.outputs,
     }
 
 
 def _dc(options: dict, data: sizes.Images, count: int, network: sizes.Network) -> dict:
     real = min(options["batch_real"], data.train / data.classes)
     outer, inner, ipc = options["outer"], options["inner"], count / data.classes
-    # the pass over gradients counts about nine times
+    # the derivative of a gradient takes about nine passes
     matching = outer * data.classes * (3.0 * real + 12.0 * ipc)
     training = (outer - 1) * inner * 3.0 * count
     batches = (outer - 1) * inner * ceil(count / options["batch_network"])
@@ -298,7 +296,7 @@ def _dc(options: dict, data: sizes.Images, count: int, network: sizes.Network) -
 
 def _tm(options: dict, data: sizes.Images, count: int, network: sizes.Network) -> dict:
     batch, steps = min(options["batch_syn"] or count, count), options["steps"]
-    each = 3.0 + 9.0  # the student's step, and the reverse pass over it
+    each = 3.0 + 9.0  # the student's step and its derivative
     trajectory = _FLOAT * network.parameters * (steps + 4)
     held = _backward(network, 2 * min(batch, options["chunk"] or batch))
     unrolls = options["gradient"] == "unroll"
@@ -320,8 +318,8 @@ def _kip(options: dict, data: sizes.Images, count: int, network: None) -> dict:
     else:
         width, (_, height, side) = options["width"], data.shape
         area = height * side
-        once = 2 * 9 * width * (data.shape[0] * area + width * area / 4 + width * area / 16)
-        embedded = options["networks"] * once * (real + 3.0 * count)
+        forward = 2 * 9 * width * (data.shape[0] * area + width * area / 4 + width * area / 16)
+        embedded = options["networks"] * forward * (real + 3.0 * count)
         features = options["networks"] * width * area // 64
     between = 2.0 * features * (real + count) * count
     solving = count**3 / 3 + 2.0 * count**2 * data.classes

@@ -1,7 +1,4 @@
-"""Every job of a config that computes: its rule, its wildcards, and where its cost will lie.
-
-Free of torch.
-"""
+"""The jobs of a config that compute: rules, wildcards and output files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +10,10 @@ from condensation.workflow.grid import Grid, SetId
 
 @dataclass(frozen=True)
 class Job:
-    """One job: its rule, its wildcards, and who computes (a method or an architecture).
+    """A job; ``name`` is its method or architecture.
 
-    ``output`` is a file that is there once it is done, its record of what it cost where it leaves
-    one (``cost``); relative to the results.
+    ``output`` exists, relative to the results, once the job is done. It is the record of the cost
+    if the job writes condensed.
     """
 
     rule: str
@@ -26,22 +23,30 @@ class Job:
 
     @property
     def cost(self) -> str | None:
-        """The path of its cost file, if it leaves one."""
+        """The path of the record of the cost; None if the job writes none."""
         return self.output if self.output.endswith("cost.json") else None
 
-    def __str__(self) -> str:
-        return " ".join([self.rule, *filter(None, self.wildcards.values())])
+    @property
+    def title(self) -> str:
+        """The job in the words of the plan."""
+        words = dict(self.wildcards)
+        for key, word in (("ipc", "IPC "), ("condensation_seed", "set "), ("expert", "expert ")):
+            if key in words:
+                words[key] = word + words[key]
+        if "first" in words:
+            words["first"] += f"-{words.pop('last')}"
+        return f"{self.rule}: " + ", ".join(filter(None, words.values()))
 
 
 def all_jobs(config: Config, grid: Grid) -> Iterator[Job]:
-    """Yield every job that computes, once: all but downloads, snapshots, tables and pictures."""
-    for dataset in dict.fromkeys(one.dataset for one in grid.sets):
+    """Yield each job that computes, without downloads, snapshots, tables and pictures."""
+    for dataset in dict.fromkeys(condensed.dataset for condensed in grid.sets):
         file = f"{dataset}/dataset.safetensors"
         yield Job("prepare_dataset", {"dataset": dataset}, dataset, file)
-    yield from _unique(_before(config, grid))
-    for one in grid.sets:
-        wildcards = _of_set(one)
-        yield Job("condense", wildcards, one.method, f"{one.folder}/cost.json")
+    yield from {job.output: job for job in _inputs_of_sets(config, grid)}.values()
+    for condensed in grid.sets:
+        wildcards = _of_set(condensed)
+        yield Job("condense", wildcards, condensed.method, f"{condensed.folder}/cost.json")
     for cell, first, last in grid.evaluations():
         wildcards = _of_set(cell.set) | {
             "snapshot": "" if cell.set.iteration is None else f"iteration{cell.set.iteration}",
@@ -62,23 +67,23 @@ def all_jobs(config: Config, grid: Grid) -> Iterator[Job]:
             yield Job("train_architectures", wildcards, "nasbench201", cost)
 
 
-def _of_set(one: SetId) -> dict[str, str]:
-    wildcards = {"dataset": one.dataset, "method": one.method, "ipc": one.ipc}
-    return wildcards | {"condensation_seed": str(one.condensation_seed)}
+def _of_set(condensed: SetId) -> dict[str, str]:
+    wildcards = {"dataset": condensed.dataset, "method": condensed.method, "ipc": condensed.ipc}
+    return wildcards | {"condensation_seed": str(condensed.condensation_seed)}
 
 
-def _before(config: Config, grid: Grid) -> Iterator[Job]:
-    """Yield what condensed sets need beside the dataset."""
-    for one in grid.sets:
-        dataset = one.dataset
-        kinds = [config.preprocessing_of(one.method)]
-        if features := jobs.features_of(config, one.method):
+def _inputs_of_sets(config: Config, grid: Grid) -> Iterator[Job]:
+    """Yield the jobs that condensed sets need besides the dataset, with repetitions."""
+    for condensed in grid.sets:
+        dataset = condensed.dataset
+        kinds = [config.preprocessing_of(condensed.method)]
+        if features := jobs.features_of(config, condensed.method):
             wildcards = {"dataset": dataset, "features": features}
-            wildcards["condensation_seed"] = str(one.condensation_seed)
+            wildcards["condensation_seed"] = str(condensed.condensation_seed)
             architecture = config.features[features].architecture
-            file = f"{dataset}/features/{features}/seed{one.condensation_seed}.safetensors"
+            file = f"{dataset}/features/{features}/seed{condensed.condensation_seed}.safetensors"
             yield Job("extract_features", wildcards, architecture, file)
-        if experts := jobs.experts_of(config, one.method):
+        if experts := jobs.experts_of(config, condensed.method):
             name, count = experts
             entry = config.trajectories[name]
             kinds.append(entry.preprocessing)
@@ -95,16 +100,10 @@ def _before(config: Config, grid: Grid) -> Iterator[Job]:
         features = config.figure7.features
         for dataset in config.figure7.datasets:
             sets = figure_plan.embedded_sets(config, grid, dataset)
-            for kind in dict.fromkeys(config.preprocessing_of(one.method) for one in sets):
+            for kind in dict.fromkeys(
+                config.preprocessing_of(condensed.method) for condensed in sets
+            ):
                 wildcards = {"dataset": dataset, "features": features, "view": kind}
                 architecture = config.features[features].architecture
                 file = f"{dataset}/features/{features}/{kind}_network.safetensors"
                 yield Job("train_embedder", wildcards, architecture, file)
-
-
-def _unique(some: Iterator[Job]) -> Iterator[Job]:
-    seen = set()
-    for job in some:
-        if str(job) not in seen:
-            seen.add(str(job))
-            yield job

@@ -8,43 +8,15 @@ Methods are in ``method_options``.
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
-from condensation.core import plugins
-from condensation.core.errors import InputError, unknown
-
-Preprocessing = Literal["standardize", "zca", "zca_kip"]
-
-
-def wrong(message: str) -> PydanticCustomError:
-    """Return an error whose message reaches the user as it is."""
-    return PydanticCustomError("input", "{text}", {"text": message})
-
-
-def check_function(function: str, given: dict[str, Any], positional: tuple[str, ...]) -> None:
-    """Check a user's function as ``plugins.check``, with an error for pydantic."""
-    try:
-        plugins.check(function, given, positional, "docs/adding-a-method.md")
-    except InputError as error:
-        raise wrong(str(error)) from error
-
-
-class Strict(BaseModel):
-    """A mapping that refuses keys it does not know, and suggests the nearest."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            raise wrong(f"expected a mapping of options, got {data!r}")
-        for key in data:
-            if key not in cls.model_fields and cls.model_config.get("extra") == "forbid":
-                raise wrong(unknown("option", key, cls.model_fields))
-        return data
-
+from condensation.config.base import (
+    PluginOptions,
+    Preprocessing,
+    Strict,
+    check_function,
+    wrong,
+)
 
 # --- datasets -------------------------------------------------------------------------------------
 
@@ -244,21 +216,15 @@ class ViT(Strict):
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout; none on attention weights.")
 
 
-class OtherNetwork(Strict):
+class OtherNetwork(PluginOptions):
     """A network of timm or torchvision, untrained, or your own function in a Python file."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
     network: str = Field(
         pattern=r"^(timm:|torchvision:)[A-Za-z0-9_.-]+$|\.py:[A-Za-z_]\w*$",
         description="`timm:NAME`, `torchvision:NAME`, or `file.py:function`, called as "
         "`function(shape, classes, *, option=...)` and giving a `torch.nn.Module`; all other keys "
         "are its keyword arguments.",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _numbers(cls, data: Any) -> Any:
-        return plugins.with_numbers(data) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _matches_the_function(self) -> "OtherNetwork":
@@ -279,7 +245,7 @@ class NoAugmentation(Strict):
 DSA_OPERATORS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 
 
-class DSA(Strict):
+class SiameseAugmentation(Strict):
     """Differentiable siamese augmentation: one operator a batch (Zhao & Bilen, 2021)."""
 
     policy: Literal["dsa"] = Field(description="Chooses this policy.")
@@ -324,7 +290,7 @@ class Torchvision(Strict):
     )
 
 
-AUGMENTATIONS = {"none": NoAugmentation, "dsa": DSA, "torchvision": Torchvision}
+AUGMENTATIONS = {"none": NoAugmentation, "dsa": SiameseAugmentation, "torchvision": Torchvision}
 
 
 class SGD(Strict):

@@ -1,10 +1,10 @@
 """What can be set about ranking architectures: the section ``nas``. Free of torch."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from condensation.config.entries import Strict, wrong
+from condensation.config.base import Strict, as_list, wrong
 from condensation.nas.benchmark import COLUMNS
 
 SPACE = 15_625  # architectures of NAS-Bench-201
@@ -59,17 +59,13 @@ class ProxyTraining(Strict):
     )
 
 
-def _blocks(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
-
-
 class Ranking(Strict):
     """Ranking architectures of NAS-Bench-201 by networks trained on condensed sets (Table 3)."""
 
     dataset: str = Field(description="A name under `datasets`.")
     sets: Annotated[
         list[RankedSets],
-        BeforeValidator(_blocks, json_schema_input_type=list[RankedSets] | RankedSets),
+        BeforeValidator(as_list, json_schema_input_type=list[RankedSets] | RankedSets),
     ] = Field(min_length=1, description="One block of condensed sets, or a list of blocks.")
     references: dict[str, Reference] = Field(
         {}, description="Named real data; without any, condensed sets are ranked alone."
@@ -133,7 +129,7 @@ class Ranking(Strict):
     )
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Ranking":
+    def _consistent(self) -> Self:
         if self.truth == "whole":
             if self.table or self.column:
                 raise wrong("`table` and `column` are for `truth: benchmark`")
@@ -149,4 +145,6 @@ class Ranking(Strict):
     @property
     def whole(self) -> str | None:
         """The name of the first reference that is all images, if there is one."""
-        return next((name for name, one in self.references.items() if one.images is None), None)
+        return next(
+            (name for name, reference in self.references.items() if reference.images is None), None
+        )

@@ -13,6 +13,7 @@ if __name__ == "__main__":  # run as a file, from anywhere
 
 from pydantic import BaseModel
 
+from condensation.config.compute import Compute, Data
 from condensation.config.entries import (
     ARCHITECTURES,
     AUGMENTATIONS,
@@ -24,9 +25,10 @@ from condensation.config.entries import (
     Statistics,
     Trajectories,
 )
+from condensation.config.experiments import Axes
 from condensation.config.methods import METHODS, Plugin
 from condensation.config.nas import ProxyNetwork, ProxyTraining, RankedSets, Ranking, Reference
-from condensation.config.schema import Axes, Compute, Config, Data
+from condensation.config.schema import Config
 
 _INTRODUCTION = """# The config, key by key
 

@@ -63,9 +63,8 @@ def _trials(config: Config, grid: Grid, estimator: Estimator) -> list[dict[str, 
         use("augmentations", cell.augmentation, dataset, "transform")
     for made in grid.sets:
         entry = config.methods[made.method]
-        ways = {"dm": "embed", "dc": "differentiate", "dsa": "differentiate"}
-        if entry.algorithm in ways:
-            use("architectures", entry.architecture, made.dataset, ways[entry.algorithm])
+        if entry.network_use:
+            use("architectures", entry.architecture, made.dataset, entry.network_use)
         if features := jobs.features_of(config, made.method):
             use("architectures", config.features[features].architecture, made.dataset, "embed")
         if experts := jobs.experts_of(config, made.method):

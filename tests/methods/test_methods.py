@@ -417,9 +417,9 @@ def test_soft_labels_become_hard_where_that_is_asked_for_and_the_log_says_which(
     images = torch.randn(6, 3, 8, 8)
     with caplog.at_level("INFO", "condensation"):
         soft = contract.finish((images, SOFT), problem, "mine")
-        assert "mine: soft labels, trained on as they are" in caplog.text
+        assert "mine: soft labels are kept" in caplog.text
         hard = contract.finish((images, SOFT), problem, "mine", "hard")
-        assert "mine: soft labels, of which the class of the largest score" in caplog.text
+        assert "mine: soft labels become hard: the class of the largest score" in caplog.text
     assert torch.equal(soft.labels, SOFT) and torch.equal(soft.images, images)
     assert hard.labels.tolist() == [0, 0, 1, 1, 2, 2] and torch.equal(hard.images, images)
     assert not [record for record in caplog.records if record.levelname == "WARNING"]

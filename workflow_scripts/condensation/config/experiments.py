@@ -24,29 +24,29 @@ class Axes(Strict):
     optimizers: list[str] = Field(["sgd"], min_length=1, description="Names under `optimizers`.")
     snapshots: bool = Field(
         False,
-        description="Judge also the `snapshots` of the methods that keep some (accuracy against "
+        description="Also evaluate the `snapshots` of methods that keep them (accuracy against "
         "iteration).",
     )
     condensation_seeds: int = Field(
-        1, ge=1, description="How many condensed sets are made; the paper has one."
+        1, ge=1, description="Number of condensed sets; the paper has one."
     )
     evaluation_seeds: int = Field(
         5,
         ge=1,
-        description="How many networks are trained on each set; the paper has five. Raised by "
-        "multiples of `evaluation.seeds_per_job`, it trains the new ones only.",
+        description="Number of networks trained on each set; the paper has five. After an increase "
+        "by multiples of `evaluation.seeds_per_job`, only the new ones are trained.",
     )
 
 
 class Figure7(Strict):
-    """The sets whose images are shown among the real ones of a class, by a network's features."""
+    """Sets to show among the real images of a class, in the feature space of a network."""
 
     features: str = Field(
-        description="A name under `features`; a network of its own is trained for each kind of "
+        description="A name under `features`; one network is trained for each kind of "
         "preprocessing."
     )
     datasets: list[str] = Field(min_length=1, description="Names under `datasets`.")
-    methods: list[str] = Field(min_length=1, description="Names under `methods`, a panel each.")
+    methods: list[str] = Field(min_length=1, description="Names under `methods`, one panel each.")
     ipc: int = Field(ge=1, description="Images per class of the sets.")
     label: int = Field(0, ge=0, description="The class, by its number.")
 

@@ -43,10 +43,10 @@ class Config(Strict):
 
     results_dir: Folder = Field(
         "results",
-        description="Where everything but the figures goes. A second config needs a folder of its "
-        "own: one that holds the results of another config file is refused.",
+        description="Folder of all results except the figures. Each config needs its own folder; a "
+        "folder with the results of another config file is refused.",
     )
-    figures_dir: Folder = Field("figures", description="Where the figures go; as `results_dir`.")
+    figures_dir: Folder = Field("figures", description="Folder of the figures; as `results_dir`.")
     data: Data = Field(Data(), description="Where archives come from.")
     datasets: dict[Name, Dataset] = Field(min_length=1, description="Named datasets.")
     methods: dict[Name, Method] = Field(
@@ -67,23 +67,23 @@ class Config(Strict):
     optimizers: dict[Name, Optimizer] = Field(
         validate_default=True, default={}, description="Named optimizers."
     )
-    evaluation: Evaluation = Field(Evaluation(), description="How a condensed set is judged.")
+    evaluation: Evaluation = Field(Evaluation(), description="How a condensed set is evaluated.")
     statistics: Statistics = Field(Statistics(), description="How methods are compared.")
-    compute: Compute = Field(Compute(), description="What the jobs run on.")
+    compute: Compute = Field(Compute(), description="Hardware and precision of the jobs.")
     experiments: dict[Name, Experiment] = Field(
         min_length=1, description="Named grids: one block of axes, or a list of blocks."
     )
     figure7: Figure7 | None = Field(
-        None, description="What figure 7 (t-SNE of features) shows; null: it is not made."
+        None, description="Content of figure 7 (t-SNE of features); null: no figure 7."
     )
     nas: Ranking | None = Field(
-        None, description="Ranking of architectures by what they learn from condensed sets."
+        None, description="Ranking of architectures by networks trained on condensed sets."
     )
     partial: bool = Field(
         False,
-        description="Make tables, figures and leaderboard of the results that are there, and start "
-        "no job behind them; cells without a result read `missing`. Where jobs fail under "
-        "`--keep-going`, it is done unasked at the end.",
+        description="Make tables, figures and leaderboard from existing results; start no other "
+        "job; cells without a result show `missing`. After failed jobs under `--keep-going` this "
+        "happens automatically at the end.",
     )
 
     @model_validator(mode="before")

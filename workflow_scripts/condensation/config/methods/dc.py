@@ -12,7 +12,7 @@ _LARGE_LOOPS = (10, 10)
 
 
 class DC(Synthesis):
-    """Gradient matching (Zhao, Mopuri & Bilen, 2021)."""
+    """Gradient matching."""
 
     paper_name = "DC"
     citation = "Zhao, Mopuri & Bilen (2021), arXiv:2006.05929"

@@ -8,7 +8,7 @@ from condensation.config.methods.base import Synthesis
 
 
 class DM(Synthesis):
-    """Distribution matching: class means of random networks' embeddings (Zhao & Bilen, 2023)."""
+    """Distribution matching: class means of random networks' embeddings."""
 
     paper_name = "DM"
     citation = "Zhao & Bilen (2023), arXiv:2110.04181"

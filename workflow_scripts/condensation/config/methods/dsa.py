@@ -9,7 +9,7 @@ from condensation.config.methods.dc import DC
 
 
 class DSA(DC):
-    """Gradient matching with differentiable siamese augmentation (Zhao & Bilen, 2021)."""
+    """Gradient matching with differentiable siamese augmentation."""
 
     paper_name = "DSA"
     citation = "Zhao & Bilen (2021), arXiv:2102.08259"

@@ -8,7 +8,7 @@ from condensation.config.methods.base import Method
 
 
 class KCenter(Method):
-    """Per class, k-means with k = IPC and the real image nearest to each centre (Algorithm 1)."""
+    """Per class, k-means with k = IPC and the real image nearest to each centre."""
 
     paper_name = "K-Center"
     citation = "Cui et al. (2022), DC-BENCH, Algorithm 1, arXiv:2207.09639"

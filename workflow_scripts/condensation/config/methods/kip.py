@@ -11,7 +11,7 @@ _RIDGE = {"fc_ntk": 1e-6, "conv_features": 5e-3}  # KIP's; RFAD's for random fea
 
 
 class KIP(Synthesis):
-    """Kernel inducing points: images learned by kernel ridge regression (Nguyen et al., 2021)."""
+    """Kernel inducing points: images learned by kernel ridge regression."""
 
     paper_name = "KIP"
     citation = "Nguyen, Chen & Lee (2021), arXiv:2011.00050; Nguyen et al. (2021), arXiv:2107.13034"

@@ -26,7 +26,7 @@ _ROWS = {
 
 
 class TM(Synthesis):
-    """Trajectory matching, also called MTT (Cazenavette et al., 2022).
+    """Trajectory matching, also called MTT.
 
     Null takes the value of TM's table for the dataset and IPC; other datasets take the rows of
     CIFAR-10.

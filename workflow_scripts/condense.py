@@ -1,4 +1,4 @@
-"""Rule condense: one condensed set by one method, its snapshots, and what it cost."""
+"""Rule condense: one condensed set of one method, its snapshots, and its cost."""
 
 import hashlib
 import importlib
@@ -20,59 +20,60 @@ log = logging.getLogger("condensation")
 
 
 def main(snakemake):
-    """Make the condensed set; a checkpoint beside it is continued from.
+    """Condense; continue from a checkpoint if there is one.
 
-    Running out of memory and divergence are results: the file then says so.
+    Running out of memory and divergence are results, which the output file records.
     """
-    wildcards, told = snakemake.wildcards, snakemake.params.job
+    wildcards, job_params = snakemake.wildcards, snakemake.params.job
     device = compute.device_named(snakemake.config["compute"]["device"])
     recorder, inputs = recorder_of(snakemake, device)
-    facts = {
+    metadata = {
         "method": wildcards.method,
-        "algorithm": told["function"],
-        "options": told["options"],
+        "algorithm": job_params["function"],
+        "options": job_params["options"],
         "ipc": None if wildcards.ipc == "all" else int(wildcards.ipc),
         "seed": int(wildcards.condensation_seed),
         "device": device.type,
         "precision": "float32",
-        "labels_option": told["labels"],
-        "source": told["source"],
+        "labels_option": job_params["labels"],
+        "source": job_params["source"],
         "inputs": inputs,
     }
     output = snakemake.output.condensed
-    began = time.monotonic()
-    failed = None
+    start = time.monotonic()
+    failure = None
     try:
         dataset = dataset_of(snakemake)
         problem = contract.Problem(
             dataset=replace(dataset, train_images=dataset.train_images.to(device)),
-            ipc=facts["ipc"],
-            seed=facts["seed"],
+            ipc=metadata["ipc"],
+            seed=metadata["seed"],
             device=device,
             recorder=recorder,
             compile=snakemake.params.compile,
             precision=snakemake.params.precision,
             memory_mb=declared_mb(snakemake.config["compute"], device),
         )
-        problem = replace(problem, **read(snakemake, problem, told["options"]))
-        result = contract.resolve(told["function"])(problem, **told["options"])
-        condensed = contract.finish(result, problem, told["function"], told["labels"])
-        facts |= recorder.facts
-        sets.write(condensed, dataset, output, iterations=recorder.iterations, **facts)
+        problem = replace(problem, **read_inputs(snakemake, problem, job_params["options"]))
+        result = contract.resolve(job_params["function"])(problem, **job_params["options"])
+        condensed = contract.finish(result, problem, job_params["function"], job_params["labels"])
+        metadata |= recorder.facts
+        sets.write(condensed, dataset, output, iterations=recorder.iterations, **metadata)
     except Exception as error:
-        status = failure(error)
+        status = status_of(error)
         if status is None:
             raise
         log.warning("%s at iteration %d: %s", status, recorder.iteration, error)
-        failed = status, (str(error) or repr(error)).splitlines()[0], recorder.iteration
-    if failed:  # outside `except`: the error held on to what had filled the memory
+        failure = status, (str(error) or repr(error)).splitlines()[0], recorder.iteration
+    if failure:  # outside `except`: the error keeps the tensors that filled the memory alive
         compute.make_room()
-        facts |= recorder.facts
-        sets.write_failure(dataset_of(snakemake), output, *failed, **facts)
-    # of a method that failed, those up to there
+        metadata |= recorder.facts
+        sets.write_failure(dataset_of(snakemake), output, *failure, **metadata)
+    # a failed method keeps the snapshots up to its last iteration
     images = {str(number): images for number, images in sorted(recorder.snapshots.items())}
-    storage.write_tensors(snakemake.output.snapshots, images, facts | {"kind": "snapshots"})
-    outside = time.monotonic() - began - recorder.seconds_here  # the start, the choice of images
+    storage.write_tensors(snakemake.output.snapshots, images, metadata | {"kind": "snapshots"})
+    # outside the recorder's loop: initial images and selection
+    outside = time.monotonic() - start - recorder.seconds_here
     cost = recorder.cost() | {"seconds": recorder.seconds + outside}
     cost |= compute.peak_memory_mb(device) | compute.description(device)
     storage.write_json(snakemake.output.cost, cost)
@@ -80,13 +81,13 @@ def main(snakemake):
 
 
 def declared_mb(options, device):
-    """Return the memory that the job may count on, in MB: of the device, as the config says."""
-    given = options["device_memory_mb"] if device.type == "cuda" else options["memory_limit_mb"]
-    return given or memory.DECLARED_MB
+    """Return the memory of the device that the job may use, in MB, as the config declares it."""
+    declared = options["device_memory_mb"] if device.type == "cuda" else options["memory_limit_mb"]
+    return declared or memory.DECLARED_MB
 
 
 def dataset_of(snakemake):
-    """Return the dataset, whitened where the method wants it."""
+    """Return the dataset, with its whitening if the method uses one."""
     dataset = datasets.load(snakemake.input.dataset)
     if hasattr(snakemake.input, "whitening"):
         return replace(dataset, whitening=whitening.load(snakemake.input.whitening))
@@ -95,7 +96,7 @@ def dataset_of(snakemake):
 
 def recorder_of(snakemake, device):
     """Return the recorder, and the checksums of the inputs."""
-    wildcards, told = snakemake.wildcards, snakemake.params.job
+    wildcards, job_params = snakemake.wildcards, snakemake.params.job
     inputs = {
         name: storage.read_metadata(getattr(snakemake.input, name))["checksum"]
         for name in ("dataset", "features", "whitening")
@@ -103,15 +104,15 @@ def recorder_of(snakemake, device):
     }
     if paths := experts_of(snakemake):
         inputs["experts"] = [storage.read_metadata(path)["checksum"] for path in paths]
-    belongs_to = [told, inputs, snakemake.params.compile, snakemake.params.precision]
-    belongs_to += [str(device), dict(wildcards.items())]
+    identity = [job_params, inputs, snakemake.params.compile, snakemake.params.precision]
+    identity += [str(device), dict(wildcards.items())]
     output = Path(snakemake.output.condensed)
     recorder = loop.Recorder(
         label=f"{wildcards.method} {wildcards.dataset} ipc{wildcards.ipc} "
         f"set{wildcards.condensation_seed}",
         checkpoint=output.with_name("checkpoint.safetensors"),
-        identity=hashlib.sha256(json.dumps(belongs_to, sort_keys=True).encode()).hexdigest(),
-        snapshots=told["snapshots"],
+        identity=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        snapshots=job_params["snapshots"],
         every=snakemake.config["compute"]["checkpoint_seconds"],
     )
     return recorder, inputs
@@ -123,20 +124,20 @@ def experts_of(snakemake):
     return [paths] if isinstance(paths, str) else list(paths)
 
 
-def read(snakemake, problem, options):
-    """Return the fields of the problem that are read from other files."""
+def read_inputs(snakemake, problem, options):
+    """Return the fields of the problem that come from other jobs: features and trajectories."""
     fields = {}
     if features := getattr(snakemake.input, "features", None):
         fields["features"] = storage.read_tensors(features)[0]["features"]
     if paths := experts_of(snakemake):
-        # by name: a digest of other methods does not cover it
+        # by name, so that the digests of other methods do not cover it
         trajectories = importlib.import_module("condensation.methods.experts")
         fields["trajectories"] = trajectories.load(paths, problem, options["architecture"])
     return fields
 
 
-def failure(error):
-    """Return the status that an error amounts to as a result, or None if it is no result."""
+def status_of(error):
+    """Return the status of a result that ended with this error; None if it is no result."""
     if compute.is_out_of_memory(error):
         return "oom"
     if isinstance(error, (FloatingPointError, torch.linalg.LinAlgError)):

@@ -6,11 +6,11 @@ from condensation.config.loading import parse
 from condensation.core.errors import InputError
 
 
-def options(algorithm, source, ipc, zca=False, **given):
+def options(algorithm, source, ipc, zca=False, **values):
     config = parse(
         {
             "datasets": {"d": {"source": source}},
-            "methods": {"m": {"algorithm": algorithm, **given}},
+            "methods": {"m": {"algorithm": algorithm, **values}},
             "trajectories": {"experts": {"preprocessing": "zca" if zca else "standardize"}},
             "experiments": {"e": {"datasets": ["d"], "methods": ["m"], "ipc": [ipc]}},
         }
@@ -27,8 +27,8 @@ def options(algorithm, source, ipc, zca=False, **given):
 )
 @pytest.mark.parametrize("algorithm", ["dc", "dsa"])
 def test_loops_of_dc(algorithm, ipc, outer, inner):
-    found = options(algorithm, "cifar10", ipc)
-    assert (found["outer"], found["inner"]) == (outer, inner)
+    filled = options(algorithm, "cifar10", ipc)
+    assert (filled["outer"], filled["inner"]) == (outer, inner)
 
 
 KEYS = ("steps", "expert_epochs", "max_start", "batch_syn", "lr", "lr_step", "step_size")
@@ -48,17 +48,17 @@ KEYS = ("steps", "expert_epochs", "max_start", "batch_syn", "lr", "lr_step", "st
         ("tinyimagenet", 50, False, (20, 2, 40, 300, 10000, 1e-4, 0.01)),
         ("cifar10", 1, False, (50, 2, 5, None, 1000, 1e-7, 0.01)),
         ("cifar10", 10, False, (30, 2, 15, None, 1000, 1e-5, 0.01)),
-        # given one way only
+        # the table has the row with ZCA only, or without only
         ("cifar10", 50, True, (30, 2, 40, None, 1000, 1e-5, 0.001)),
         ("cifar100", 50, False, (80, 2, 40, 125, 1000, 1e-5, 0.01)),
         ("cifar100", 1, False, (20, 3, 20, None, 1000, 1e-5, 0.01)),
-        # a dataset of one's own
+        # a dataset that is not in the table
         ("digits", 10, False, (30, 2, 15, None, 1000, 1e-5, 0.01)),
     ],
 )
 def test_rows_of_tm(source, ipc, zca, row):
-    found = options("tm", source, ipc, zca)
-    assert tuple(found[key] for key in KEYS) == row
+    filled = options("tm", source, ipc, zca)
+    assert tuple(filled[key] for key in KEYS) == row
 
 
 def test_the_ridge_of_kip_goes_with_the_kernel():
@@ -66,7 +66,7 @@ def test_the_ridge_of_kip_goes_with_the_kernel():
     assert options("kip", "cifar10", 1, kernel="conv_features")["ridge"] == 5e-3
 
 
-def test_a_value_of_ones_own_stays():
+def test_a_value_of_the_config_stays():
     assert options("tm", "cifar10", 1, lr=5.0)["lr"] == 5.0
     assert options("dc", "cifar10", 10, inner=3)["inner"] == 3
     assert options("kip", "cifar10", 1, kernel="conv_features", ridge=0.0)["ridge"] == 0

@@ -11,8 +11,8 @@ import yaml
 from conftest import ROOT
 
 from condensation.config import reference
+from condensation.config.checks import SMALLEST_CLASS
 from condensation.config.loading import load, parse
-from condensation.config.schema import SMALLEST_CLASS
 from condensation.core.errors import InputError
 
 GOOD = {
@@ -139,12 +139,12 @@ def test_every_key_is_documented():
                 ({"mean": [], "std": []}, r"`std` must be above 0, got \[\]"),
                 ({"mean": [0.5], "std": [float("inf")]}, "finite"),
                 ({"restandardize": True}, "`restandardize` needs the `mean` and `std`"),
-                ({"mean": [0.5], "std": [1], "scale": "unit"}, "with `scale: unit` there are none"),
+                ({"mean": [0.5], "std": [1], "scale": "unit"}, "remove them, or `scale: unit`"),
                 ({"run": -1}, "`run` counts from 0, got -1"),
                 ({"run": "sed"}, "seed"),
                 ({"labels": "soft "}, "'soft' or 'hard'"),
                 ({"classes": [1, 2, "1"]}, "`classes` names '1' twice"),
-                ({"preprocessing": "zca", "scale": "unit"}, "taken as it is"),
+                ({"preprocessing": "zca", "scale": "unit"}, "used unchanged"),
             )
         ),
         ("nas", RANKED | {"dataset": "digts"}, "nas.dataset: unknown dataset.*'digits'"),

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from conftest import snakemake
 
+from condensation.config.compute import LEAST_MEMORY_MB
 from condensation.config.loading import parse
-from condensation.config.schema import LEAST_MEMORY_MB
 from condensation.core import compute
 from condensation.core.errors import InputError
 from job import job

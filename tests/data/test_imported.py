@@ -258,7 +258,7 @@ def test_grey_images_without_an_axis_for_channels(tmp_path):
         (
             lambda f: None,
             {"classes": ["class 1", "class 0", "class 2"]},
-            "names its classes itself, in another order than `classes`",
+            "names its classes, in another order than `classes`",
         ),
     ],
 )

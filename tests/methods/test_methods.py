@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from condensation import augmentation, networks
 from condensation.config.entries import DSA_OPERATORS
 from condensation.config.loading import parse
 from condensation.config.methods import METHODS
+from condensation.config.methods.base import Synthesis
 from condensation.core.errors import InputError
 from condensation.data.sets import Condensed
 from condensation.methods import contract, dm, kcenter
@@ -97,11 +99,24 @@ def test_options_of_the_config_are_the_arguments_of_the_function(algorithm):
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    seen_to_elsewhere = {"algorithm", "snapshots", "preprocessing", "labels"}
-    expected = set(METHODS[algorithm].model_fields) - seen_to_elsewhere
+    entry = METHODS[algorithm]
+    expected = set(entry.model_fields) - entry.pipeline_options - {"algorithm"}
     if algorithm == "tm":
         expected.add("architecture")  # that of the experts
     assert arguments == expected
+
+
+def test_each_method_has_an_entry_and_each_entry_an_algorithm():
+    package = ROOT / "workflow_scripts/condensation"
+    helpers = {"__init__", "base", "plugin"}
+    entries = {path.stem for path in package.glob("config/methods/*.py")} - helpers
+    assert entries == set(METHODS)
+    for name, entry in METHODS.items():
+        assert entry.model_fields["algorithm"].annotation == Literal[name]
+        assert entry.__module__ == f"condensation.config.methods.{name}"
+        assert callable(contract.resolve(f"condensation.methods.{name}"))
+        if issubclass(entry, Synthesis):  # all come from a paper
+            assert "arXiv:" in entry.citation and entry.paper_name
 
 
 def test_features_are_asked_for_only_where_they_are_read(tmp_path):
@@ -402,9 +417,9 @@ def test_soft_labels_become_hard_where_that_is_asked_for_and_the_log_says_which(
     images = torch.randn(6, 3, 8, 8)
     with caplog.at_level("INFO", "condensation"):
         soft = contract.finish((images, SOFT), problem, "mine")
-        assert "mine: soft labels, trained on as they are" in caplog.text
+        assert "mine: soft labels are kept" in caplog.text
         hard = contract.finish((images, SOFT), problem, "mine", "hard")
-        assert "mine: soft labels, of which the class of the largest score" in caplog.text
+        assert "mine: soft labels become hard: the class of the largest score" in caplog.text
     assert torch.equal(soft.labels, SOFT) and torch.equal(soft.images, images)
     assert hard.labels.tolist() == [0, 0, 1, 1, 2, 2] and torch.equal(hard.images, images)
     assert not [record for record in caplog.records if record.levelname == "WARNING"]

@@ -149,7 +149,7 @@ def test_a_step_size_that_falls_to_zero_ends_it(ready):
 
 
 def test_more_expert_epochs_than_exist_are_refused(ready):
-    with pytest.raises(InputError, match=r"asks for epoch 4, .* trained for 3"):
+    with pytest.raises(InputError, match=r"needs epoch 4, .* trained for 3"):
         tm.condense(ready, **OPTIONS | {"max_start": 3, "expert_epochs": 2})
-    with pytest.raises(InputError, match="2 experts of 'experts' are asked for, 1 are there"):
+    with pytest.raises(InputError, match="2 experts of 'experts' are needed, 1 are available"):
         tm.condense(ready, **OPTIONS | {"experts": 2})

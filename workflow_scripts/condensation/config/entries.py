@@ -1,50 +1,20 @@
-"""What can be set: datasets, trajectories, architectures, augmentations, optimizers.
+"""Named entries: datasets, features, trajectories, architectures, augmentations, optimizers.
 
-One pydantic model per kind of entry; its fields are the one source of the
-defaults, the documentation and the checks. Free of torch, so that Snakemake
-can read a config in a moment; the code behind an entry is imported by the job.
-Methods are in ``method_options``.
+One pydantic model per kind. Its fields are the only source of defaults, documentation and checks.
+The code that an entry selects is imported by the job. Methods are in ``config.methods``.
 """
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
-from condensation.core import plugins
-from condensation.core.errors import InputError, unknown
-
-Preprocessing = Literal["standardize", "zca", "zca_kip"]
-
-
-def wrong(message: str) -> PydanticCustomError:
-    """Return an error whose message reaches the user as it is."""
-    return PydanticCustomError("input", "{text}", {"text": message})
-
-
-def check_function(function: str, given: dict[str, Any], positional: tuple[str, ...]) -> None:
-    """Check a user's function as ``plugins.check``, with an error for pydantic."""
-    try:
-        plugins.check(function, given, positional, "docs/adding-a-method.md")
-    except InputError as error:
-        raise wrong(str(error)) from error
-
-
-class Strict(BaseModel):
-    """A mapping that refuses keys it does not know, and suggests the nearest."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            raise wrong(f"expected a mapping of options, got {data!r}")
-        for key in data:
-            if key not in cls.model_fields and cls.model_config.get("extra") == "forbid":
-                raise wrong(unknown("option", key, cls.model_fields))
-        return data
-
+from condensation.config.base import (
+    PluginOptions,
+    Preprocessing,
+    Strict,
+    check_function,
+    wrong,
+)
 
 # --- datasets -------------------------------------------------------------------------------------
 
@@ -175,14 +145,14 @@ class Features(Strict):
 
 
 class Trajectories(Strict):
-    """Experts for TM: networks trained on the real images, their parameters kept epoch by epoch."""
+    """Experts for TM: networks trained on real images, with their parameters after each epoch."""
 
     architecture: str = Field("convnet", description="A name under `architectures`.")
     epochs: int | None = Field(
         None,
         ge=1,
-        description="Epochs to train and keep; null: as many as the config's sets need. The paper "
-        "trained 50; a set reads the first max_start - 1 + expert_epochs.",
+        description="Epochs to train and keep; null: as many as the sets of the config need. The "
+        "paper trained 50; a set reads the first max_start - 1 + expert_epochs.",
     )
     lr: float = Field(0.01, gt=0, description="Learning rate of SGD; it is not decayed.")
     momentum: float = Field(0.0, ge=0, lt=1, description="Momentum of SGD.")
@@ -190,8 +160,8 @@ class Trajectories(Strict):
     augmentation: str = Field("dsa", description="A name under `augmentations`.")
     preprocessing: Preprocessing = Field(
         "standardize",
-        description="What the images are made into: `zca` for TM's rows with ZCA; the paper says "
-        "it did without.",
+        description="Preprocessing of the images: `zca` for TM's rows with ZCA; the paper says "
+        "that it used none.",
     )
 
 
@@ -244,21 +214,15 @@ class ViT(Strict):
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout; none on attention weights.")
 
 
-class OtherNetwork(Strict):
+class OtherNetwork(PluginOptions):
     """A network of timm or torchvision, untrained, or your own function in a Python file."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
     network: str = Field(
         pattern=r"^(timm:|torchvision:)[A-Za-z0-9_.-]+$|\.py:[A-Za-z_]\w*$",
         description="`timm:NAME`, `torchvision:NAME`, or `file.py:function`, called as "
         "`function(shape, classes, *, option=...)` and giving a `torch.nn.Module`; all other keys "
         "are its keyword arguments.",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _numbers(cls, data: Any) -> Any:
-        return plugins.with_numbers(data) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _matches_the_function(self) -> "OtherNetwork":
@@ -279,7 +243,7 @@ class NoAugmentation(Strict):
 DSA_OPERATORS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 
 
-class DSA(Strict):
+class SiameseAugmentation(Strict):
     """Differentiable siamese augmentation: one operator a batch (Zhao & Bilen, 2021)."""
 
     policy: Literal["dsa"] = Field(description="Chooses this policy.")
@@ -324,7 +288,7 @@ class Torchvision(Strict):
     )
 
 
-AUGMENTATIONS = {"none": NoAugmentation, "dsa": DSA, "torchvision": Torchvision}
+AUGMENTATIONS = {"none": NoAugmentation, "dsa": SiameseAugmentation, "torchvision": Torchvision}
 
 
 class SGD(Strict):
@@ -368,19 +332,21 @@ OPTIMIZERS = {"sgd": SGD, "adam": Adam, **dict.fromkeys(_OTHERS, OtherOptimizer)
 
 
 class Evaluation(Strict):
-    """How a condensed set is judged: networks trained on it, tested on the real test images."""
+    """Evaluation of a condensed set: networks trained on it are tested on the real test images."""
 
-    epochs: int = Field(1000, ge=1, description="The paper's E.")
+    epochs: int = Field(1000, ge=1, description="Training epochs E; the paper has 1000.")
     epochs_without_augmentation: int | None = Field(
         None,
         ge=1,
-        description="E for augmentation `none`; null: the same. The paper's text says 1000, its "
-        "released code trains 300.",
+        description="Training epochs without augmentation (`none`); null: as `epochs`. The paper's "
+        "text says 1000, its released code trains 300.",
     )
     inclusive: bool = Field(
         True, description="Count epochs 0..E as the released code does: E + 1 epochs are trained."
     )
-    batch_size: int = Field(256, ge=1, description="Images per training step; the rest is kept.")
+    batch_size: int = Field(
+        256, ge=1, description="Images per training step; the last batch may be smaller."
+    )
     seeds_per_job: int = Field(
         5, ge=1, description="Evaluation seeds that share one job; 1 gives one job per seed."
     )
@@ -393,11 +359,11 @@ class Statistics(Strict):
     equivalence_margin: float = Field(
         1.0,
         gt=0,
-        description="Percentage points within which a method is held to be as good as random.",
+        description="Percentage points within which a method counts as equivalent to random.",
     )
     equivalence_from_ipc: int = Field(
         200, ge=1, description="Smallest IPC at which methods are tested against random."
     )
     bootstrap: int = Field(
-        2000, ge=1, description="Samples of the blocks behind the stability of ranks."
+        2000, ge=1, description="Bootstrap samples of the blocks, for the stability of ranks."
     )

@@ -1,7 +1,4 @@
-"""Loading a config: ``load`` for a file, ``parse`` for what a file holds. Free of torch.
-
-Everything behind them may rely on names that exist and values that make sense.
-"""
+"""Loading a config: ``load`` reads a file, ``parse`` takes the content of one."""
 
 import os
 import re
@@ -22,8 +19,8 @@ _MOST_LINES, _LONGEST_LINE = 50, 1000  # of an error message
 def parse(data: Any, origin: str = "config") -> Config:
     """Return the validated config.
 
-    Raises InputError that names, line by line, each key, the bad value and
-    what would be right; ``origin`` (a file name) is put in front.
+    Raises InputError with one line per mistake: ``origin`` (a file name), the key, the bad value,
+    and what is allowed.
     """
     if not isinstance(data, dict) or not data:
         raise InputError(f"{origin}: expected a mapping with datasets, methods and experiments")
@@ -39,7 +36,7 @@ def parse(data: Any, origin: str = "config") -> Config:
 
 
 def _expanded(value: Any, origin: str) -> Any:
-    """Fill in ``~`` and variables of the environment, as a shell does, wherever there is a text."""
+    """Expand ``~`` and environment variables in all texts, as a shell does."""
     if isinstance(value, dict):
         return {key: _expanded(inner, origin) for key, inner in value.items()}
     if isinstance(value, list):
@@ -55,7 +52,7 @@ def _expanded(value: Any, origin: str) -> Any:
 
 
 def _line(problem: dict[str, Any]) -> str:
-    # Union members appear in the location as their tag: leave them out, no user wrote them.
+    # pydantic adds the tag of a union member to the location; it is no key of the file
     tags = {"other", *METHODS, *ARCHITECTURES, *AUGMENTATIONS, *OPTIMIZERS}
     keys = list(problem["loc"])
     if len(keys) > 2 and keys[0] in BUILT_IN | {"methods": {}} and keys[2] in tags:
@@ -74,5 +71,5 @@ def _line(problem: dict[str, Any]) -> str:
 
 
 def load(path: str | Path) -> Config:
-    """Return the config in a YAML file; raises InputError as ``yaml_file.read`` and ``parse``."""
+    """Return the config in a YAML file; raises InputError as ``read`` and ``parse`` do."""
     return parse(yaml_file.read(path), str(path))

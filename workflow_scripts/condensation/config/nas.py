@@ -1,10 +1,10 @@
-"""What can be set about ranking architectures: the section ``nas``. Free of torch."""
+"""The section ``nas``: ranking of architectures."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from condensation.config.entries import Strict, wrong
+from condensation.config.base import Strict, as_list, wrong
 from condensation.nas.benchmark import COLUMNS
 
 SPACE = 15_625  # architectures of NAS-Bench-201
@@ -24,7 +24,9 @@ class Reference(Strict):
     """Real images to rank with, for comparison: the training images that are not held out."""
 
     images: int | None = Field(
-        None, ge=1, description="A random subset of so many, equally many a class; null: all."
+        None,
+        ge=1,
+        description="Size of a random subset, the same number per class; null: all images.",
     )
     epochs: int | None = Field(None, ge=1, description="Training epochs; null: `nas.epochs`.")
     evaluation_seeds: int | None = Field(
@@ -47,20 +49,20 @@ class ProxyNetwork(Strict):
 class ProxyTraining(Strict):
     """How the networks are trained: SGD, the rate along a cosine, the gradient clipped."""
 
-    batch_size: int = Field(64, ge=2, description="Images per training step; the rest is kept.")
+    batch_size: int = Field(
+        64, ge=2, description="Images per training step; the last batch may be smaller."
+    )
     lr: float = Field(0.025, gt=0, description="Learning rate of the first epoch.")
     lr_end: float = Field(
-        0.001, ge=0, description="What it falls to along half a cosine, a step an epoch."
+        0.001,
+        ge=0,
+        description="Final learning rate; it falls along half a cosine, one step per epoch.",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum.")
     weight_decay: float = Field(3e-4, ge=0, description="L2 penalty on all parameters.")
     clip: float | None = Field(
-        5.0, gt=0, description="Largest norm of a network's gradient; null: not clipped."
+        5.0, gt=0, description="Maximum norm of a network's gradient; null: no clipping."
     )
-
-
-def _blocks(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
 
 
 class Ranking(Strict):
@@ -69,7 +71,7 @@ class Ranking(Strict):
     dataset: str = Field(description="A name under `datasets`.")
     sets: Annotated[
         list[RankedSets],
-        BeforeValidator(_blocks, json_schema_input_type=list[RankedSets] | RankedSets),
+        BeforeValidator(as_list, json_schema_input_type=list[RankedSets] | RankedSets),
     ] = Field(min_length=1, description="One block of condensed sets, or a list of blocks.")
     references: dict[str, Reference] = Field(
         {}, description="Named real data; without any, condensed sets are ranked alone."
@@ -118,8 +120,8 @@ class Ranking(Strict):
     validation_images: int | None = Field(
         None,
         ge=1,
-        description="Judge on so many of them, equally many a class; null: on all. At small IPC "
-        "judging costs as much as training.",
+        description="Test the networks on this many of them, the same number per class; null: on "
+        "all. At small IPC testing costs as much as training.",
     )
     resamples: int = Field(
         10_000, ge=100, description="Resamples of the architectures, for the intervals."
@@ -129,11 +131,12 @@ class Ranking(Strict):
     )
 
     note: str | None = Field(
-        None, description="Said above the table and the figure, e.g. what is not to be concluded."
+        None,
+        description="A note above the table and the figure, e.g. on what not to conclude.",
     )
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Ranking":
+    def _consistent(self) -> Self:
         if self.truth == "whole":
             if self.table or self.column:
                 raise wrong("`table` and `column` are for `truth: benchmark`")
@@ -149,4 +152,6 @@ class Ranking(Strict):
     @property
     def whole(self) -> str | None:
         """The name of the first reference that is all images, if there is one."""
-        return next((name for name, one in self.references.items() if one.images is None), None)
+        return next(
+            (name for name, reference in self.references.items() if reference.images is None), None
+        )

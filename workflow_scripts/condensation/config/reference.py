@@ -13,6 +13,7 @@ if __name__ == "__main__":  # run as a file, from anywhere
 
 from pydantic import BaseModel
 
+from condensation.config.compute import Compute, Data
 from condensation.config.entries import (
     ARCHITECTURES,
     AUGMENTATIONS,
@@ -24,9 +25,10 @@ from condensation.config.entries import (
     Statistics,
     Trajectories,
 )
+from condensation.config.experiments import Axes
 from condensation.config.methods import METHODS, Plugin
 from condensation.config.nas import ProxyNetwork, ProxyTraining, RankedSets, Ranking, Reference
-from condensation.config.schema import Axes, Compute, Config, Data
+from condensation.config.schema import Config
 
 _INTRODUCTION = """# The config, key by key
 
@@ -82,7 +84,9 @@ def page() -> str:
     for title, key, models, plugin in named:
         for model in dict.fromkeys(models.values()):
             names = ", ".join(name for name, other in models.items() if other is model)
-            parts.append(_section(f"{title} with `{key}: {names}`", model.__doc__, model))
+            citation = getattr(model, "citation", None)
+            text = f"{model.__doc__} {citation}." if citation else model.__doc__
+            parts.append(_section(f"{title} with `{key}: {names}`", text, model))
         if plugin:
             known = "timm:NAME, torchvision:NAME, " if plugin is OtherNetwork else ""
             heading = f"{title} with `{key}: {known}file.py:function`"
@@ -106,37 +110,37 @@ def _section(title: str, text: str | None, model: type[BaseModel]) -> str:
     lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
     content = model.model_json_schema()
     required = set(content.get("required", ()))
-    for name, about in content["properties"].items():
+    for name, option in content["properties"].items():
         meaning = model.model_fields[name].description or ""
-        default = "**required**" if name in required else _default(about)
-        cells = (f"`{name}`", _type(about), default, meaning)
+        default = "**required**" if name in required else _default(option)
+        cells = (f"`{name}`", _type(option), default, meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _default(about: dict) -> str:
-    default = about.get("default")
+def _default(option: dict) -> str:
+    default = option.get("default")
     if default == {}:
         return "the built-in ones"
-    if isinstance(default, dict) or "default" not in about:
+    if isinstance(default, dict) or "default" not in option:
         return "see its section"
     return f"`{json.dumps(default)}`"
 
 
-def _type(about: dict) -> str:
-    if "const" in about:
-        return f"`{about['const']}`"
-    if "enum" in about:
-        return ", ".join(f"`{value}`" for value in about["enum"])
-    if "anyOf" in about:
-        return " or ".join(_type(option) for option in about["anyOf"])
-    if about.get("type") == "array":
-        return f"list of {_type(about.get('items', {}))}"
-    if "$ref" in about or about.get("type") == "object":
+def _type(option: dict) -> str:
+    if "const" in option:
+        return f"`{option['const']}`"
+    if "enum" in option:
+        return ", ".join(f"`{value}`" for value in option["enum"])
+    if "anyOf" in option:
+        return " or ".join(_type(member) for member in option["anyOf"])
+    if option.get("type") == "array":
+        return f"list of {_type(option.get('items', {}))}"
+    if "$ref" in option or option.get("type") == "object":
         return "mapping"
     limits = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {about[key]:g}" for key, sign in limits.items() if key in about]
-    return " ".join([about.get("type", "any"), *bounds])
+    bounds = [f"{sign} {option[key]:g}" for key, sign in limits.items() if key in option]
+    return " ".join([option.get("type", "any"), *bounds])
 
 
 if __name__ == "__main__":

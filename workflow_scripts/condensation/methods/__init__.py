@@ -1,5 +1,5 @@
 """Condensation methods: one module each, with ``condense(problem, *, option=...)``.
 
-Kept free of imports, so that a digest of one method does not cover the others.
-The options and their defaults are in ``condensation.config.methods``.
+It imports nothing, so that the digest of a method does not cover the others. A module of the
+same name in ``condensation.config.methods`` describes the method and its options.
 """

@@ -1,9 +1,8 @@
 """The contract between the pipeline and a condensation method.
 
-A method is one function, ``method(problem, *, option=...)``. It is given a
-``Problem`` and returns a ``Condensed`` (or, shorter, the images, or the
-positions of chosen training images). ``finish`` is the one door that the
-result goes through, built-in and user-written alike.
+A method is one function, ``method(problem, *, option=...)``. It takes a ``Problem`` and returns a
+``Condensed`` (or only the images, or the positions of selected training images). ``finish`` checks
+the result of every method, built in or written by a user.
 """
 
 import importlib
@@ -24,13 +23,13 @@ from condensation.methods.recorder import Recorder
 log = logging.getLogger("condensation")
 
 CPU = torch.device("cpu")
-_AT_ONCE = 5000  # images whitened in one product
-_ONE_HOT, _SHARES = 1e-4, 1e-2  # what rounding, and a learned row of shares, may differ by
+_AT_ONCE = 5000  # images whitened in one matrix product
+_ONE_HOT, _SHARES = 1e-4, 1e-2  # tolerances: rounding, and sums of learned rows of shares
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What a method is given.
+    """The input of a method.
 
     Attributes
     ----------
@@ -38,13 +37,13 @@ class Problem:
     ipc : images per class; None for ``whole``.
     seed : the condensation seed; draw from ``problem.generator(purpose)``.
     device : where to compute.
-    features : embedding of every training image, N x D, if the method asked for one.
-    trajectories : experts, if the method asked for them (``condensation.methods.experts``).
+    features : embedding of every training image, N x D, if the method reads one.
+    trajectories : experts, if the method reads them (``condensation.methods.experts``).
     recorder : progress, checkpoints and cost; ``recorder.run`` drives an iterative method.
-    compile : whether networks go through torch.compile: yes, no, or ``auto``.
-    precision : ``float32``, ``tf32``, ``bf16`` or ``auto``, of the passes over real images; ask
-        ``problem.mode`` what ``auto`` comes to.
-    memory_mb : memory that the job may count on, of the device.
+    compile : whether to compile networks with torch.compile: True, False, or ``auto``.
+    precision : of the passes over real images: ``float32``, ``tf32``, ``bf16`` or ``auto``, which
+        ``problem.mode`` resolves.
+    memory_mb : memory of the device that the job may use, in MB.
     """
 
     dataset: Dataset
@@ -74,21 +73,21 @@ class Problem:
         return torch.arange(self.classes).repeat_interleave(self.ipc)
 
     def generator(self, *purpose: object) -> torch.Generator:
-        """Return a CPU generator of its own for this seed and ``purpose``."""
+        """Return a CPU generator for this seed and ``purpose``, independent of all others."""
         return randomness.generator(self.seed, *purpose)
 
     def real(self, indices: torch.Tensor) -> torch.Tensor:
         """Return training images at ``indices`` as network input, float32, on ``device``.
 
-        That is standardised, or whitened where the method's ``preprocessing`` says so.
+        The images are standardised, or whitened if the method's ``preprocessing`` says so.
         """
         images = self.dataset.train_images[indices.to(self.dataset.train_images.device)]
         return self.dataset.preprocess(images.to(self.device))
 
     def mode(self, network: torch.nn.Module, passes: float, steps: float) -> compute.Mode:
-        """Return how passes through ``network`` run; see ``compute.choose_mode``.
+        """Return compilation and precision for ``network``; see ``compute.choose_mode``.
 
-        The answer is kept in ``recorder.facts``.
+        Both are recorded in ``recorder.facts``.
         """
         mode = compute.choose_mode(
             self.compile, self.precision, network, self.shape, self.device, passes, steps
@@ -97,10 +96,10 @@ class Problem:
         return mode
 
     def reader(self, reads: float) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return a function like ``real`` for a job that reads ``reads`` images in all.
+        """Return a function like ``real`` for a job that reads ``reads`` images in total.
 
-        Whitening an image is a product with a large matrix. Where each image is read more than
-        once on average and all fit into a quarter of ``memory_mb``, all are whitened now.
+        Whitening an image is a product with a large matrix. If each image is read more than once
+        on average and all fit into a quarter of ``memory_mb``, all are whitened in advance.
         """
         images = self.dataset.train_images
         floats = images.numel() * 4 / 1e6
@@ -116,17 +115,17 @@ class Problem:
 
         Raises InputError if a class has fewer images.
         """
-        chosen = []
+        selected = []
         for name, indices in zip(
             self.dataset.classes, self.dataset.indices_by_class(), strict=True
         ):
             if len(indices) < per_class:
                 raise InputError(
-                    f"{self.dataset.name}: {per_class} images of class {name!r} are asked for, "
+                    f"{self.dataset.name}: {per_class} images of class {name!r} are needed, "
                     f"but it has {len(indices)}"
                 )
-            chosen.append(indices[torch.randperm(len(indices), generator=generator)[:per_class]])
-        return torch.stack(chosen)
+            selected.append(indices[torch.randperm(len(indices), generator=generator)[:per_class]])
+        return torch.stack(selected)
 
 
 def resolve(module: str) -> Callable[..., Any]:
@@ -146,10 +145,10 @@ def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> 
     order, a pair (images, labels), or positions of training images, each once.
 
     Labels are whole numbers [n], or a row of class scores per image. One-hot rows, and those
-    minus their mean, become whole numbers; ``labels`` says what becomes of others: ``soft`` keeps
-    them, as float32 [n, classes], ``hard`` takes the class of the largest score.
+    minus their mean, become whole numbers. Of other rows, ``soft`` keeps float32 [n, classes] and
+    ``hard`` the class of the largest score.
 
-    Raises InputError that says what ``method`` returned and what would be right.
+    Raises InputError that says what ``method`` returned and what it should return.
     """
     if isinstance(result, torch.Tensor) and result.dim() == 1 and _is_integer(result):
         result = result.long()
@@ -167,18 +166,18 @@ def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> 
             "positions of training images, or a Condensed"
         )
     if result.images is not None:
-        result = replace(result, labels=_settled(result.labels, problem, method, labels))
+        result = replace(result, labels=_normalized_labels(result.labels, problem, method, labels))
     _check(result, problem, method)
     if result.images is None:
         return result
-    images, given = result.images.detach().cpu(), result.labels.detach().cpu()
+    images, image_labels = result.images.detach().cpu(), result.labels.detach().cpu()
     indices = None if result.indices is None else result.indices.cpu()
-    hard = given if given.dim() == 1 else given.argmax(1)
+    hard = image_labels if image_labels.dim() == 1 else image_labels.argmax(1)
     if bool((hard.bincount(minlength=problem.classes) == problem.ipc).all()):
-        order = torch.argsort(hard, stable=True)  # class order, as every set has
-        images, given = images[order], given[order]
+        order = torch.argsort(hard, stable=True)  # all sets are in class order
+        images, image_labels = images[order], image_labels[order]
         indices = None if indices is None else indices[order]
-    return Condensed(images.contiguous(), given.contiguous(), indices, result.step_size)
+    return Condensed(images.contiguous(), image_labels.contiguous(), indices, result.step_size)
 
 
 def _is_integer(tensor: torch.Tensor) -> bool:
@@ -190,15 +189,15 @@ def _check_positions(positions: torch.Tensor, problem: Problem, method: str) -> 
     if not len(positions) or not 0 <= int(positions.min()) <= int(positions.max()) < real:
         raise InputError(f"{method}: returned positions outside the training set")
     values, counts = positions.unique(return_counts=True)
-    if twice := values[counts > 1].tolist():
+    if repeated := values[counts > 1].tolist():
         raise InputError(
-            f"{method}: returned {len(twice)} positions more than once, {twice[0]} among them: an "
-            "image that is there twice is one image, and the set smaller than its IPC says"
+            f"{method}: returned {len(repeated)} positions more than once, {repeated[0]} among "
+            "them; with repeated images the set is smaller than its IPC"
         )
 
 
-def _settled(labels: Any, problem: Problem, method: str, option: str) -> Any:
-    """Return labels as int64 [n] or float32 [n, classes], where they are one of the two."""
+def _normalized_labels(labels: Any, problem: Problem, method: str, option: str) -> Any:
+    """Return labels as int64 [n] or float32 [n, classes]; other shapes are left to ``_check``."""
     if not isinstance(labels, torch.Tensor) or labels.is_complex():
         raise InputError(
             f"{method}: returned labels of type {type(labels).__name__}; expected a tensor of "
@@ -214,11 +213,11 @@ def _settled(labels: Any, problem: Problem, method: str, option: str) -> Any:
     largest, classes = rows.max(1)
     others = rows.clone()
     others.scatter_(1, classes[:, None], (largest - 1)[:, None])
-    # all others alike and lower by 1: 1 and 0, or 1 - 1/C and -1/C
+    # all others are equal and lower by 1: 1 and 0, or 1 - 1/C and -1/C
     if bool(((others - (largest - 1)[:, None]).abs() <= _ONE_HOT).all()):
         return classes
     if option == "hard":
-        log.info("%s: soft labels, of which the class of the largest score is taken", method)
+        log.info("%s: soft labels become hard: the class of the largest score", method)
         return classes
     sums = rows.sum(1)
     if bool((sums <= 0).any()):
@@ -227,10 +226,10 @@ def _settled(labels: Any, problem: Problem, method: str, option: str) -> Any:
             "entropy needs shares of classes, with a sum of 1. `labels: hard` takes the class of "
             "the largest score instead"
         )
-    log.info("%s: soft labels, trained on as they are", method)
+    log.info("%s: soft labels are kept", method)
     if float((sums - 1).abs().max()) > _SHARES or float(rows.min()) < -_SHARES:
         log.warning(
-            "%s: soft labels are no shares of classes: from %.4g to %.4g, with sums of %.4g to "
+            "%s: soft labels are not shares of classes: from %.4g to %.4g, with sums of %.4g to "
             "%.4g an image, where 0 to 1 and a sum of 1 are usual. If they are scores before a "
             "softmax, store their softmax, or set `labels: hard`",
             *(method, float(rows.min()), float(rows.max())),

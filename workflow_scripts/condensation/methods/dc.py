@@ -1,13 +1,13 @@
-"""DC: gradient matching (Zhao, Mopuri & Bilen, 2021); with augmentation it is DSA.
+"""DC: gradient matching (Zhao, Mopuri & Bilen, 2021, arXiv:2006.05929); with augmentation, DSA.
 
-For a fresh random network, ``outer`` times: per class c, the gradient of the
-loss on a batch of real images and that on the synthetic images are brought
-closer, and between two such steps the network is trained on the set:
+Each new random network takes ``outer`` matching steps. A step moves the synthetic images of each
+class so that the gradient of their loss approaches that of a batch of real images. Between two
+steps the network is trained on the set. The distance between the gradients S and R is
 
     D = sum over layers, over rows i (output units) of
         1 - <S_i, R_i> / (|S_i| |R_i| + 1e-6)
 
-over the weights; biases and norm parameters do not count.
+summed over the weights without biases and norm parameters.
 """
 
 import math
@@ -48,16 +48,16 @@ def condense(
     iterations : number of networks.
     outer, inner : matching steps per network, and epochs of training between two of them.
     lr, momentum : of SGD on the images.
-    batch_real : real images per class and step; a smaller class gives all it has.
+    batch_real : real images per class and step; a smaller class uses all its images.
     lr_network, batch_network : of plain SGD on the network.
     distance : ``rows`` as above, ``mse`` (squared error) or ``cosine`` (one over all weights).
-    update : ``joint`` takes one step over all classes; ``class_wise`` one after each class. All
-        images share one momentum, so with ``class_wise`` the images of a class move on, by
-        ``momentum`` times their last move, while the following classes have their turns: the
-        momentum is spent within a sweep and hardly carried to the next.
+    update : ``joint`` takes one step for all classes; ``class_wise`` one after each class. All
+        images share one velocity, so with ``class_wise`` the images of a class keep moving by
+        ``momentum`` times their last move during the steps of the following classes. The
+        momentum is then spent within one pass over the classes.
     augmentation, architecture : entries of the config.
 
-    Memory does not grow with the number of classes: each is done with before the next begins.
+    Memory does not grow with the number of classes, which are processed one after the other.
 
     Raises InputError if a class has fewer than ``ipc`` images.
     """
@@ -74,7 +74,7 @@ def condense(
         )
 
     structure = fresh(0)
-    # a backward pass counts twice a forward one, the pass over gradients about nine times
+    # a backward pass costs two forward passes, the second-order pass about nine
     passes = outer * problem.classes * (3 * batch_real + 12 * problem.ipc)
     passes += (outer - 1) * inner * 3 * len(images)
     launched = outer * problem.classes * 3
@@ -86,18 +86,20 @@ def condense(
     def match(label: int, stream: torch.Generator) -> torch.Tensor:
         """Return the gradient of the distance with respect to the images of one class."""
         indices = by_class[label]
-        chosen = indices[torch.randperm(len(indices), generator=stream)[:batch_real]]
+        selected = indices[torch.randperm(len(indices), generator=stream)[:batch_real]]
         drawn = augment.draw(stream, 1)
-        own = slice(label * problem.ipc, (label + 1) * problem.ipc)
-        real = augment.apply(problem.real(chosen), drawn)
-        wanted = network.gradient(parameters, real, labels[own][:1].expand(len(real)))
-        leaf = images[own].clone().requires_grad_()
-        shown = augment.apply(leaf, drawn)
-        found = network.gradient(parameters, shown.detach(), labels[own]).requires_grad_()
-        value = _DISTANCES[distance](network.split(found), network.split(wanted))
-        (direction,) = torch.autograd.grad(value, found)
-        rates = network.rates_of_images(parameters, direction, shown.detach(), labels[own])
-        return torch.autograd.grad(shown, leaf, rates)[0]
+        of_class = slice(label * problem.ipc, (label + 1) * problem.ipc)
+        real = augment.apply(problem.real(selected), drawn)
+        real_gradient = network.gradient(parameters, real, labels[of_class][:1].expand(len(real)))
+        leaf = images[of_class].clone().requires_grad_()
+        synthetic = augment.apply(leaf, drawn)
+        gradient = network.gradient(
+            parameters, synthetic.detach(), labels[of_class]
+        ).requires_grad_()
+        value = _DISTANCES[distance](network.split(gradient), network.split(real_gradient))
+        (direction,) = torch.autograd.grad(value, gradient)
+        rates = network.rates_of_images(parameters, direction, synthetic.detach(), labels[of_class])
+        return torch.autograd.grad(synthetic, leaf, rates)[0]
 
     def step(number: int) -> None:
         iteration, turn = divmod(number, outer)
@@ -105,8 +107,8 @@ def condense(
             parameters.copy_(network.vector(fresh(iteration)))
         gradient = torch.zeros_like(images)
         for label in range(problem.classes):
-            own = slice(label * problem.ipc, (label + 1) * problem.ipc)
-            gradient[own] = match(label, problem.generator("dc", iteration, turn, label))
+            of_class = slice(label * problem.ipc, (label + 1) * problem.ipc)
+            gradient[of_class] = match(label, problem.generator("dc", iteration, turn, label))
             if update == "class_wise" or label == problem.classes - 1:
                 velocity.mul_(momentum).add_(gradient)
                 images.sub_(velocity, alpha=lr)
@@ -119,9 +121,9 @@ def condense(
             for positions in torch.randperm(len(images), generator=stream).split(batch_network):
                 drawn = augment.draw(stream, len(positions))
                 positions = positions.to(problem.device)
-                shown = augment.apply(images[positions], drawn)
-                slope = network.gradient(parameters, shown, labels[positions])
-                parameters.sub_(slope, alpha=lr_network)
+                batch = augment.apply(images[positions], drawn)
+                gradient = network.gradient(parameters, batch, labels[positions])
+                parameters.sub_(gradient, alpha=lr_network)
 
     state = {"images": images, "velocity": velocity, "parameters": parameters}
     problem.recorder.run(state, step, iterations, parts=outer)
@@ -131,27 +133,27 @@ def condense(
 Tensors = list[torch.Tensor]
 
 
-def _rows(found: Tensors, wanted: Tensors) -> torch.Tensor:
-    """Return the sum over layers and rows of one minus the cosine."""
-    total = found[0].new_zeros(())
-    for ours, theirs in zip(found, wanted, strict=True):
-        if ours.dim() < 2:
+def _rows(synthetic: Tensors, real: Tensors) -> torch.Tensor:
+    """Return one minus the cosine, summed over layers and rows."""
+    total = synthetic[0].new_zeros(())
+    for s, r in zip(synthetic, real, strict=True):
+        if s.dim() < 2:
             continue
-        ours, theirs = ours.flatten(1), theirs.flatten(1)
-        norms = ours.norm(dim=1) * theirs.norm(dim=1)
-        total = total + (1 - (ours * theirs).sum(1) / (norms + 1e-6)).sum()
+        s, r = s.flatten(1), r.flatten(1)
+        norms = s.norm(dim=1) * r.norm(dim=1)
+        total = total + (1 - (s * r).sum(1) / (norms + 1e-6)).sum()
     return total
 
 
-def _mse(found: Tensors, wanted: Tensors) -> torch.Tensor:
+def _mse(synthetic: Tensors, real: Tensors) -> torch.Tensor:
     """Return the squared error over all parameters."""
-    return sum((a - b).square().sum() for a, b in zip(found, wanted, strict=True))
+    return sum((a - b).square().sum() for a, b in zip(synthetic, real, strict=True))
 
 
-def _cosine(found: Tensors, wanted: Tensors) -> torch.Tensor:
-    """Return one minus the cosine between all gradients."""
-    ours, theirs = (torch.cat([part.flatten() for part in parts]) for parts in (found, wanted))
-    return 1 - ours @ theirs / (ours.norm() * theirs.norm() + 1e-6)
+def _cosine(synthetic: Tensors, real: Tensors) -> torch.Tensor:
+    """Return one minus the cosine between the concatenated gradients."""
+    s, r = (torch.cat([part.flatten() for part in parts]) for parts in (synthetic, real))
+    return 1 - s @ r / (s.norm() * r.norm() + 1e-6)
 
 
 _DISTANCES = {"rows": _rows, "mse": _mse, "cosine": _cosine}

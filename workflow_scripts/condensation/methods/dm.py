@@ -1,8 +1,8 @@
-"""DM: distribution matching (Zhao & Bilen, 2023).
+"""DM: distribution matching (Zhao & Bilen, 2023, arXiv:2110.04181).
 
-Each iteration draws a fresh random network and moves the synthetic images so
-that, class by class, the mean of their embeddings comes nearer to that of a
-batch of real images, both augmented alike (siamese):
+Each iteration draws a new random network. It moves the synthetic images of each class so that
+the mean of their embeddings approaches that of a batch of real images. Both batches share one
+draw of the augmentation (siamese):
 
     loss = sum over classes c of || mean f(A_c(real_c)) - mean f(A_c(synthetic_c)) ||^2
 """
@@ -18,7 +18,7 @@ from condensation.core import compute
 from condensation.methods.contract import Problem
 from condensation.methods.start import initial_images
 
-# Real images in one forward pass: bounds memory whatever the number of classes.
+# Real images in one forward pass: bounds memory for any number of classes.
 _MOST_REAL = 1024
 
 
@@ -39,9 +39,9 @@ def condense(
     Parameters
     ----------
     init, features : see ``methods.start``.
-    iterations : number of updates, each with a network of its own.
+    iterations : number of updates, each with a new network.
     lr, momentum : of SGD on the images.
-    batch_real : real images per class and iteration; a smaller class gives all it has.
+    batch_real : real images per class and iteration; a smaller class uses all its images.
     augmentation, architecture : entries of the config.
 
     Raises InputError if a class has fewer than ``ipc`` images.
@@ -73,23 +73,25 @@ def condense(
         network.load_state_dict(fresh.state_dict())
         leaf = images.detach().requires_grad_()
         for group in groups:
-            # a stream per class: the draws do not depend on the grouping
+            # one stream per class, so that the draws do not depend on the grouping
             streams = [problem.generator("dm", iteration, label) for label in group]
-            chosen = [
+            selected = [
                 by_class[label][torch.randperm(len(by_class[label]), generator=stream)[:batch_real]]
                 for label, stream in zip(group, streams, strict=True)
             ]
             drawn = [augment.draw(stream, 1) for stream in streams]
-            counts = [len(part) for part in chosen]
+            counts = [len(part) for part in selected]
             with torch.no_grad():
-                # both sides are augmented in float32: in bf16 a grid is off by whole pixels
-                real = read(torch.cat(chosen)).split(counts)
+                # augment in float32: in bf16 the sampling grid is off by whole pixels
+                real = read(torch.cat(selected)).split(counts)
                 real = torch.cat(list(map(augment.apply, real, drawn)))
                 with compute.lower_precision(mode.precision, problem.device):
                     targets = _class_means(compute.in_parts(embed, real, at_once), counts)
-            ours = leaf[group.start * problem.ipc : group.stop * problem.ipc]
-            ours = torch.cat(list(map(augment.apply, ours.split(problem.ipc), drawn)))
-            means = _class_means(compute.in_parts(embed, ours, at_once), [problem.ipc] * len(group))
+            synthetic = leaf[group.start * problem.ipc : group.stop * problem.ipc]
+            synthetic = torch.cat(list(map(augment.apply, synthetic.split(problem.ipc), drawn)))
+            means = _class_means(
+                compute.in_parts(embed, synthetic, at_once), [problem.ipc] * len(group)
+            )
             (targets - means).square().sum().backward()
         velocity.mul_(momentum).add_(leaf.grad)
         images.sub_(velocity, alpha=lr)

@@ -1,8 +1,10 @@
-"""DSA: gradient matching under differentiable siamese augmentation (Zhao & Bilen, 2021).
+"""DSA: gradient matching with differentiable siamese augmentation.
 
-The algorithm of ``methods.dc`` with other defaults: real images to start from,
-one drawn augmentation for the real and the synthetic batch of a class, and
-augmented images, drawn apart, when the network is trained on the set.
+Zhao & Bilen (2021), arXiv:2102.08259.
+
+It is the algorithm of ``methods.dc`` with other defaults: it starts from real images, augments
+the real and the synthetic batch of a class with the same draw, and augments each image with its
+own draw when the network is trained on the set.
 """
 
 from condensation.methods.dc import condense

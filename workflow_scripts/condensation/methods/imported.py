@@ -1,7 +1,7 @@
-"""Imported: a condensed set made elsewhere.
+"""Imported: a finished condensed set from a file.
 
-Its file is read by ``set_files``; here its pixels and labels become this
-pipeline's, and ``plausibility`` looks whether they are what was said.
+``set_files`` reads the file. This module converts its pixels and labels to those of the pipeline,
+and ``plausibility`` checks them against the options of the config.
 """
 
 from pathlib import Path
@@ -28,16 +28,16 @@ def condense(
     run: int | None = None,
     classes: list[str] | None = None,
 ) -> Condensed:
-    """Return the set in the file, as this pipeline's images and labels.
+    """Return the set in the file, converted to images and labels of the pipeline.
 
-    Images of a whitened dataset (``preprocessing`` of the config entry) are taken as they are.
+    Images of a whitened dataset (``preprocessing`` of the config entry) are not converted.
 
-    Images may be N x C x H x W, N x H x W x C, or N x H x W of one channel; labels hard, or one
-    row per image, which ``contract.finish`` sees to; without labels, class order with IPC images
-    each is assumed. ``run`` says which of several runs in the file, from 0; ``classes`` names the
-    dataset's classes in the order of the file's labels.
+    Images may be N x C x H x W, N x H x W x C, or N x H x W of one channel; labels are
+    whole numbers or one row per image. Without labels, the images are in class order, IPC per
+    class. ``run`` selects one of several runs in the file, from 0; ``classes`` names the dataset's
+    classes in the order of the file's labels.
 
-    Warns, with the numbers, where pixels or labels look like something else.
+    Logs a warning, with the numbers, if pixels or labels look implausible.
 
     Raises InputError for a file that cannot be read, and for a wrong shape,
     label range or preprocessing.
@@ -57,13 +57,13 @@ def condense(
     metadata = _metadata(path)
     images = _network_input(images, dataset, path, scale, mean, std, restandardize, metadata)
     labels = problem.labels if labels is None else _labels(labels, len(images), dataset, path)
-    own_order = folders or tuple(metadata.get("classes", ())) or None
-    order = _class_order(classes, own_order, dataset, path)
+    file_classes = folders or tuple(metadata.get("classes", ())) or None
+    order = _class_order(classes, file_classes, dataset, path)
     if labels.dim() == 2:
         labels = torch.empty_like(labels).index_copy_(1, torch.tensor(order), labels)
     else:
         labels = torch.tensor(order)[labels]
-    if torch.isfinite(images).all():  # else `contract.finish` refuses them
+    if torch.isfinite(images).all():  # `contract.finish` refuses other images
         hard = labels if labels.dim() == 1 else labels.argmax(1)
         plausibility.check_class_order(images, hard, order, dataset, path)
     return Condensed(images, labels)
@@ -72,7 +72,7 @@ def condense(
 def images_per_class(path: str, dataset: Dataset, run: int | None = None) -> int:
     """Return how many images per class the set in a file has.
 
-    Raises InputError if their number is no multiple of the number of classes.
+    Raises InputError if the number of images is not a multiple of the number of classes.
     """
     images, classes = set_files.read(path, dataset, run)[0], len(dataset.classes)
     count = len(images) if images.dim() else 0
@@ -82,7 +82,7 @@ def images_per_class(path: str, dataset: Dataset, run: int | None = None) -> int
 
 
 def _metadata(path: str) -> dict:
-    """Return what a file of this pipeline says about itself; nothing for other files."""
+    """Return the metadata of a file of this pipeline; an empty mapping for other files."""
     if not path.endswith(".safetensors"):
         return {}
     try:
@@ -178,23 +178,22 @@ def _labels(labels: torch.Tensor, count: int, dataset: Dataset, where: str) -> t
 
 
 def _class_order(
-    classes: list[str] | None, own: tuple[str, ...] | None, dataset: Dataset, where: str
+    classes: list[str] | None, file_classes: tuple[str, ...] | None, dataset: Dataset, where: str
 ) -> list[int]:
     """Return the dataset's class for each label number of the file."""
     position = {name: number for number, name in enumerate(dataset.classes)}
-    if own is not None and set(own) == set(position):
-        if classes is not None and tuple(classes) != own:
+    if file_classes is not None and set(file_classes) == set(position):
+        if classes is not None and tuple(classes) != file_classes:
             raise InputError(
-                f"{where}: names its classes itself, in another order than `classes`: leave that "
-                "out"
+                f"{where}: names its classes, in another order than `classes`; remove `classes`"
             )
-        return [position[name] for name in own]
+        return [position[name] for name in file_classes]
     if classes is None:
-        if own is not None:
+        if file_classes is not None:
             raise InputError(
-                f"{where}: was made for the classes {', '.join(own[:3])}, ..., which are not those "
-                f"of {dataset.name} ({', '.join(dataset.classes[:3])}, ...); where they mean the "
-                "same, name those of the dataset in the order of the file's as `classes`"
+                f"{where}: was made for the classes {', '.join(file_classes[:3])}, ..., not for "
+                f"those of {dataset.name} ({', '.join(dataset.classes[:3])}, ...); if they mean "
+                "the same, list the dataset's names in the order of the file as `classes`"
             )
         return list(range(len(position)))
     for name in classes:

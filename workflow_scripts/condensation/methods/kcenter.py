@@ -1,8 +1,8 @@
 """K-Center: per class k-means, and the real image nearest to each centre.
 
-Paper, Algorithm 1 and appendix A.9. It is k-means, not the greedy farthest-
-point rule that earlier papers call K-Center. The paper's algorithm starts from
-random images of the class; scikit-learn runs it.
+Algorithm 1 and appendix A.9 of DC-BENCH (Cui et al., 2022, arXiv:2207.09639). This is k-means,
+not the greedy farthest-point rule that earlier papers call K-Center. The algorithm starts from
+random images of the class. scikit-learn runs k-means.
 """
 
 import logging
@@ -35,9 +35,9 @@ def select(
     max_iterations: int = 300,
     restarts: int = 1,
 ) -> torch.Tensor:
-    """Return the chosen positions, int64 [classes, ipc]; also the start of other methods."""
+    """Return the selected positions, int64 [classes, ipc]; other methods start from them."""
     problem.draw_real(problem.ipc, problem.generator("kcenter"))  # raises if a class is too small
-    chosen = []
+    selected = []
     for label, indices in enumerate(problem.dataset.indices_by_class()):
         if features == "pixels":
             points = problem.real(indices).flatten(1).cpu().numpy()
@@ -53,23 +53,23 @@ def select(
         log.info(
             "k-means of class %s: %d iterations", problem.dataset.classes[label], means.n_iter_
         )
-        chosen.append(indices[nearest_unused(points, means.cluster_centers_)])
-    return torch.stack(chosen)
+        selected.append(indices[nearest_unused(points, means.cluster_centers_)])
+    return torch.stack(selected)
 
 
 def nearest_unused(points: np.ndarray, centres: np.ndarray) -> torch.Tensor:
-    """Return, per centre, the position of the nearest point that no earlier centre took.
+    """Return, for each centre, the position of the nearest point not taken by an earlier centre.
 
     Parameters
     ----------
     points : [n, d]; centres : [k, d], k <= n.
 
-    Where two centres share their nearest point, the later one takes its next
-    nearest, so that the result always holds k different points.
+    If two centres share their nearest point, the later one takes the next nearest: the result
+    always holds k different points.
     """
     distances = pairwise_distances(centres, points)
-    chosen = []
+    selected = []
     for row in distances:
-        row[chosen] = np.inf
-        chosen.append(int(row.argmin()))
-    return torch.tensor(chosen)
+        row[selected] = np.inf
+        selected.append(int(row.argmin()))
+    return torch.tensor(selected)

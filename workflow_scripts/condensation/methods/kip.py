@@ -1,11 +1,12 @@
-"""KIP: kernel inducing points (Nguyen et al., 2021), learned by kernel ridge regression.
+"""KIP: kernel inducing points, learned by kernel ridge regression.
 
-With K the kernel of an infinitely wide network, s the synthetic images and t a
-class-balanced batch of real ones, labels one-hot minus 1/C:
+Nguyen, Chen & Lee (2021), arXiv:2011.00050; Nguyen et al. (2021), arXiv:2107.13034. K is the
+kernel of an infinitely wide network, s the synthetic images, t a class-balanced batch of real
+images; labels are one-hot minus 1/C. The loss is the mean over real images and classes of
 
-    L = 1/2 mean (y_t - K_ts (K_ss + ridge tr(K_ss) / n I)^-1 y_s)^2
+    L = 1/2 (y_t - K_ts (K_ss + ridge tr(K_ss) / n I)^-1 y_s)^2
 
-over real images and classes. Adam moves the images, and the labels if asked to.
+Adam updates the images, and the labels with ``learn_labels``.
 """
 
 import torch
@@ -18,7 +19,7 @@ from condensation.methods import kernels
 from condensation.methods.contract import Problem
 from condensation.methods.start import initial_images
 
-_BETAS, _EPSILON = (0.9, 0.999), 1e-8  # of Adam, its usual ones
+_BETAS, _EPSILON = (0.9, 0.999), 1e-8  # Adam's defaults
 _MOST_REAL = 1000  # real images in one piece of K_ts: bounds memory
 _PIVOT = 10  # a pivot is rounding up to this many times n eps of the diagonal
 
@@ -44,7 +45,8 @@ def condense(
     ----------
     init, features : see ``methods.start``.
     iterations, lr : of Adam.
-    batch_real : real images per iteration, divided among the classes; a smaller class gives all.
+    batch_real : real images per iteration, divided among the classes; a smaller class uses
+        all its images.
     kernel : ``fc_ntk`` (exact, ``depth`` hidden layers) or ``conv_features`` (``networks`` random
         networks of ``width`` filters, drawn anew each iteration).
     ridge : times the mean of the kernel's diagonal.
@@ -75,17 +77,20 @@ def condense(
 
     def step(iteration: int) -> None:
         stream = problem.generator("kip", iteration)
-        chosen = torch.cat(
-            [own[torch.randperm(len(own), generator=stream)[:per_class]] for own in by_class]
+        selected = torch.cat(
+            [
+                indices[torch.randperm(len(indices), generator=stream)[:per_class]]
+                for indices in by_class
+            ]
         )
         points = images.clone().requires_grad_()
         answers = labels.clone().requires_grad_()
-        targets = problem.dataset.train_labels[chosen]
+        targets = problem.dataset.train_labels[selected]
         value = loss(
             kernel_of(iteration),
             points,
             answers,
-            read(chosen),
+            read(selected),
             centred(targets, classes).to(problem.device),
             ridge,
         )
@@ -130,15 +135,15 @@ def solve(kernel: torch.Tensor, labels: torch.Tensor, ridge: float) -> torch.Ten
     shift = ridge * kernel.diagonal().mean()
     matrix = kernel + shift * torch.eye(count, dtype=kernel.dtype, device=kernel.device)
     factor, info = torch.linalg.cholesky_ex(matrix)
-    # What is left of a pivot that should be zero is rounding, of either sign: Cholesky itself
-    # notices only the negative ones. What remains is at most about n eps of the diagonal.
+    # A pivot that should be zero is a rounding error of either sign, at most about n eps of the
+    # diagonal. Cholesky itself reports only the negative ones.
     pivots = factor.detach().diagonal().square()
     rounding = _PIVOT * count * torch.finfo(kernel.dtype).eps * matrix.detach().diagonal().max()
     singular = (info != 0) | (pivots.min() <= rounding)
     if bool(torch.isfinite(kernel).all() & singular):
         raise InputError(
-            f"kip: with ridge {ridge:g} the kernel of the {count} images is singular (images that "
-            "are alike make it so); a larger ridge would mend it, 1e-6 is usual with fc_ntk"
+            f"kip: with ridge {ridge:g} the kernel of the {count} images is singular (because "
+            "some images are alike); set a larger ridge, 1e-6 is usual with fc_ntk"
         )
     return torch.cholesky_solve(labels, factor)
 
@@ -153,18 +158,23 @@ def loss(
 ) -> torch.Tensor:
     """Return KIP's loss, float64; ``labels`` and ``targets`` are centred, float64 [n, C].
 
-    Of the real images only what ``kernel.embed`` returns is held, not their graph.
+    Of the real images it keeps only what ``kernel.embed`` returns, not the graph.
     """
-    own = kernel.embed(images)
-    weights = solve(kernel.between(own, own), labels, ridge)
+    synthetic = kernel.embed(images)
+    weights = solve(kernel.between(synthetic, synthetic), labels, ridge)
 
     def errors(
-        embedded: torch.Tensor, wanted: torch.Tensor, own: torch.Tensor, weights: torch.Tensor
+        embedded: torch.Tensor,
+        expected: torch.Tensor,
+        synthetic: torch.Tensor,
+        weights: torch.Tensor,
     ) -> torch.Tensor:
-        return (wanted - kernel.between(embedded, own) @ weights).square().sum()
+        return (expected - kernel.between(embedded, synthetic) @ weights).square().sum()
 
     total = images.new_zeros((), dtype=torch.float64)
-    for some, wanted in zip(real.split(_MOST_REAL), targets.split(_MOST_REAL), strict=True):
-        embedded = kernel.embed(some)
-        total = total + checkpoint(errors, embedded, wanted, own, weights, use_reentrant=False)
+    for part, expected in zip(real.split(_MOST_REAL), targets.split(_MOST_REAL), strict=True):
+        embedded = kernel.embed(part)
+        total = total + checkpoint(
+            errors, embedded, expected, synthetic, weights, use_reentrant=False
+        )
     return total / (2 * targets.numel())

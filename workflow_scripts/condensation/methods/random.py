@@ -1,4 +1,4 @@
-"""Random: IPC images per class, uniform without replacement (protocol of every paper)."""
+"""Random: IPC images per class, uniform without replacement (the protocol of all papers)."""
 
 import torch
 

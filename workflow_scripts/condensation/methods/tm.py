@@ -1,12 +1,12 @@
-"""TM: matching training trajectories, or MTT (Cazenavette et al., 2022).
+"""TM: matching training trajectories, or MTT (Cazenavette et al., 2022, arXiv:2203.11932).
 
-A student starts where an expert was after some epoch, theta_0, and takes N
-gradient steps of size a on the set, each on a fresh augmentation; the expert
-was at theta* a few epochs later. The images, and a itself, go down the slope of
+A student starts at theta_0, the parameters of an expert after some epoch, and takes N gradient
+steps of size a on the set, each with a new augmentation. A few epochs later the expert was at
+theta*. SGD on the images and on a minimises
 
     |theta_N - theta*|^2 / |theta_0 - theta*|^2
 
-The gradients are in ``trajectory_gradients``.
+The gradients are computed in ``trajectory_gradients``.
 """
 
 from dataclasses import replace
@@ -51,30 +51,30 @@ def condense(
     Parameters
     ----------
     init, features : see ``methods.start``.
-    trajectories, experts : which experts, and how many; they are in ``problem.trajectories``.
-    steps, expert_epochs : N student steps are to cover this many expert epochs.
+    trajectories, experts : name and number of the experts in ``problem.trajectories``.
+    steps, expert_epochs : expert epochs that N student steps must cover.
     max_start : students start after one of the epochs 0 .. max_start - 1.
     batch_syn : images per student step, in passes over the shuffled set; None for all.
     lr, lr_step, momentum : of SGD on the images and on the step size.
-    step_size : the first one.
-    gradient : ``exact``, ``unroll`` or ``tesla``; ``auto`` unrolls where the graph fits.
-    chunk : most images in one pass; None for as many as are fastest.
+    step_size : initial step size of the student.
+    gradient : ``exact``, ``unroll`` or ``tesla``; ``auto`` unrolls if the graph fits into memory.
+    chunk : maximum number of images in one pass; None for the fastest number.
     augmentation, architecture : entries of the config.
 
-    Raises InputError if the experts have too few epochs, and FloatingPointError
-    if the step size falls to zero or below: from there the student climbs.
+    Raises InputError if there are too few experts or epochs, and FloatingPointError if the step
+    size falls to zero or below, where the student would ascend.
     """
-    found = problem.trajectories
-    if found is None or len(found.snapshots) < experts:
+    loaded = problem.trajectories
+    if loaded is None or len(loaded.snapshots) < experts:
         raise InputError(
-            f"tm: {experts} experts of {trajectories!r} are asked for, "
-            f"{len(found.snapshots) if found else 0} are there"
+            f"tm: {experts} experts of {trajectories!r} are needed, "
+            f"{len(loaded.snapshots) if loaded else 0} are available"
         )
-    if max_start - 1 + expert_epochs > found.epochs:
+    if max_start - 1 + expert_epochs > loaded.epochs:
         raise InputError(
-            f"tm: max_start {max_start} - 1 + expert_epochs {expert_epochs} asks for epoch "
+            f"tm: max_start {max_start} - 1 + expert_epochs {expert_epochs} needs epoch "
             f"{max_start - 1 + expert_epochs}, but the experts {trajectories!r} were trained for "
-            f"{found.epochs}"
+            f"{loaded.epochs}"
         )
     images = initial_images(problem, init, features)
     velocity = torch.zeros_like(images)
@@ -91,23 +91,23 @@ def condense(
     problem.recorder.facts["gradient"] = gradient
     mode = problem.mode(structure, 12.0 * iterations * steps * batch, 3.0 * iterations * steps)
     if gradient == "unroll":
-        mode = replace(mode, compile=False)  # autograd differentiates its graph once more
+        mode = replace(mode, compile=False)  # autograd differentiates the graph a second time
         problem.recorder.facts["compile"] = False
     network = Flat(structure, problem.shape, problem.device, mode, batch, chunk)
     differentiate = GRADIENTS[gradient]
 
     def step(iteration: int) -> None:
         stream = problem.generator("tm", iteration)
-        expert = found.snapshots[int(torch.randint(experts, (1,), generator=stream))]
+        expert = loaded.snapshots[int(torch.randint(experts, (1,), generator=stream))]
         first = int(torch.randint(max_start, (1,), generator=stream))
         start = expert[first].to(problem.device)
         target = expert[first + expert_epochs].to(problem.device)
         plan = []
-        waiting: list[torch.Tensor] = []
+        batches: list[torch.Tensor] = []
         for _ in range(steps):
-            if not waiting:
-                waiting = list(torch.randperm(len(images), generator=stream).split(batch))
-            positions = waiting.pop(0)
+            if not batches:
+                batches = list(torch.randperm(len(images), generator=stream).split(batch))
+            positions = batches.pop(0)
             drawn = augment.draw(stream, len(positions))
             plan.append(Step(positions.to(problem.device), drawn))
         _, of_images, of_a = differentiate(

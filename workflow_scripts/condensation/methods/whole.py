@@ -1,4 +1,4 @@
-"""Whole: the full training set, the upper line of the figures."""
+"""Whole: the full training set, drawn as the upper line of the figures."""
 
 import torch
 
@@ -7,7 +7,7 @@ from condensation.methods.contract import Problem
 
 
 def condense(problem: Problem) -> Condensed:
-    """Return a reference to every training image; the images stay in the dataset's file."""
+    """Return the positions of all training images; the images stay in the dataset's file."""
     count = len(problem.dataset.train_labels)
     labels = problem.dataset.train_labels
     return Condensed(images=None, labels=labels, indices=torch.arange(count))

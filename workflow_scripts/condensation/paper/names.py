@@ -8,23 +8,13 @@ are not the paper's; a number made with them is another protocol's. Free of torc
 from dataclasses import dataclass
 from typing import Any
 
-from condensation.config import published
 from condensation.config.entries import SGD, Adam, Features, Trajectories
 from condensation.config.methods import KIP, METHODS, TM, KCenter
 from condensation.config.schema import BUILT_IN, Config
 from condensation.workflow.grid import WHOLE
 
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "tinyimagenet": "TinyImageNet"}
-METHOD_NAMES = {
-    "random": "Random",
-    "kcenter": "K-Center",
-    "dc": "DC",
-    "dsa": "DSA",
-    "dm": "DM",
-    "kip": "KIP",
-    "tm": "TM",
-    "whole": "Whole Dataset",
-}
+METHOD_NAMES = {name: entry.paper_name for name, entry in METHODS.items() if entry.paper_name}
 _EPOCHS, _EPOCHS_WITHOUT = 1000, 300  # the text's, and the released code's without augmentation
 _BATCH = 256
 # what a result does not depend on, or what is looked at on its own
@@ -59,9 +49,7 @@ def method(config: Config, dataset_name: str, name: str, ipc: str) -> Name | Non
     known = METHOD_NAMES[entry.algorithm]
     if ipc == WHOLE:
         return Name(known)
-    theirs = type(entry)(algorithm=entry.algorithm)
-    if entry.algorithm == "dc" and int(ipc) > max(published.LOOPS):
-        theirs = theirs.model_copy(update={"init": "random"})
+    theirs = type(entry).as_in_paper(int(ipc))
     if getattr(entry, "init", None) != getattr(theirs, "init", None):
         return None
     where = f"methods.{name}"
@@ -73,8 +61,7 @@ def method(config: Config, dataset_name: str, name: str, ipc: str) -> Name | Non
     kind = config.datasets[dataset_name].kind
     ours = config.options_of(dataset_name, name, int(ipc))
     try:
-        options = theirs.model_dump(exclude={"algorithm"})
-        wanted = published.filled(entry.algorithm, options, kind, int(ipc), zca=False)
+        wanted = theirs.completed(kind, int(ipc), zca=False).model_dump(exclude={"algorithm"})
     except KeyError:  # no published row: no printed number either
         return None
     differs = _differences(where, ours, wanted)

@@ -65,9 +65,8 @@ def _trials(config: Config, grid: Grid, estimator: Estimator) -> list[dict[str, 
         add("augmentations", cell.augmentation, dataset, "transform")
     for condensed in grid.sets:
         entry = config.methods[condensed.method]
-        use_of = {"dm": "embed", "dc": "differentiate", "dsa": "differentiate"}
-        if entry.algorithm in use_of:
-            add("architectures", entry.architecture, condensed.dataset, use_of[entry.algorithm])
+        if entry.network_use:
+            add("architectures", entry.architecture, condensed.dataset, entry.network_use)
         if features := jobs.features_of(config, condensed.method):
             add("architectures", config.features[features].architecture, condensed.dataset, "embed")
         if experts := jobs.experts_of(config, condensed.method):

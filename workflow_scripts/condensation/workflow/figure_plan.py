@@ -8,7 +8,8 @@ value of each) and what varies in it; panels are told to the rules as params.
 from collections.abc import Iterable
 from typing import Any
 
-from condensation.config.schema import Axes, Config
+from condensation.config.experiments import Axes
+from condensation.config.schema import Config
 from condensation.workflow.grid import WHOLE, Cell, Grid, SetId, pictured_ipc
 
 Panel = dict[str, Any]

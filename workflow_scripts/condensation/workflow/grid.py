@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 
+from condensation.config.experiments import Axes
 from condensation.config.methods import Plugin
-from condensation.config.schema import Axes, Config
+from condensation.config.schema import Config
 
 WHOLE = "all"  # the IPC of the full training set
 

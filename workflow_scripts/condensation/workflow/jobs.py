@@ -1,6 +1,6 @@
-"""What each job is told: its options, complete, and the digest of its code.
+"""Parameters of each job: its complete options and the digest of its code.
 
-Both are Snakemake params, so a change of either reruns the job. Free of torch.
+Both are Snakemake params, so a change of either reruns the job.
 """
 
 import hashlib
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from condensation import augmentation, networks
-from condensation.config.methods import SOFT_LABELS, TM, Plugin
+from condensation.config.methods.base import SOFT_LABELS, Synthesis
 from condensation.config.schema import Config
 from condensation.files import archives
 from condensation.nas import benchmark
@@ -18,58 +18,64 @@ from condensation.workflow.grid import WHOLE, Grid, SetId
 
 
 def made_sets(config: Config, grid: Grid) -> list[SetId]:
-    """Return the sets of the grid; of a partial config those that are there, with their cost."""
+    """Return the sets of the grid; with ``partial``, those that are there with their cost."""
     if not config.partial:
         return grid.sets
     files = ("condensed.safetensors", "cost.json")
     return [
-        one
-        for one in grid.sets
-        if all(Path(config.results_dir, one.folder, name).is_file() for name in files)
+        set_id
+        for set_id in grid.sets
+        if all(Path(config.results_dir, set_id.folder, name).is_file() for name in files)
     ]
 
 
 def prepare(config: Config, dataset: str) -> dict[str, Any]:
-    """Return what the preparation of a dataset needs: its entry and the source digest.
+    """Return a dataset's entry and the source digest of its preparation.
 
-    Of a user's folder also a digest of file names and sizes: Snakemake looks
-    at the time of the folder alone.
+    For a user's folder also a digest of its file names and sizes: Snakemake looks only at the
+    modification time of the folder itself.
     """
     entry = config.datasets[dataset]
-    told = {"entry": entry.model_dump(), "source": source_digest(ROOT / "prepare_dataset.py")}
+    job = {"entry": entry.model_dump(), "source": source_digest(ROOT / "prepare_dataset.py")}
     if entry.path and Path(entry.path).expanduser().is_dir():
-        told["files"] = archives.listing_digest(Path(entry.path).expanduser())
-    return told
+        job["files"] = archives.listing_digest(Path(entry.path).expanduser())
+    return job
 
 
 def check_images(config: Config, grid: Grid) -> list[str]:
-    """Look at the names and headers of users' images before any job reads them.
+    """Check names and headers of users' images before any job reads them.
 
-    Those that were prepared as they are now are not looked at again. Returns what could not be
-    looked at, as far as there is time for.
+    Images that have not changed since their dataset was prepared are skipped.
 
-    Raises InputError that names the files, as ``image_files.check`` and ``official_files`` do.
+    Returns
+    -------
+    list of str
+        One line per dataset whose check ran out of time: what was not checked.
+
+    Raises
+    ------
+    InputError
+        Names the files, as ``image_files.check`` and ``archives.official_files`` do.
     """
-    unseen = []
-    for name in dict.fromkeys(each.dataset for each in grid.sets):
+    unchecked = []
+    for name in dict.fromkeys(set_id.dataset for set_id in grid.sets):
         entry = config.datasets[name]
         path = Path(entry.path or "").expanduser()
-        if not entry.path or not path.exists():  # Snakemake says so
+        if not entry.path or not path.exists():  # Snakemake reports a missing path
             continue
         if entry.source != "image_folder":
             archives.official_files(entry.source, [path])
             continue
-        from condensation.files import (
-            image_files,  # Pillow takes its time, and each job reads this file
-        )
+        # here: importing Pillow is slow, and each job reads this module
+        from condensation.files import image_files
 
         prepared = sizes.metadata_of(Path(config.results_dir, name, "dataset.safetensors"))
         options = entry.model_dump()
         if prepared and prepared.get("source", {}).get("state") == image_files.state(path, options):
             continue
-        if left := image_files.check(path, options):
-            unseen.append(f"{name}: {left}")
-    return unseen
+        if rest := image_files.check(path, options):
+            unchecked.append(f"{name}: {rest}")
+    return unchecked
 
 
 def archives_of(config: Config, dataset: str, downloads: str) -> list[str]:
@@ -77,18 +83,19 @@ def archives_of(config: Config, dataset: str, downloads: str) -> list[str]:
     entry = config.datasets[dataset]
     if entry.path:
         return [str(Path(entry.path).expanduser())]
-    return [f"{downloads}/{a.name}" for a in archives.OFFICIAL.get(entry.source, ())]
+    official = archives.OFFICIAL.get(entry.source, ())
+    return [f"{downloads}/{archive.name}" for archive in official]
 
 
 def extract_features(config: Config, features: str) -> dict[str, Any]:
     """Return the options of a feature extractor and the source digest."""
-    told = _features_job(config, features, "extract_features.py")
-    told["options"]["layer"] = config.features[features].layer
-    return told
+    job = _features_job(config, features, "extract_features.py")
+    job["options"]["layer"] = config.features[features].layer
+    return job
 
 
 def train_embedder(config: Config, features: str) -> dict[str, Any]:
-    """Return the options of the network behind figure 7 and the source digest."""
+    """Return the options of the network for figure 7 and the source digest."""
     return _features_job(config, features, "train_embedder.py")
 
 
@@ -114,12 +121,8 @@ def embed_class(config: Config, features: str) -> dict[str, Any]:
 
 
 def features_of(config: Config, method: str) -> str | None:
-    """Return the name of the features that a method reads, if it reads any."""
-    entry = config.methods[method]
-    uses = entry.algorithm == "kcenter" or getattr(entry, "init", None) == "kcenter"
-    if isinstance(entry, Plugin):
-        uses = getattr(entry, "features", None) is not None
-    return entry.features if uses and entry.features != "pixels" else None
+    """Return the name of the features that a method reads, or None."""
+    return config.methods[method].features_read
 
 
 def fit_whitening() -> dict[str, Any]:
@@ -128,17 +131,16 @@ def fit_whitening() -> dict[str, Any]:
 
 
 def train_expert(config: Config, grid: Grid, dataset: str, trajectories: str) -> dict[str, Any]:
-    """Return an expert's options, with the epochs that the grid's sets need, and the digest."""
+    """Return an expert's options and the source digest; ``epochs`` suffice for the grid's sets."""
     options = config.trajectories[trajectories].model_dump()
     if options["epochs"] is None:
-        reads = [0]
-        for one in grid.sets:
-            entry = config.methods[one.method]
-            wanted = isinstance(entry, TM) and entry.trajectories == trajectories
-            if wanted and one.dataset == dataset:
-                row = config.options_of(dataset, one.method, int(one.ipc))
-                reads.append(row["max_start"] - 1 + row["expert_epochs"])
-        options["epochs"] = max(reads)
+        completed = [
+            config.completed(dataset, set_id.method, int(set_id.ipc))
+            for set_id in grid.sets
+            if set_id.dataset == dataset
+            and (experts_of(config, set_id.method) or (None,))[0] == trajectories
+        ]
+        options["epochs"] = max((entry.last_expert_epoch for entry in completed), default=0)
     options["architecture"] = config.architectures[options["architecture"]].model_dump()
     options["augmentation"] = config.augmentations[options["augmentation"]].model_dump()
     return {
@@ -152,65 +154,42 @@ def train_expert(config: Config, grid: Grid, dataset: str, trajectories: str) ->
 
 
 def experts_of(config: Config, method: str) -> tuple[str, int] | None:
-    """Return the name of the trajectories that a method reads and how many, if it reads any."""
-    entry = config.methods[method]
-    return (entry.trajectories, entry.experts) if isinstance(entry, TM) else None
+    """Return the name of the trajectories that a method reads and their number, or None."""
+    return config.methods[method].experts_read
 
 
 def imported_files(config: Config, set_id: SetId) -> list[str]:
-    """Return the files of an imported set; none for other methods."""
-    entry = config.methods[set_id.method]
-    if entry.algorithm != "imported":
-        return []
-    paths = [_filled(path, set_id) for path in (entry.path, entry.labels_path) if path]
-    return [str(Path(path).expanduser()) for path in paths]
-
-
-def _filled(path: str, set_id: SetId) -> str:
-    return path.format(dataset=set_id.dataset, ipc=set_id.ipc, seed=set_id.condensation_seed)
+    """Return the users' files that the method reads for a set."""
+    files = config.methods[set_id.method].files(
+        set_id.dataset, set_id.ipc, set_id.condensation_seed
+    )
+    return [str(Path(path).expanduser()) for path in files.values()]
 
 
 def condense(config: Config, set_id: SetId) -> dict[str, Any]:
     """Return a method's function, its options for this set, and the source digest."""
     entry = config.methods[set_id.method]
-    if isinstance(entry, Plugin):
-        options = dict(entry.model_extra or {})
-        snapshots = []
-        function = entry.algorithm
-        sources = [function.rpartition(":")[0]]
-    else:
-        ipc = None if set_id.ipc == WHOLE else int(set_id.ipc)
-        options = config.options_of(set_id.dataset, set_id.method, ipc)
-        # these are seen to before and after the method runs
-        snapshots = sorted(set(options.pop("snapshots", [])))
-        options.pop("preprocessing", None)
-        options.pop("labels", None)
-        function = f"condensation.methods.{entry.algorithm}"
-        sources = [function]
-    if options.get("init") == "kcenter":
-        sources.append("condensation.methods.kcenter")
-    if isinstance(entry, TM):  # its network is the experts'
-        architecture = config.trajectories[entry.trajectories].architecture
-        options["architecture"] = architecture
-        sources.append("condensation.methods.experts")
+    ipc = None if set_id.ipc == WHOLE else int(set_id.ipc)
+    options = entry.arguments(
+        config.options_of(set_id.dataset, set_id.method, ipc),
+        *(set_id.dataset, set_id.ipc, set_id.condensation_seed),
+    )
+    sources = list(entry.sources)
+    if experts := experts_of(config, set_id.method):  # the method uses the experts' network
+        options["architecture"] = config.trajectories[experts[0]].architecture
     if isinstance(options.get("architecture"), str):
         options["architecture"] = config.architectures[options["architecture"]].model_dump()
         sources.append(networks.module_of(options["architecture"]))
     if isinstance(options.get("augmentation"), str):
         options["augmentation"] = config.augmentations[options["augmentation"]].model_dump()
         sources.append(augmentation.module_of(options["augmentation"]))
-    for key in ("path", "labels_path"):
-        if entry.algorithm == "imported" and options[key]:
-            options[key] = _filled(options[key], set_id)
-    if options.get("run") == "seed" and entry.algorithm == "imported":
-        options["run"] = set_id.condensation_seed
     folders = [path for path in imported_files(config, set_id) if Path(path).is_dir()]
     return {
-        "function": function,
+        "function": entry.function,
         "options": options,
         "labels": getattr(entry, "labels", SOFT_LABELS),
         **({"files": [archives.listing_digest(Path(path)) for path in folders]} if folders else {}),
-        "snapshots": snapshots,
+        "snapshots": sorted(set(entry.snapshots)) if isinstance(entry, Synthesis) else [],
         "preprocessing": config.preprocessing_of(set_id.method),
         "source": source_digest(ROOT / "condense.py", *sources),
     }
@@ -219,7 +198,7 @@ def condense(config: Config, set_id: SetId) -> dict[str, Any]:
 def evaluate(
     config: Config, architecture: str, augmentation_name: str, optimizer: str
 ) -> dict[str, Any]:
-    """Return an evaluation's entries, the protocol and the source digest."""
+    """Return the entries that an evaluation uses, the protocol and the source digest."""
     network = config.architectures[architecture].model_dump()
     policy = config.augmentations[augmentation_name].model_dump()
     protocol = config.evaluation.model_dump(exclude={"seeds_per_job"})
@@ -237,7 +216,7 @@ def evaluate(
 
 
 def make_leaderboard() -> dict[str, Any]:
-    """Return the source digest of the leaderboard, and that of the page's own files."""
+    """Return the source digest of the leaderboard and the digest of the page's template files."""
     folder = ROOT / "condensation" / "leaderboard"
     page = hashlib.sha256()
     for path in sorted(folder.glob("page.*")):
@@ -249,16 +228,16 @@ def make_leaderboard() -> dict[str, Any]:
 
 
 def architectures_table(config: Config, downloads: str) -> str | None:
-    """Return the file with the true accuracies: the config's own, the download, or none."""
+    """Return the file with the true accuracies: the user's, the download, or None."""
     assert config.nas is not None
     if config.nas.truth != "benchmark":
         return None
-    own = config.nas.table
-    return str(Path(own).expanduser()) if own else f"{downloads}/{benchmark.NAME}"
+    table = config.nas.table
+    return str(Path(table).expanduser()) if table else f"{downloads}/{benchmark.NAME}"
 
 
 def sample_architectures(config: Config) -> dict[str, Any]:
-    """Return how architectures are drawn, and the source digest."""
+    """Return the options of the draw of architectures and the source digest."""
     nas = config.nas
     assert nas is not None
     options: dict[str, Any] = {"count": nas.architectures, "seed": nas.seed}
@@ -269,25 +248,24 @@ def sample_architectures(config: Config) -> dict[str, Any]:
 
 
 def train_architectures(config: Config, ranked: SetId | str) -> dict[str, Any]:
-    """Return what networks of the architectures are trained on and how, and the source digest.
+    """Return training images and options for networks of the architectures, and the source digest.
 
     ``ranked`` is a condensed set, or the name of a reference.
     """
     nas = config.nas
     assert nas is not None
-    same = {"network", "training", "epochs", "evaluation_seeds"}
-    same |= {"seed", "validation", "validation_images"}
-    options = nas.model_dump(include=same) | {"images": None}
+    shared = {"network", "training", "epochs", "evaluation_seeds"}
+    shared |= {"seed", "validation", "validation_images"}
+    options = nas.model_dump(include=shared) | {"images": None}
     if isinstance(ranked, SetId):
-        about = {"method": ranked.method, "ipc": ranked.ipc, "reference": None}
-        about["condensation_seed"] = ranked.condensation_seed
+        images = {"method": ranked.method, "ipc": ranked.ipc, "reference": None}
+        images["condensation_seed"] = ranked.condensation_seed
     else:
-        own = nas.references[ranked].model_dump()
-        options |= {name: value for name, value in own.items() if value is not None}
-        about = {"method": None, "ipc": None, "condensation_seed": None, "reference": ranked}
+        options |= nas.references[ranked].model_dump(exclude_none=True)
+        images = {"method": None, "ipc": None, "condensation_seed": None, "reference": ranked}
     return {
         "options": options,
-        "trained_on": {"dataset": nas.dataset, **about},
+        "trained_on": {"dataset": nas.dataset, **images},
         "source": source_digest(
             ROOT / "train_architectures.py", networks.module_of({"network": "nasbench201"})
         ),
@@ -295,7 +273,7 @@ def train_architectures(config: Config, ranked: SetId | str) -> dict[str, Any]:
 
 
 def rank_architectures(config: Config) -> dict[str, Any]:
-    """Return what the rankings are compared with and how, and the source digest."""
+    """Return the options of the comparison of rankings and the source digest."""
     nas = config.nas
     assert nas is not None
     truth = f"proxy accuracy after training on all images that are not held out ({nas.whole})"

@@ -1,0 +1,58 @@
+"""The sections ``experiments`` and ``figure7``: which cells a run computes and shows."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from condensation.config.base import Strict, as_list
+
+
+class Axes(Strict):
+    """One block of a grid: every combination of the lists."""
+
+    datasets: list[str] = Field(min_length=1, description="Names under `datasets`.")
+    methods: list[str] = Field(min_length=1, description="Names under `methods`.")
+    ipc: list[Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, description="Images per class; not used by `whole`."
+    )
+    augmentations: list[str] = Field(
+        ["dsa"], min_length=1, description="Names under `augmentations`."
+    )
+    architectures: list[str] = Field(
+        ["convnet"], min_length=1, description="Names under `architectures`."
+    )
+    optimizers: list[str] = Field(["sgd"], min_length=1, description="Names under `optimizers`.")
+    snapshots: bool = Field(
+        False,
+        description="Also evaluate the `snapshots` of methods that keep them (accuracy against "
+        "iteration).",
+    )
+    condensation_seeds: int = Field(
+        1, ge=1, description="Number of condensed sets; the paper has one."
+    )
+    evaluation_seeds: int = Field(
+        5,
+        ge=1,
+        description="Number of networks trained on each set; the paper has five. After an increase "
+        "by multiples of `evaluation.seeds_per_job`, only the new ones are trained.",
+    )
+
+
+class Figure7(Strict):
+    """Sets to show among the real images of a class, in the feature space of a network."""
+
+    features: str = Field(
+        description="A name under `features`; one network is trained for each kind of "
+        "preprocessing."
+    )
+    datasets: list[str] = Field(min_length=1, description="Names under `datasets`.")
+    methods: list[str] = Field(min_length=1, description="Names under `methods`, one panel each.")
+    ipc: int = Field(ge=1, description="Images per class of the sets.")
+    label: int = Field(0, ge=0, description="The class, by its number.")
+
+
+Experiment = Annotated[
+    list[Axes],
+    BeforeValidator(as_list, json_schema_input_type=list[Axes] | Axes),
+    Field(min_length=1),
+]

@@ -1,0 +1,32 @@
+"""The built-in methods, by the value of ``algorithm`` that selects them.
+
+One module describes one method: its options, published hyper-parameters, inputs, name in the
+paper, and citation. The algorithm itself is in ``condensation.methods``, under the same name.
+"""
+
+from condensation.config.methods.base import Method
+from condensation.config.methods.dc import DC
+from condensation.config.methods.dm import DM
+from condensation.config.methods.dsa import DSA
+from condensation.config.methods.imported import Imported
+from condensation.config.methods.kcenter import KCenter
+from condensation.config.methods.kip import KIP
+from condensation.config.methods.plugin import Plugin
+from condensation.config.methods.random import Random
+from condensation.config.methods.tm import TM
+from condensation.config.methods.whole import Whole
+
+__all__ = ["METHODS", "Method", "Plugin"]
+
+# Written out, not searched for: the digest of a script that loads a config covers its imports.
+METHODS: dict[str, type[Method]] = {
+    "random": Random,
+    "kcenter": KCenter,
+    "dc": DC,
+    "dsa": DSA,
+    "dm": DM,
+    "tm": TM,
+    "kip": KIP,
+    "whole": Whole,
+    "imported": Imported,
+}

@@ -1,0 +1,137 @@
+"""What all methods share: the base of their options, and what the pipeline asks about a method."""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from condensation.config.base import Strict, wrong
+
+Init = Literal["random", "kcenter", "noise"]
+Labels = Literal["soft", "hard"]
+SOFT_LABELS: Labels = "soft"  # the default of every method
+LABELS_DESCRIPTION = (
+    "What to do with labels that hold a row of class scores per image: `soft` trains on the rows, "
+    "`hard` on the class with the largest score. One-hot rows always count as hard labels."
+)
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+ClassName = Annotated[str | int, AfterValidator(str)]  # YAML reads 7 as a number
+
+
+class Method(Strict):
+    """Options of a condensation method, and what the pipeline must know about it.
+
+    Fields are options of the config. Class variables describe the method; a subclass sets
+    those that differ.
+
+    Attributes
+    ----------
+    paper_name : name of the method in the paper's tables; None if no table holds it.
+    citation : source of the method.
+    network_use : how the method uses its network, ``embed`` or ``differentiate``; None if it
+        has none. Networks of libraries are tried in this use before any job starts.
+    tabulated : options that depend on dataset and IPC; None is replaced by ``published``.
+    pipeline_options : options that the pipeline handles, not the method's function.
+    """
+
+    paper_name: ClassVar[str | None] = None
+    citation: ClassVar[str | None] = None
+    network_use: ClassVar[Literal["embed", "differentiate"] | None] = None
+    tabulated: ClassVar[tuple[str, ...]] = ()
+    pipeline_options: ClassVar[frozenset[str]] = frozenset({"snapshots", "preprocessing", "labels"})
+
+    @property
+    def function(self) -> str:
+        """Where the algorithm is: a module with ``condense``, or ``file.py:function``."""
+        return f"condensation.methods.{self.algorithm}"
+
+    @property
+    def sources(self) -> list[str]:
+        """Modules and files that the method loads by name; an edit of one reruns its jobs."""
+        starts_at_kcenter = getattr(self, "init", None) == "kcenter"
+        return [self.function] + ["condensation.methods.kcenter"] * starts_at_kcenter
+
+    @property
+    def features_read(self) -> str | None:
+        """Name of the features that the method reads; None if it reads none."""
+        if getattr(self, "init", None) != "kcenter" or self.features == "pixels":
+            return None
+        return self.features
+
+    @property
+    def experts_read(self) -> tuple[str, int] | None:
+        """Name of the trajectories that the method reads and their number, or None."""
+        return None
+
+    @property
+    def last_expert_epoch(self) -> int:
+        """Last epoch of the experts that the method reads."""
+        return 0
+
+    @property
+    def missing(self) -> list[str]:
+        """Tabulated options without a value."""
+        return [name for name in self.tabulated if getattr(self, name) is None]
+
+    def published(self, kind: str, ipc: int, zca: bool) -> dict[str, Any]:
+        """Return the published values for a dataset of ``kind`` at ``ipc``.
+
+        Raises KeyError with the IPC values that have a row if there is none.
+        """
+        raise NotImplementedError
+
+    def completed(self, kind: str, ipc: int, zca: bool) -> Self:
+        """Return a copy with published values in place of None.
+
+        Raises KeyError as ``published`` does, and only if a value is missing.
+        """
+        if not self.missing:
+            return self
+        row = self.published(kind, ipc, zca)
+        return self.model_copy(
+            update={name: value for name, value in row.items() if getattr(self, name) is None}
+        )
+
+    @classmethod
+    def as_in_paper(cls, ipc: int) -> Self:
+        """Return the options that the paper used at ``ipc``: the defaults, unless overridden."""
+        return cls(algorithm=cls.model_fields["algorithm"].annotation.__args__[0])
+
+    def files(self, dataset: str, ipc: str, seed: int) -> dict[str, str]:
+        """Return, by option, the users' files that the method reads for a set."""
+        return {}
+
+    def arguments(
+        self, options: dict[str, Any], dataset: str, ipc: str, seed: int
+    ) -> dict[str, Any]:
+        """Return the keyword arguments of the method's function for a set."""
+        kept = {key: value for key, value in options.items() if key not in self.pipeline_options}
+        return kept | self.files(dataset, ipc, seed)
+
+
+class Synthesis(Method):
+    """Options of all methods that learn images."""
+
+    init: Init = Field(
+        "random",
+        description="Initial images: `random` real images, those of `kcenter`, or N(0, 1) `noise`.",
+    )
+    features: str = Field(
+        "embedding",
+        description="The features that `init: kcenter` clusters: `pixels` or a name under "
+        "`features`.",
+    )
+    snapshots: list[int] = Field(
+        [],
+        description="Iterations after which to keep the images as well; 0 keeps the initial "
+        "images. An experiment with `snapshots: true` evaluates them.",
+    )
+
+    @model_validator(mode="after")
+    def _check_snapshots(self) -> Self:
+        for iteration in self.snapshots:
+            if not 0 <= iteration <= self.iterations:
+                raise wrong(
+                    f"`snapshots` holds {iteration}; it must be from 0 to `iterations`, "
+                    f"{self.iterations}"
+                )
+        return self

@@ -1,0 +1,41 @@
+"""A user's method: one function in a Python file."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from condensation.config.base import PluginOptions, check_function
+from condensation.config.methods.base import LABELS_DESCRIPTION, SOFT_LABELS, Labels, Method
+
+
+class Plugin(Method, PluginOptions):
+    """Your own algorithm: one function in a Python file (docs/adding-a-method.md)."""
+
+    pipeline_options = frozenset({"labels"})
+
+    algorithm: str = Field(
+        pattern=r"\.py:[A-Za-z_]\w*$",
+        description="`file.py:function`; all other keys are keyword arguments of the function.",
+    )
+    labels: Labels = Field(SOFT_LABELS, description=LABELS_DESCRIPTION)
+
+    @property
+    def function(self) -> str:
+        """``file.py:function``."""
+        return self.algorithm
+
+    @property
+    def sources(self) -> list[str]:
+        """The user's file."""
+        return [self.algorithm.rpartition(":")[0]]
+
+    @property
+    def features_read(self) -> str | None:
+        """The option ``features``, unless it is ``pixels``."""
+        features = getattr(self, "features", None)
+        return None if features == "pixels" else features
+
+    @model_validator(mode="after")
+    def _check_function(self) -> Self:
+        check_function(self.algorithm, self.model_extra or {}, ("the problem",))
+        return self

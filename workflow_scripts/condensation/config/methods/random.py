@@ -1,0 +1,15 @@
+"""Random: real images, drawn uniformly."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from condensation.config.methods.base import Method
+
+
+class Random(Method):
+    """Real images drawn uniformly without replacement, IPC per class."""
+
+    paper_name = "Random"
+
+    algorithm: Literal["random"] = Field(description="Selects this algorithm.")

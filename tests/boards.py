@@ -13,6 +13,7 @@ from condensation.data import datasets, sets
 from condensation.leaderboard import details, pictures, ranks
 from condensation.leaderboard import page as leaderboard_page
 from condensation.results import frames
+from condensation.results.records import read
 from condensation.workflow import grid
 
 HOSTILE = "</script><script>document.title='pwned'</script>"
@@ -53,7 +54,7 @@ class Made:
 
     wanted: grid.Grid
     records: list[Path]
-    sets: dict[grid.SetId, details.MadeSet]
+    sets: dict[grid.SetId, details.SetDetails]
     board: pd.DataFrame
     html: str
 
@@ -101,7 +102,7 @@ def record(path: Path, cell: grid.Cell, seeds: int) -> Path:
     return path
 
 
-def made_set(path: Path, one: grid.SetId, dataset: datasets.Dataset) -> details.MadeSet:
+def made_set(path: Path, one: grid.SetId, dataset: datasets.Dataset) -> details.SetDetails:
     """Write a set as the rule `condense` does, and read it as `make_leaderboard` does."""
     whole = one.ipc == grid.WHOLE
     ipc = None if whole else int(one.ipc)
@@ -125,8 +126,8 @@ def made_set(path: Path, one: grid.SetId, dataset: datasets.Dataset) -> details.
     condensed, about = sets.load(path, dataset)
     picture = ()
     if condensed is not None and condensed.images is not None:
-        picture = pictures.of_set(condensed, dataset, ipc)
-    return details.MadeSet(about, cost, *picture)
+        picture = pictures.picture_of_set(condensed, dataset, ipc)
+    return details.SetDetails(about, cost, *picture)
 
 
 def make(folder: Path) -> Made:
@@ -139,10 +140,11 @@ def make(folder: Path) -> Made:
     for one in wanted.sets:
         dataset = replace(small_dataset(), name=one.dataset, classes=CLASSES)
         made[one] = made_set(folder / one.folder / "condensed.safetensors", one, dataset)
+    contents = read(records)
     table = folder / "accuracy.csv"
-    frames.accuracy(frames.runs(records), wanted).to_csv(table, index=False)
+    frames.accuracy(frames.runs(contents), wanted).to_csv(table, index=False)
     board = ranks.rows(frames.load_accuracy(table), wanted)
     board = board.join(details.costs(board, made))
-    html = leaderboard_page.render(board, details.gather(board, records, made))
+    html = leaderboard_page.render(board, details.row_details(board, contents.values(), made))
     storage.write_text(folder / "index.html", html)
     return Made(wanted, records, made, board, html)

@@ -28,12 +28,11 @@ from condensation.core.errors import InputError
 from condensation.data import sets, whitening
 from condensation.figures import (
     accuracy,
-    along,
     architectures,
-    beside_print,
     comparison,
     data,
     embedding,
+    evidence,
     images,
     sources,
     style,
@@ -360,7 +359,7 @@ def test_the_map_is_made_of_the_class_and_of_nothing_else(tmp_path):
     fitted = whitening.fit(dataset.train_images, "zca_kip", dataset.mean, dataset.std)
     whitening.save(fitted, tmp_path / "w", dataset="small")
     whitening.save(fitted, tmp_path / "v", dataset="another")
-    views = sources.views(dataset, [tmp_path / "w", tmp_path / "v"])
+    views = sources.dataset_views(dataset, [tmp_path / "w", tmp_path / "v"])
     assert set(views) == {"standardize", "zca_kip"}
     paths = [
         made(dataset, tmp_path / "a", "dm", 10.0),
@@ -405,7 +404,7 @@ def test_a_dead_network_has_no_map(value):
 def test_each_panel_shows_the_real_points_and_those_of_its_method():
     real, dm, mine = np.random.default_rng(0).normal(size=(3, 7, 2))
     one = embedding.Map("digits", {"dm": real, "mine": real + 1}, {"dm": dm, "mine": mine})
-    figure = embedding.maps([one], STYLES, "resnet18", [90.0, 95.5])
+    figure = embedding.draw([one], STYLES, "resnet18", [90.0, 95.5])
     for ax, (below, above), title in zip(
         figure.axes, [(real, dm), (real + 1, mine)], ["dm", "mine"], strict=True
     ):
@@ -414,7 +413,7 @@ def test_each_panel_shows_the_real_points_and_those_of_its_method():
         np.testing.assert_allclose(drawn[1], above)
         assert ax.get_title() == title
     assert "test accuracy 90.0 to 95.5 %" in figure.legends[0].get_title().get_text()
-    none = embedding.maps([embedding.Map("digits", {}, {})], STYLES, "resnet18", [])
+    none = embedding.draw([embedding.Map("digits", {}, {})], STYLES, "resnet18", [])
     assert "methods failed" in none.legends[0].get_title().get_text()
 
 
@@ -512,7 +511,7 @@ def test_a_method_keeps_its_style_whatever_else_is_drawn():
 
 
 SAVE = """
-import sys; sys.path.insert(0, "workflow_scripts"); sys.path.insert(0, "tests")
+import sys; sys.path[:0] = ["workflow_scripts", "tests", "tests/figures"]
 import test_figures
 test_figures.save_all(sys.argv[1])
 """
@@ -525,7 +524,7 @@ def save_all(folder):
     style.save(figure, f"{folder}/line.png", f"{folder}/line.pdf")
     points = np.random.default_rng(0).normal(size=(20, 2))
     one = embedding.Map("digits", {"dm": points}, {"dm": points + 1})
-    style.save(embedding.maps([one], STYLES, "r", [1.0]), f"{folder}/map.pdf")
+    style.save(embedding.draw([one], STYLES, "r", [1.0]), f"{folder}/map.pdf")
     pictures = images.Pictures(
         {"m": torch.zeros(2, 2, 1, 8, 8, dtype=torch.uint8)}, ["a", "b"], "t"
     )
@@ -640,7 +639,7 @@ def drawn_map(generator, wide):
     points = {m: generator.normal(size=(30, 2)) * size for m in ("random", "dm")}
     shifted = {m: at[:9] + 3 * size * n for n, (m, at) in enumerate(points.items())}
     maps = [embedding.Map(name, points, shifted) for name in ("digits", "more")]
-    return embedding.maps(maps, STYLES, "convnet", [50.0])
+    return embedding.draw(maps, STYLES, "convnet", [50.0])
 
 
 def drawn_architectures(generator, wide):
@@ -672,7 +671,7 @@ def drawn_beside_print(generator, wide):
         printed_std=apart,
         difference=1.0,
     )
-    return beside_print.draw(frame)
+    return evidence.beside_print(frame)
 
 
 def drawn_curves(generator, wide):
@@ -688,7 +687,7 @@ def drawn_curves(generator, wide):
         heading = {"heading": mean, "heading_low": mean - apart, "heading_high": mean + apart}
         printed = {"printed": generator.uniform(0, 100), "iterations_of_paper": 20_000.0}
         ends.append(about | {"rising": True} | heading | printed)
-    return along.draw(pd.DataFrame(rows), pd.DataFrame(ends), STYLES)
+    return evidence.curves(pd.DataFrame(rows), pd.DataFrame(ends), STYLES)
 
 
 def drawn_images(generator, wide):
@@ -705,8 +704,8 @@ DRAWN = {
     comparison.critical_difference: drawn_ranks,
     embedding.maps: drawn_map,
     architectures.scatter: drawn_architectures,
-    beside_print.draw: drawn_beside_print,
-    along.draw: drawn_curves,
+    evidence.beside_print: drawn_beside_print,
+    evidence.curves: drawn_curves,
     images.image_grids: drawn_images,
 }
 
@@ -823,7 +822,7 @@ def test_a_name_is_drawn_as_it_is_and_never_as_maths(tmp_path, name):
     assert [label.get_text() for label in axes.get_yticklabels()] == [name, "b"]
     assert not any(label.get_parse_math() for label in axes.get_yticklabels())
     for draw in (
-        lambda: embedding.maps(
+        lambda: embedding.draw(
             [embedding.Map(f"digits\n{name}", {"dm": np.zeros((2, 2))}, {"dm": np.zeros((1, 2))})],
             *(STYLES, "convnet", [50.0]),
         ),

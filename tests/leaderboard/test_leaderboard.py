@@ -20,6 +20,7 @@ from condensation.data.sets import Condensed
 from condensation.leaderboard import details, pictures, ranks
 from condensation.leaderboard import page as leaderboard_page
 from condensation.results import frames
+from condensation.results.records import read
 from condensation.workflow.grid import SetId
 
 KEY = ["dataset", "ipc", "augmentation", "architecture", "optimizer", "method"]
@@ -95,20 +96,20 @@ def test_costs_are_the_mean_time_and_the_peak_over_sets(made):
     row = made.board[made.board["method"] == "random"].iloc[0]
     assert row["seconds"] == 150.0  # of 100 and 200
     assert row["memory_mb"] == 706.0
-    one = details.MadeSet({}, {"seconds": 1.0, "peak_rss_mb": 900.0, "peak_cuda_mb": 300.0})
+    one = details.SetDetails({}, {"seconds": 1.0, "peak_rss_mb": 900.0, "peak_cuda_mb": 300.0})
     board = pd.DataFrame([{"dataset": "d", "method": "m", "ipc": "1"}])
     assert details.costs(board, {SetId("d", "m", "1", 0): one})["memory_mb"][0] == 300.0
 
 
 def test_what_stands_behind_a_row(made):
-    behind = details.gather(made.board, made.records, made.sets)
-    json.dumps(behind, allow_nan=False)
-    assert len(behind["rows"]) == len(made.board)
-    assert len(behind["evaluations"]) == 2, "one per network: what rows share is held once"
-    for row, (_, about) in zip(behind["rows"], made.board.iterrows(), strict=True):
+    of_rows = details.row_details(made.board, read(made.records).values(), made.sets)
+    json.dumps(of_rows, allow_nan=False)
+    assert len(of_rows["rows"]) == len(made.board)
+    assert len(of_rows["evaluations"]) == 2, "one per network: what rows share is held once"
+    for row, (_, about) in zip(of_rows["rows"], made.board.iterrows(), strict=True):
         assert [row[name] for name in KEY] == list(about[KEY])
         assert len(row["networks"]) == about["networks"]
-        network = behind["evaluations"][row["evaluation"]]["options"]["architecture"]["network"]
+        network = of_rows["evaluations"][row["evaluation"]]["options"]["architecture"]["network"]
         assert network == about["architecture"]
         good = [one for one in row["networks"] if one["status"] == "ok"]
         if good:
@@ -120,12 +121,12 @@ def test_what_stands_behind_a_row(made):
             assert shares == pytest.approx((mean, mean - 10, mean - 20), abs=0.01)
         else:
             assert row["per_class"] == [] and row["epochs"] == []
-        made_of = behind["sets"][row["set"]]
+        made_of = of_rows["sets"][row["set"]]
         assert len(made_of) == about["sets"]
         assert all(one["facts"]["source"] == "cd" * 8 for one in made_of)
-    failed = behind["sets"]["small/tm/10"][0]
+    failed = of_rows["sets"]["small/tm/10"][0]
     assert failed["picture"] is None and failed["facts"]["cause"] == boards.CAUSE
-    assert behind["sets"]["small/whole/all"][0]["picture"] is None
+    assert of_rows["sets"]["small/whole/all"][0]["picture"] is None
 
 
 def test_old_records_without_curves_or_classes_still_have_a_row(made, tmp_path):
@@ -136,8 +137,8 @@ def test_old_records_without_curves_or_classes_still_have_a_row(made, tmp_path):
             del row["curve"], row["per_class"]
         paths.append(tmp_path / f"{number}.json")
         storage.write_json(paths[-1], record)
-    behind = details.gather(made.board, paths, made.sets)
-    assert all(row["epochs"] == [] and row["per_class"] == [] for row in behind["rows"])
+    of_rows = details.row_details(made.board, read(paths).values(), made.sets)
+    assert all(row["epochs"] == [] and row["per_class"] == [] for row in of_rows["rows"])
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -154,7 +155,7 @@ def test_a_picture_has_a_column_per_class_and_exact_pixels():
     dataset = small_dataset(classes=3, shape=(3, 8, 8))
     pixels = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8)
     condensed = Condensed(dataset.standardize(pixels), torch.tensor([0, 0, 1, 1, 2, 2]))
-    uri, shown = pictures.of_set(condensed, dataset, 2)
+    uri, shown = pictures.picture_of_set(condensed, dataset, 2)
     assert shown == "3 classes, 2 per class"
     picture = np.asarray(decoded(uri))
     for label in range(3):
@@ -166,12 +167,12 @@ def test_a_picture_has_a_column_per_class_and_exact_pixels():
 
 def test_a_grey_picture_is_grey_and_a_large_set_is_cut_and_small():
     grey = small_dataset(classes=2, shape=(1, 8, 8))
-    uri, _ = pictures.of_set(Condensed(torch.zeros(2, 1, 8, 8), torch.arange(2)), grey, 1)
+    uri, _ = pictures.picture_of_set(Condensed(torch.zeros(2, 1, 8, 8), torch.arange(2)), grey, 1)
     assert decoded(uri).mode == "L"
     many = small_dataset(classes=12, shape=(3, 64, 64))
     noise = torch.randn(12 * 15, 3, 64, 64)
     labels = torch.arange(12).repeat_interleave(15)
-    uri, shown = pictures.of_set(Condensed(noise, labels), many, 15)
+    uri, shown = pictures.picture_of_set(Condensed(noise, labels), many, 15)
     assert shown == "10 of 12 classes, 10 of 15 images each"
     assert decoded(uri).size == (331, 331)
     assert len(uri) < 150_000
@@ -190,12 +191,14 @@ def test_names_and_causes_are_text_in_the_page(made):
     assert boards.HOSTILE not in made.html
     board = made.board.copy()
     board.loc[0, "method"] = board.loc[1, "dataset"] = "<script>alert(1)</script>"
-    text = leaderboard_page.render(board, details.gather(made.board, made.records, made.sets))
+    text = leaderboard_page.render(
+        board, details.row_details(made.board, read(made.records).values(), made.sets)
+    )
     assert "<script>alert(1)" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    content = text.partition('<script id="behind" type="application/json">')[2]
-    behind = json.loads(content.partition("</script>")[0])
-    assert behind["sets"]["small/tm/10"][0]["facts"]["cause"] == boards.CAUSE
+    content = text.partition('<script id="details" type="application/json">')[2]
+    of_rows = json.loads(content.partition("</script>")[0])
+    assert of_rows["sets"]["small/tm/10"][0]["facts"]["cause"] == boards.CAUSE
 
 
 def test_failures_are_rows_of_the_page(made):
@@ -210,7 +213,7 @@ def test_what_is_missing_is_a_row_without_rank_set_or_evaluation(made):
     lost = next(path for path in records if "/dm/ipc10/set0/evaluation/mlp" in str(path))
     records.remove(lost)
     made_sets = {one: made_set for one, made_set in made.sets.items() if one.method != "kip"}
-    runs = frames.with_missing(frames.runs(records), made.wanted)
+    runs = frames.with_missing(frames.runs(read(records)), made.wanted)
     table = frames.accuracy(runs, made.wanted)
     board = ranks.rows(table, made.wanted)
     gone = board[board["method"] == "kip"]
@@ -218,13 +221,13 @@ def test_what_is_missing_is_a_row_without_rank_set_or_evaluation(made):
     (part,) = board[(board["missing"] > 0) & (board["method"] != "kip")].to_dict("records")
     assert (part["method"], part["missing"], part["networks"], part["state"]) == ("dm", 3, 6, "ok")
     board = board.join(details.costs(board, made_sets))
-    behind = details.gather(board, records, made_sets)
-    text = leaderboard_page.render(board, behind)
+    of_rows = details.row_details(board, read(records).values(), made_sets)
+    text = leaderboard_page.render(board, of_rows)
     assert text.count('<span class="failed">missing</span>') == len(gone) == 8
     assert text.count('<span class="failed">3 missing</span>') == 1
-    rows = [row for row in behind["rows"] if row["method"] == "kip"]
+    rows = [row for row in of_rows["rows"] if row["method"] == "kip"]
     assert all(row["evaluation"] is None and row["networks"] == [] for row in rows)
-    assert not any(row["set"] in behind["sets"] for row in rows)
+    assert not any(row["set"] in of_rows["sets"] for row in rows)
 
 
 def test_the_page_is_small(made):
@@ -249,5 +252,5 @@ def test_durations(seconds, text):
 
 def test_an_empty_board_is_a_page(made):
     empty = made.board.iloc[:0]
-    text = leaderboard_page.render(empty, details.gather(empty, [], {}))
+    text = leaderboard_page.render(empty, details.row_details(empty, [], {}))
     assert "<table" in text

@@ -18,7 +18,7 @@ from condensation.results import comparison
 from condensation.workflow.grid import expand
 
 PRINTED = printed.load(sorted((ROOT / "config" / "paper").glob("*.csv")))
-NUMBERS, SLIPS = printed.reread(PRINTED), printed.implied(PRINTED)
+NUMBERS = printed.correct_kip_columns(PRINTED)
 SPREAD = np.array([-2, -1, 0, 1, 2]) / np.sqrt(2)  # mean 0, population std 1
 METHODS = {"Random": "random", "K-Center": "kcenter", "Whole Dataset": "whole"}
 DATASETS = {"CIFAR-10": "cifar10", "CIFAR-100": "cifar100", "TinyImageNet": "tinyimagenet"}
@@ -67,8 +67,8 @@ def runs():
 
 @pytest.fixture(scope="module")
 def made(config, runs):
-    cells = collect(config, runs, NUMBERS, SLIPS)
-    return {table.number: table for table in tables.every(cells, costs(), None)}
+    cells = collect(config, runs, PRINTED)
+    return {table.number: table for table in tables.all_tables(cells, costs(), None)}
 
 
 def costs():
@@ -163,7 +163,7 @@ def test_latex_is_booktabs_and_balanced(made):
             assert text.count(rf"\begin{{{kind}}}") == text.count(rf"\end{{{kind}}}")
         assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
         assert not re.search(r"(?<!\\)_|(?<!\\)%", text.split("\n", 1)[1])
-        laid = rendering.wide(table, rendering.number)
+        laid = rendering.lay_out(table, rendering.format_number)
         width = laid.index.nlevels + len(laid.columns)
         body = text[text.index(r"\midrule") :]
         rows = [line for line in body.splitlines() if "&" in line and "multicolumn" not in line]
@@ -194,7 +194,7 @@ def small(changes=None, **methods):
 
 
 def cells_of(config, rows):
-    return collect(config, pd.DataFrame(rows), NUMBERS, SLIPS)
+    return collect(config, pd.DataFrame(rows), PRINTED)
 
 
 ONE = {"dataset": "mine", "method": "random", "ipc": "1"}

@@ -27,26 +27,26 @@ KEY = ["dataset", "ipc", "augmentation", "architecture", "optimizer", "method"]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def leaderboard(tmp_path_factory):
     return boards.make(tmp_path_factory.mktemp("board"))
 
 
 @pytest.fixture(scope="module")
-def by_hand(made):
+def by_hand(leaderboard):
     """Per row: every accuracy, None where there is none, by condensed set."""
-    found = defaultdict(dict)
-    for cell, seeds in made.wanted.cells.items():
+    by_key = defaultdict(dict)
+    for cell, seeds in leaderboard.cells.cells.items():
         if cell.set.iteration is None:
             key = (cell.set.dataset, cell.set.ipc, cell.augmentation, cell.architecture)
             values = [boards.value(cell, seed) for seed in range(seeds)]
-            found[(*key, cell.optimizer, cell.set.method)][cell.set.condensation_seed] = values
-    return found
+            by_key[(*key, cell.optimizer, cell.set.method)][cell.set.condensation_seed] = values
+    return by_key
 
 
-def test_a_row_per_method_and_cell_with_mean_and_interval(made, by_hand):
-    assert {tuple(key) for key in made.board[KEY].values} == set(by_hand)
-    assert len(made.board) == len(by_hand) == 6 * 2 * 2 * 2 + 1 + 1
-    for _, row in made.board.iterrows():
+def test_a_row_per_method_and_cell_with_mean_and_interval(leaderboard, by_hand):
+    assert {tuple(key) for key in leaderboard.board[KEY].values} == set(by_hand)
+    assert len(leaderboard.board) == len(by_hand) == 6 * 2 * 2 * 2 + 1 + 1
+    for _, row in leaderboard.board.iterrows():
         of_sets = by_hand[tuple(row[KEY])].values()
         good = [value for values in of_sets for value in values if value is not None]
         count = sum(map(len, of_sets))
@@ -69,8 +69,8 @@ def test_a_row_per_method_and_cell_with_mean_and_interval(made, by_hand):
         assert (row["low"], row["high"]) == pytest.approx((centre - half, centre + half))
 
 
-def test_ranks_are_within_a_cell_ties_share_and_failures_have_none(made, by_hand):
-    for _, row in made.board.iterrows():
+def test_ranks_are_within_a_cell_ties_share_and_failures_have_none(leaderboard, by_hand):
+    for _, row in leaderboard.board.iterrows():
         key = tuple(row[KEY])
         rivals = {}
         for other, of_sets in by_hand.items():
@@ -81,19 +81,21 @@ def test_ranks_are_within_a_cell_ties_share_and_failures_have_none(made, by_hand
         if key[-1] in rivals:
             better = sum(mean > rivals[key[-1]] + 1e-9 for mean in rivals.values())
             assert row["rank"] == 1 + better
-    cell = made.board[(made.board["architecture"] == "convnet") & (made.board["ipc"] == "1")]
+    cell = leaderboard.board[
+        (leaderboard.board["architecture"] == "convnet") & (leaderboard.board["ipc"] == "1")
+    ]
     cell = cell[(cell["augmentation"] == "dsa") & (cell["dataset"] == "small")]
     assert list(cell["method"]) == ["dm", "kip", "tm", "random", "10", "dc"]
     assert list(cell["rank"])[:5] == [1, 2, 3, 4, 4]
 
 
-def test_rows_are_in_the_order_of_the_grid_ipc_ascending(made):
-    assert list(dict.fromkeys(made.board["ipc"])) == ["1", "10", "all"]
-    assert list(dict.fromkeys(made.board["dataset"])) == ["small", "other"]
+def test_rows_are_in_the_order_of_the_grid_ipc_ascending(leaderboard):
+    assert list(dict.fromkeys(leaderboard.board["ipc"])) == ["1", "10", "all"]
+    assert list(dict.fromkeys(leaderboard.board["dataset"])) == ["small", "other"]
 
 
-def test_costs_are_the_mean_time_and_the_peak_over_sets(made):
-    row = made.board[made.board["method"] == "random"].iloc[0]
+def test_costs_are_the_mean_time_and_the_peak_over_sets(leaderboard):
+    row = leaderboard.board[leaderboard.board["method"] == "random"].iloc[0]
     assert row["seconds"] == 150.0  # of 100 and 200
     assert row["memory_mb"] == 706.0
     one = details.SetDetails({}, {"seconds": 1.0, "peak_rss_mb": 900.0, "peak_cuda_mb": 300.0})
@@ -101,12 +103,14 @@ def test_costs_are_the_mean_time_and_the_peak_over_sets(made):
     assert details.costs(board, {SetId("d", "m", "1", 0): one})["memory_mb"][0] == 300.0
 
 
-def test_what_stands_behind_a_row(made):
-    of_rows = details.row_details(made.board, read(made.records).values(), made.sets)
+def test_what_stands_behind_a_row(leaderboard):
+    of_rows = details.row_details(
+        leaderboard.board, read(leaderboard.records).values(), leaderboard.sets
+    )
     json.dumps(of_rows, allow_nan=False)
-    assert len(of_rows["rows"]) == len(made.board)
+    assert len(of_rows["rows"]) == len(leaderboard.board)
     assert len(of_rows["evaluations"]) == 2, "one per network: what rows share is held once"
-    for row, (_, about) in zip(of_rows["rows"], made.board.iterrows(), strict=True):
+    for row, (_, about) in zip(of_rows["rows"], leaderboard.board.iterrows(), strict=True):
         assert [row[name] for name in KEY] == list(about[KEY])
         assert len(row["networks"]) == about["networks"]
         network = of_rows["evaluations"][row["evaluation"]]["options"]["architecture"]["network"]
@@ -129,15 +133,15 @@ def test_what_stands_behind_a_row(made):
     assert of_rows["sets"]["small/whole/all"][0]["picture"] is None
 
 
-def test_old_records_without_curves_or_classes_still_have_a_row(made, tmp_path):
+def test_old_records_without_curves_or_classes_still_have_a_row(leaderboard, tmp_path):
     paths = []
-    for number, path in enumerate(made.records):
+    for number, path in enumerate(leaderboard.records):
         record = storage.read_json(path)
         for row in record["rows"]:
             del row["curve"], row["per_class"]
         paths.append(tmp_path / f"{number}.json")
         storage.write_json(paths[-1], record)
-    of_rows = details.row_details(made.board, read(paths).values(), made.sets)
+    of_rows = details.row_details(leaderboard.board, read(paths).values(), leaderboard.sets)
     assert all(row["epochs"] == [] and row["per_class"] == [] for row in of_rows["rows"])
 
 
@@ -181,18 +185,23 @@ def test_a_grey_picture_is_grey_and_a_large_set_is_cut_and_small():
 # --- the page -------------------------------------------------------------------------------------
 
 
-def test_the_same_input_gives_the_same_page_without_addresses(made, tmp_path):
-    assert boards.make(tmp_path).html == made.html
-    own = made.html[made.html.index("<body>") :].replace("http://www.w3.org/2000/svg", "")
+def test_the_same_input_gives_the_same_page_without_addresses(leaderboard, tmp_path):
+    assert boards.make(tmp_path).html == leaderboard.html
+    own = leaderboard.html[leaderboard.html.index("<body>") :].replace(
+        "http://www.w3.org/2000/svg", ""
+    )
     assert "http:" not in own and "https:" not in own
 
 
-def test_names_and_causes_are_text_in_the_page(made):
-    assert boards.HOSTILE not in made.html
-    board = made.board.copy()
+def test_names_and_causes_are_text_in_the_page(leaderboard):
+    assert boards.HOSTILE not in leaderboard.html
+    board = leaderboard.board.copy()
     board.loc[0, "method"] = board.loc[1, "dataset"] = "<script>alert(1)</script>"
     text = leaderboard_page.render(
-        board, details.row_details(made.board, read(made.records).values(), made.sets)
+        board,
+        details.row_details(
+            leaderboard.board, read(leaderboard.records).values(), leaderboard.sets
+        ),
     )
     assert "<script>alert(1)" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
@@ -201,21 +210,21 @@ def test_names_and_causes_are_text_in_the_page(made):
     assert of_rows["sets"]["small/tm/10"][0]["facts"]["cause"] == boards.CAUSE
 
 
-def test_failures_are_rows_of_the_page(made):
-    assert made.html.count('<span class="failed">OOM</span>') == 4
-    assert made.html.count('<span class="failed">diverged</span>') == 8
-    assert made.html.count('<span class="failed">1 diverged</span>') == 8
+def test_failures_are_rows_of_the_page(leaderboard):
+    assert leaderboard.html.count('<span class="failed">OOM</span>') == 4
+    assert leaderboard.html.count('<span class="failed">diverged</span>') == 8
+    assert leaderboard.html.count('<span class="failed">1 diverged</span>') == 8
 
 
-def test_what_is_missing_is_a_row_without_rank_set_or_evaluation(made):
+def test_what_is_missing_is_a_row_without_rank_set_or_evaluation(leaderboard):
     """As with a partial config: no set and no record of a method, one record of another lost."""
-    records = [path for path in made.records if "/kip/" not in str(path)]
+    records = [path for path in leaderboard.records if "/kip/" not in str(path)]
     lost = next(path for path in records if "/dm/ipc10/set0/evaluation/mlp" in str(path))
     records.remove(lost)
-    made_sets = {one: made_set for one, made_set in made.sets.items() if one.method != "kip"}
-    runs = frames.with_missing(frames.runs(read(records)), made.wanted)
-    table = frames.accuracy(runs, made.wanted)
-    board = ranks.rows(table, made.wanted)
+    made_sets = {one: made_set for one, made_set in leaderboard.sets.items() if one.method != "kip"}
+    runs = frames.with_missing(frames.runs(read(records)), leaderboard.cells)
+    table = frames.accuracy(runs, leaderboard.cells)
+    board = ranks.rows(table, leaderboard.cells)
     gone = board[board["method"] == "kip"]
     assert set(gone["state"]) == {"missing"} and gone["rank"].isna().all()
     (part,) = board[(board["missing"] > 0) & (board["method"] != "kip")].to_dict("records")
@@ -230,9 +239,9 @@ def test_what_is_missing_is_a_row_without_rank_set_or_evaluation(made):
     assert not any(row["set"] in of_rows["sets"] for row in rows)
 
 
-def test_the_page_is_small(made):
+def test_the_page_is_small(leaderboard):
     bundle = 107_022 + 618_633 * 4 / 3  # DataTables
-    assert len(made.html.encode()) < bundle + 4_000 * len(made.board) + 100_000
+    assert len(leaderboard.html.encode()) < bundle + 4_000 * len(leaderboard.board) + 100_000
 
 
 @pytest.mark.parametrize(
@@ -250,7 +259,7 @@ def test_durations(seconds, text):
     assert leaderboard_page._seconds(seconds) == text
 
 
-def test_an_empty_board_is_a_page(made):
-    empty = made.board.iloc[:0]
+def test_an_empty_board_is_a_page(leaderboard):
+    empty = leaderboard.board.iloc[:0]
     text = leaderboard_page.render(empty, details.row_details(empty, [], {}))
     assert "<table" in text

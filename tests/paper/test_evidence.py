@@ -58,7 +58,7 @@ def test_each_cell_stands_beside_its_printed_number():
             networks({("random", "10"): [[25.0, 26.0]]}, optimizer="adam"),
         ]
     )
-    made = evidence.cells_beside_print(
+    table = evidence.cells_beside_print(
         collected(runs),
         pd.DataFrame(
             [["d", "dm", "10", 7.0, 100.0], ["d", "dm", "10", 9.0, 100.0]],
@@ -77,13 +77,13 @@ def test_each_cell_stands_beside_its_printed_number():
         ("pixels", "1", "convnet", "dsa", "sgd"): ("21.86", -0.36),
     }
     for key, (number, gap) in expected.items():
-        assert made.loc[key, "printed"].startswith(number)
-        assert made.loc[key, "difference"] == pytest.approx(gap)
-    assert made.loc[("random", "10", "convnet", "dsa", "adam"), "printed"] == ""
-    dm = made.loc[("dm", "10", "convnet", "dsa", "sgd")]
+        assert table.loc[key, "printed"].startswith(number)
+        assert table.loc[key, "difference"] == pytest.approx(gap)
+    assert table.loc[("random", "10", "convnet", "dsa", "adam"), "printed"] == ""
+    dm = table.loc[("dm", "10", "convnet", "dsa", "sgd")]
     assert (dm["iterations"], dm["iterations_of_paper"], dm["set_seconds"]) == (30, 20_000, 8.0)
-    assert made.loc[("random", "10", "convnet", "none", "sgd"), "network_memory_mb"] == 50
-    assert np.isnan(made.loc[("random", "10", "mlp", "dsa", "sgd"), "network_seconds"])
+    assert table.loc[("random", "10", "convnet", "none", "sgd"), "network_memory_mb"] == 50
+    assert np.isnan(table.loc[("random", "10", "mlp", "dsa", "sgd"), "network_seconds"])
 
 
 _CELL = ["dataset", "method", "ipc", "architecture", "augmentation", "optimizer"]
@@ -99,15 +99,15 @@ def test_augmentation_is_compared_on_the_same_sets_and_networks():
             ),
         ]
     )
-    made = evidence.augmentation_gains(CONFIG, runs).set_index("method")
-    random = made.loc["random"]  # of two sets: 1 and 3, the third has no partner
+    table = evidence.augmentation_gains(CONFIG, runs).set_index("method")
+    random = table.loc["random"]  # of two sets: 1 and 3, the third has no partner
     assert (random["paired_on"], random["n"], random["difference"]) == ("sets", 2, 2.0)
     half = 12.706204736 * np.std([1, 3], ddof=1) / np.sqrt(2)  # t of one degree of freedom
     assert random["high"] - 2 == pytest.approx(half)
-    assert (made.loc["dm", "paired_on"], made.loc["dm", "difference"]) == ("networks", 1.5)
-    every = made.loc["all"]
-    assert (every["n"], every["difference"]) == (2, 1.75)
-    frames = _nothing() | {"cells": cells(runs).reset_index(), "augmentation": made.reset_index()}
+    assert (table.loc["dm", "paired_on"], table.loc["dm", "difference"]) == ("networks", 1.5)
+    overall = table.loc["all"]
+    assert (overall["n"], overall["difference"]) == (2, 1.75)
+    frames = _nothing() | {"cells": cells(runs).reset_index(), "augmentation": table.reset_index()}
     page = evidence_page.markdown(frames, HEAD)
     assert (
         "Of 2 cells judged with and without, the interval of the difference lies above 0 in 0"
@@ -129,11 +129,11 @@ def test_starts_are_compared_along_the_iterations_of_methods_alike_but_for_the_s
             networks({("dm_far", "1"): [[70.0], [70.0]]}),
         ]
     )
-    made = evidence.start_gains(CONFIG, runs).set_index("iteration")
-    assert list(made.index) == ["0", "10", "20", "end", "along"]
-    assert set(made["method"]) == {"dm_k"} and set(made["start"]) == {"kcenter"}
-    assert made["difference"].tolist() == [9.0, 6.0, 1.0, 0.0, 3.5]
-    assert made.loc["along", "n"] == 2 and made.loc["along", "paired_on"] == "sets"
+    table = evidence.start_gains(CONFIG, runs).set_index("iteration")
+    assert list(table.index) == ["0", "10", "20", "end", "along"]
+    assert set(table["method"]) == {"dm_k"} and set(table["start"]) == {"kcenter"}
+    assert table["difference"].tolist() == [9.0, 6.0, 1.0, 0.0, 3.5]
+    assert table.loc["along", "n"] == 2 and table.loc["along", "paired_on"] == "sets"
 
 
 def test_the_spread_is_the_analysis_of_variance_and_stands_beside_the_printed_one():

@@ -51,14 +51,14 @@ def test_every_printed_number_is_read(numbers):
 
 
 def test_the_slips_are_the_seventeen_known_ones(numbers):
-    found = printed.slips(numbers)
-    keys = list(found[["table", "dataset", "method", "ipc", "column"]].itertuples(False, None))
-    assert len(found) == 17 and len(printed.implied_values(numbers)) == 17
-    texts = zip(map(str, found["printed"]), found["implied"], strict=True)
+    slips = printed.slips(numbers)
+    keys = list(slips[["table", "dataset", "method", "ipc", "column"]].itertuples(False, None))
+    assert len(slips) == 17 and len(printed.implied_values(numbers)) == 17
+    texts = zip(map(str, slips["printed"]), slips["implied"], strict=True)
     assert dict(zip(keys, texts, strict=True)) == {
         key: (text, Decimal(implied)) for key, (text, implied) in SLIPS.items()
     }
-    remarks = dict(zip(keys, found["remark"], strict=True))
+    remarks = dict(zip(keys, slips["remark"], strict=True))
     kip = [key for key in keys if key[2] == "KIP" and key[0] == 1]
     assert len(kip) == 8 and all("KIP columns" in remarks[key] for key in kip)
     assert remarks[1, "TinyImageNet", "DSA", "10", "best"].startswith("the same digits")

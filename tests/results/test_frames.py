@@ -46,7 +46,7 @@ def records(tmp_path, cells):
     paths = []
     for cell in cells.cells:
         values = ACCURACIES[cell.set.ipc, cell.set.condensation_seed]
-        about = {
+        key = {
             **{"dataset": "digits", "method": cell.set.method, "ipc": cell.set.ipc},
             **{"condensation_seed": cell.set.condensation_seed, "architecture": "convnet"},
             **{"augmentation": "dsa", "optimizer": "sgd"},
@@ -55,7 +55,7 @@ def records(tmp_path, cells):
             {"seed": s, "status": "ok", "accuracy": v, "loss": 1.0} for s, v in enumerate(values)
         ]
         paths.append(tmp_path / f"{len(paths)}.json")
-        storage.write_json(paths[-1], {"cell": about, "status": "ok", "rows": rows})
+        storage.write_json(paths[-1], {"cell": key, "status": "ok", "rows": rows})
     return paths
 
 

@@ -35,7 +35,7 @@ def config():
 def content(config, **changes):
     """What the rule `evaluate` writes."""
     job = jobs.evaluate(config, "small", "dsa", "sgd")
-    made = jobs.condense(config, SetId("digits", "dm", "1", 0))
+    set_facts = jobs.condense(config, SetId("digits", "dm", "1", 0))
     row = {"status": "ok", "accuracy": 50.0, "accuracy_of_halves": [40.0, 60.0], "loss": 1.0}
     row |= {"calibration_error": 3.0, "per_class": {"zero": 100.0, "one": 0.0}}
     record = {
@@ -48,8 +48,8 @@ def content(config, **changes):
         "options": job["options"],
         "source": job["source"],
         "set": {
-            **{"status": "ok", "algorithm": made["function"], "options": made["options"]},
-            "source": made["source"],
+            **{"status": "ok", "algorithm": set_facts["function"], "options": set_facts["options"]},
+            "source": set_facts["source"],
         },
     }
     return json.loads(json.dumps(record)) | changes
@@ -74,11 +74,12 @@ def test_a_record_of_this_config_is_taken(write, config):
 
 
 def test_a_record_of_a_set_with_other_labels_is_refused(write, config):
-    made = content(config)["set"]
+    set_facts = content(config)["set"]
     assert (
-        len(frames.runs(records.read([write(set=made | {"labels_option": "soft"})]), config)) == 2
+        len(frames.runs(records.read([write(set=set_facts | {"labels_option": "soft"})]), config))
+        == 2
     )
-    path = write(set=made | {"labels_option": "hard"})
+    path = write(set=set_facts | {"labels_option": "hard"})
     with pytest.raises(InputError, match="made with `labels` 'hard', but the config .* 'soft'"):
         frames.runs(records.read([path]), config)
 
@@ -104,18 +105,18 @@ def test_other_options_of_the_judging_are_refused(write, config):
 
 
 def test_other_options_of_the_set_are_refused(write, config):
-    made = content(config)["set"]
-    made["options"]["iterations"] = 4
+    set_facts = content(config)["set"]
+    set_facts["options"]["iterations"] = 4
     with pytest.raises(
         InputError, match=r"made with `iterations` 4, .* now says 5.*--forcerun cond"
     ):
-        frames.runs(records.read([write(set=made)]), config)
+        frames.runs(records.read([write(set=set_facts)]), config)
 
 
 def test_another_algorithm_of_the_same_name_is_refused(write, config):
-    made = content(config)["set"] | {"algorithm": "mine.py:condense"}
+    set_facts = content(config)["set"] | {"algorithm": "mine.py:condense"}
     with pytest.raises(InputError, match=r"the algorithm 'mine\.py:condense', .*methods\.dm'"):
-        frames.runs(records.read([write(set=made)]), config)
+        frames.runs(records.read([write(set=set_facts)]), config)
 
 
 def test_a_name_that_the_config_lost_is_refused(write, config):
@@ -130,8 +131,8 @@ def test_records_of_other_code_are_said(write, config):
     assert runs["other_code"].all()
     text = frames.markdown(frames.accuracy(runs, expand(config)), runs)
     assert "Other code than the present made 1 records or their sets" in text and str(path) in text
-    made = content(config)["set"] | {"source": "0" * 16}
-    assert frames.runs(records.read([write(set=made)]), config)["other_code"].all()
+    set_facts = content(config)["set"] | {"source": "0" * 16}
+    assert frames.runs(records.read([write(set=set_facts)]), config)["other_code"].all()
     fresh = frames.runs(records.read([write()]), config)
     assert "Other code" not in frames.markdown(frames.accuracy(fresh, expand(config)), fresh)
 
@@ -225,9 +226,9 @@ def test_a_file_that_is_no_record_is_named(tmp_path):
 
 
 def test_per_class_is_a_row_per_class(write):
-    found = frames.per_class(records.read([write()]).values())
-    assert len(found) == 4 and set(found["class"]) == {"zero", "one"}
-    assert found.groupby("class")["accuracy"].mean().to_dict() == {"zero": 100, "one": 0}
+    rows_found = frames.per_class(records.read([write()]).values())
+    assert len(rows_found) == 4 and set(rows_found["class"]) == {"zero", "one"}
+    assert rows_found.groupby("class")["accuracy"].mean().to_dict() == {"zero": 100, "one": 0}
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_augmentation_is_compared_on_the_same_sets_and_networks():
     frames = _nothing() | {"cells": cells(runs).reset_index(), "augmentation": table.reset_index()}
     page = evidence_page.markdown(frames, HEAD)
     assert (
-        "Of 2 cells judged with and without, the interval of the difference lies above 0 in 0"
+        "The interval of the difference lies above 0 in 0 of 2 comparisons"
         in page
     )
 

@@ -148,7 +148,7 @@ def _remark(
     if abs(printed - implied) <= 2 * _ROUNDING:
         return "rounding"
     if sorted(str(printed)) == sorted(f"{implied:.2f}"):
-        return "same digits in another order"
+        return "the same digits in another order"
     dsa = numbers.get((4, dataset, method, ipc, "DSA"))
     if column == "best" and dsa is not None and dsa.value == printed:
         return "the value of DSA, which is not the best"

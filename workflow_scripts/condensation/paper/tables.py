@@ -18,7 +18,7 @@ from condensation.paper.rendering import Table
 from condensation.results import frames
 from condensation.workflow.grid import WHOLE
 
-_SET = ("dataset", "method", "ipc")
+_SET = ["dataset", "method", "ipc"]
 
 
 def table1(cells: Cells) -> Table:

@@ -13,6 +13,7 @@ from condensation.data import datasets, sets
 from condensation.leaderboard import details, pictures, ranks
 from condensation.leaderboard import page as leaderboard_page
 from condensation.results import frames
+from condensation.results.records import read
 from condensation.workflow import grid
 
 HOSTILE = "</script><script>document.title='pwned'</script>"
@@ -48,34 +49,34 @@ LEVEL = {"random": 40.0, "10": 40.0, "dm": 60.0, "tm": 50.0, "kip": 55.0, "dc": 
 
 
 @dataclass(frozen=True)
-class Made:
+class Leaderboard:
     """What was made: paths, and all that the page is made from."""
 
-    wanted: grid.Grid
+    cells: grid.Grid
     records: list[Path]
-    sets: dict[grid.SetId, details.MadeSet]
+    sets: dict[grid.SetId, details.SetDetails]
     board: pd.DataFrame
     html: str
 
 
 def value(cell: grid.Cell, seed: int) -> float | None:
     """The accuracy of one network; None where it gave none."""
-    one = cell.set
-    if one.method == "dc" or (one.method == "tm" and one.ipc == "10"):
+    set_id = cell.set
+    if set_id.method == "dc" or (set_id.method == "tm" and set_id.ipc == "10"):
         return None
-    if one.method == "kip" and (one.condensation_seed, seed) == (0, 0):
+    if set_id.method == "kip" and (set_id.condensation_seed, seed) == (0, 0):
         return None
-    shift = 10 * (one.ipc == "10") + 5 * (cell.augmentation == "dsa") - 3 * (seed == 1)
-    shift += one.condensation_seed if one.method == "dm" else 0
+    shift = 10 * (set_id.ipc == "10") + 5 * (cell.augmentation == "dsa") - 3 * (seed == 1)
+    shift += set_id.condensation_seed if set_id.method == "dm" else 0
     if cell.architecture == "mlp":
-        shift -= 25 if one.method == "dm" else 2
-    return LEVEL[one.method] + shift
+        shift -= 25 if set_id.method == "dm" else 2
+    return LEVEL[set_id.method] + shift
 
 
 def record(path: Path, cell: grid.Cell, seeds: int) -> Path:
     """Write the record of one cell."""
-    one, rows = cell.set, []
-    failed = "oom" if (one.method, one.ipc) == ("tm", "10") else "diverged"
+    set_id, rows = cell.set, []
+    failed = "oom" if (set_id.method, set_id.ipc) == ("tm", "10") else "diverged"
     for seed in range(seeds):
         accuracy = value(cell, seed)
         ok = accuracy is not None
@@ -89,27 +90,33 @@ def record(path: Path, cell: grid.Cell, seeds: int) -> Path:
                 "curve": [[1, 2.0], [10, 1.0 + seed], [20, 0.123456789]] if ok else [],
             }
         )
-    about = {
-        **{"dataset": one.dataset, "method": one.method, "ipc": one.ipc},
-        **{"condensation_seed": one.condensation_seed, "iteration": one.iteration},
+    metadata = {
+        **{"dataset": set_id.dataset, "method": set_id.method, "ipc": set_id.ipc},
+        **{"condensation_seed": set_id.condensation_seed, "iteration": set_id.iteration},
         **{"architecture": cell.architecture, "augmentation": cell.augmentation},
         "optimizer": cell.optimizer,
     }
     options = {"architecture": {"network": cell.architecture}, "protocol": {"epochs": 20}}
-    content = {"cell": about, "status": "ok", "rows": rows, "options": options, "source": "ab" * 8}
-    storage.write_json(path, content | {"compile": False, "stack": False})
+    content = {
+        "cell": metadata,
+        "status": "ok",
+        "rows": rows,
+        "options": options,
+        "source": "ab" * 8,
+    }
+    storage.write_json(path, content | {"source": "ab" * 8, "compile": False, "stack": False})
     return path
 
 
-def made_set(path: Path, one: grid.SetId, dataset: datasets.Dataset) -> details.MadeSet:
+def made_set(path: Path, set_id: grid.SetId, dataset: datasets.Dataset) -> details.SetDetails:
     """Write a set as the rule `condense` does, and read it as `make_leaderboard` does."""
-    whole = one.ipc == grid.WHOLE
-    ipc = None if whole else int(one.ipc)
-    facts = {"method": one.method, "algorithm": "condensation.methods.dm", "ipc": ipc}
-    facts |= {"options": {"lr": 1.0, "note": HOSTILE}, "seed": one.condensation_seed}
+    whole = set_id.ipc == grid.WHOLE
+    ipc = None if whole else int(set_id.ipc)
+    facts = {"method": set_id.method, "algorithm": "condensation.methods.dm", "ipc": ipc}
+    facts |= {"options": {"lr": 1.0, "note": HOSTILE}, "seed": set_id.condensation_seed}
     facts |= {"source": "cd" * 8, "inputs": {"dataset": "ef" * 32}, "precision": "float32"}
-    if value(grid.Cell(one, "convnet", "none", "sgd"), 1) is None:
-        status = "oom" if one.method == "tm" else "diverged"
+    if value(grid.Cell(set_id, "convnet", "none", "sgd"), 1) is None:
+        status = "oom" if set_id.method == "tm" else "diverged"
         sets.write_failure(dataset, path, status, CAUSE, 7, **facts)
     else:
         count = len(dataset.classes) * (ipc or 1)
@@ -120,29 +127,33 @@ def made_set(path: Path, one: grid.SetId, dataset: datasets.Dataset) -> details.
         if whole:
             condensed = sets.Condensed(None, labels, indices=labels.clone())
         sets.write(condensed, dataset, path, iterations=20, **facts)
-    cost = {"seconds": 100.0 * (1 + one.condensation_seed), "peak_rss_mb": 700.0 + len(one.method)}
+    cost = {
+        "seconds": 100.0 * (1 + set_id.condensation_seed),
+        "peak_rss_mb": 700.0 + len(set_id.method),
+    }
     cost |= {"device": "cpu", "torch": "2", "seconds_per_iteration": None}
-    condensed, about = sets.load(path, dataset)
+    condensed, metadata = sets.load(path, dataset)
     picture = ()
     if condensed is not None and condensed.images is not None:
-        picture = pictures.of_set(condensed, dataset, ipc)
-    return details.MadeSet(about, cost, *picture)
+        picture = pictures.picture_of_set(condensed, dataset, ipc)
+    return details.SetDetails(metadata, cost, *picture)
 
 
-def make(folder: Path) -> Made:
+def make(folder: Path) -> Leaderboard:
     """Write everything below ``folder``; the page is ``folder/index.html``."""
-    wanted = grid.expand(loading.parse(CONFIG))
+    cells = grid.expand(loading.parse(CONFIG))
     records = []
-    for cell, seeds in wanted.cells.items():
+    for cell, seeds in cells.cells.items():
         records.append(record(folder / cell.folder / f"seeds0-{seeds - 1}.json", cell, seeds))
-    made = {}
-    for one in wanted.sets:
-        dataset = replace(small_dataset(), name=one.dataset, classes=CLASSES)
-        made[one] = made_set(folder / one.folder / "condensed.safetensors", one, dataset)
+    by_set = {}
+    for set_id in cells.sets:
+        dataset = replace(small_dataset(), name=set_id.dataset, classes=CLASSES)
+        by_set[set_id] = made_set(folder / set_id.folder / "condensed.safetensors", set_id, dataset)
+    contents = read(records)
     table = folder / "accuracy.csv"
-    frames.accuracy(frames.runs(records), wanted).to_csv(table, index=False)
-    board = ranks.rows(frames.load_accuracy(table), wanted)
-    board = board.join(details.costs(board, made))
-    html = leaderboard_page.render(board, details.gather(board, records, made))
+    frames.accuracy(frames.runs(contents), cells).to_csv(table, index=False)
+    board = ranks.rows(frames.load_accuracy(table), cells)
+    board = board.join(details.costs(board, by_set))
+    html = leaderboard_page.render(board, details.row_details(board, contents.values(), by_set))
     storage.write_text(folder / "index.html", html)
-    return Made(wanted, records, made, board, html)
+    return Leaderboard(cells, records, by_set, board, html)

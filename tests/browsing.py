@@ -38,7 +38,7 @@ def prefer(browser: webdriver.Chrome, scheme: str) -> None:
 
 
 def take_pictures(page: Path, folder: Path) -> None:
-    """The table on a desktop, and on a phone, in the dark, what stands behind its best row."""
+    """The table on a desktop, and on a phone, in the dark, the details of its best row."""
     with tempfile.TemporaryDirectory() as profile:
         browser = start(Path(profile))
         try:
@@ -48,8 +48,8 @@ def take_pictures(page: Path, folder: Path) -> None:
             set_size(browser, 390, 844, phone=True)
             prefer(browser, "dark")
             browser.refresh()
-            order = "return behind.rows.findIndex((row) => row.ipc === '10')"
-            rows = "const behind = JSON.parse(document.getElementById('behind').textContent);"
+            order = "return details.rows.findIndex((row) => row.ipc === '10')"
+            rows = "const details = JSON.parse(document.getElementById('details').textContent);"
             first = max(browser.execute_script(rows + order), 0)
             row = browser.find_element(By.CSS_SELECTOR, f"tr[data-row='{first}'] .method")
             browser.execute_script("arguments[0].click()", row)

@@ -1,4 +1,4 @@
-"""Rule compare_methods: what may be said of the methods' differences."""
+"""Rule compare_methods: paired tests, variance, equivalence and ranks of the methods."""
 
 from condensation.config import loading
 from condensation.core import storage
@@ -6,10 +6,10 @@ from condensation.results import comparison, frames
 from job import job
 
 with job(snakemake, torch_threads=False):
-    wanted = loading.load(snakemake.input.config)
-    found = comparison.compare(frames.load_runs(snakemake.input.runs), wanted)
-    for name, frame in found.frames.items():
-        text = frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    config = loading.load(snakemake.input.config)
+    compared = comparison.compare(frames.load_runs(snakemake.input.runs), config)
+    for name, table in compared.tables.items():
+        text = table.to_csv(index=False, lineterminator="\n", float_format="%.6g")
         storage.write_text(snakemake.output[name], text)
-    storage.write_json(snakemake.output.ranking, found.ranking)
-    storage.write_text(snakemake.output.markdown, comparison.markdown(found, wanted))
+    storage.write_json(snakemake.output.ranking, compared.ranking)
+    storage.write_text(snakemake.output.markdown, comparison.markdown(compared, config))

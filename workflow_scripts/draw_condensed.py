@@ -6,11 +6,11 @@ from job import job
 
 
 def pictures_of(dataset, ipc, snakemake):
-    """Return what is drawn of one dataset: the first images of the first classes."""
-    views = sources.views(dataset, getattr(snakemake.input, "whitenings", []))
+    """Return the first images of the first classes of each set of a dataset."""
+    views = sources.dataset_views(dataset, getattr(snakemake.input, "whitenings", []))
     drawn = {
-        method: sources.first(view, found)
-        for method, view, found in sources.condensed(views, snakemake.input.condensed)
+        method: sources.first_images(view, inputs)
+        for method, view, inputs in sources.condensed_images(views, snakemake.input.condensed)
     }
     title = f"{dataset.name}: {ipc} image{'s' * (ipc > 1)} per class"
     if ipc > sources.SHOWN:
@@ -21,8 +21,8 @@ def pictures_of(dataset, ipc, snakemake):
 
 
 with job(snakemake):
-    every = [
+    pictures = [
         pictures_of(datasets.load(path), int(ipc), snakemake)
         for path, ipc in zip(snakemake.input.datasets, snakemake.params.ipcs, strict=True)
     ]
-    style.save(images.image_grids(every), snakemake.output.png, snakemake.output.pdf)
+    style.save(images.image_grids(pictures), snakemake.output.png, snakemake.output.pdf)

@@ -12,18 +12,18 @@ with job(snakemake):
     device = compute.device_named(snakemake.config["compute"]["device"])
     label = snakemake.params.job["label"]
     dataset = datasets.load(snakemake.input.dataset)
-    views = sources.views(dataset, getattr(snakemake.input, "whitenings", []))
-    networks = {sources.kind_of(path): path for path in snakemake.input.networks}
-    points, about = {}, {}
-    found = sources.inputs_of_class(views, label, snakemake.input.condensed)
-    for kind, (real, condensed) in found.items():
+    views = sources.dataset_views(dataset, getattr(snakemake.input, "whitenings", []))
+    networks = {sources.preprocessing_kind(path): path for path in snakemake.input.networks}
+    points, methods = {}, {}
+    inputs = sources.inputs_of_class(views, label, snakemake.input.condensed)
+    for kind, (real, condensed) in inputs.items():
         network, facts = features.load(networks[kind], views[kind], device)
-        parts = [features.embed(network, one).numpy() for one in (real, *condensed.values())]
-        places = dict(zip(["", *condensed], tsne.neighbour_map(parts), strict=True))
-        points[f"real/{kind}"] = torch.from_numpy(places.pop(""))
-        for method, own in places.items():
-            points[f"condensed/{method}"] = torch.from_numpy(own)
-            about[method] = {"preprocessing": kind, "test_accuracy": facts["test_accuracy"]}
+        parts = [features.embed(network, part).numpy() for part in (real, *condensed.values())]
+        real_map, *condensed_maps = map(torch.from_numpy, tsne.neighbour_map(parts))
+        points[f"real/{kind}"] = real_map
+        for method, condensed_map in zip(condensed, condensed_maps, strict=True):
+            points[f"condensed/{method}"] = condensed_map
+            methods[method] = {"preprocessing": kind, "test_accuracy": facts["test_accuracy"]}
     storage.write_tensors(
         snakemake.output.map,
         points,
@@ -32,7 +32,7 @@ with job(snakemake):
             "dataset": dataset.name,
             "class": dataset.classes[label],
             "ipc": int(snakemake.wildcards.ipc),
-            "methods": about,
+            "methods": methods,
             "source": snakemake.params.job["source"],
         },
     )

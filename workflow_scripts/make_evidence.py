@@ -5,57 +5,50 @@ from pathlib import Path
 from condensation.config import loading
 from condensation.core import storage
 from condensation.data import datasets
-from condensation.figures import along, beside_print, images, sources, style
+from condensation.figures import evidence as evidence_figures
+from condensation.figures import images, sources, style
 from condensation.nas import tables as ranking_tables
-from condensation.paper import cells, evidence, evidence_page, printed
-from condensation.results import frames as tables
-from condensation.results import record_file
-from condensation.workflow import figure_plan, grid, jobs
+from condensation.paper import evidence, evidence_page, printed
+from condensation.results import frames, record_file, records
+from condensation.workflow import figure_plan
 from job import job
 
 
 def pictures(dataset, whitenings, condensed, ipc):
-    """Return the images of every set of a dataset and an IPC, the first of each class."""
-    views = sources.views(dataset, whitenings)
-    chosen = [p for p in condensed if storage.read_metadata(p).get("ipc") == ipc]
+    """Return the first images per class of every set of a dataset and IPC."""
+    views = sources.dataset_views(dataset, whitenings)
     drawn = {}
-    for path in chosen:
-        for method, view, found in sources.condensed(views, [path]):
-            drawn[f"{method} {storage.read_metadata(path)['seed']}"] = sources.first(view, found)
-    title = f"{dataset.name}: {ipc} image{'s' * (ipc > 1)} per class, every set and its seed"
+    for path in condensed:
+        metadata = storage.read_metadata(path)
+        if metadata.get("ipc") == ipc:
+            for method, view, inputs in sources.condensed_images(views, [path]):
+                drawn[f"{method} {metadata['seed']}"] = sources.first_images(view, inputs)
+    title = f"{dataset.name}: {ipc} image{'s' * (ipc > 1)} per class, all sets with their seeds"
     return images.Pictures(drawn, dataset.classes[: sources.SHOWN], title)
 
 
 with job(snakemake):
+    config = loading.load(snakemake.input.config)
     root = Path(snakemake.input.config).parent
-    wanted = loading.load(snakemake.input.config)
-    runs = tables.load_runs(snakemake.input.runs)
-    as_printed = printed.load(snakemake.input.printed)
-    numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
-    costs = tables.costs(jobs.made_sets(wanted, grid.expand(wanted)), snakemake.input.costs, runs)
-    # those that count; of an unfinished run some may have been left out
-    paths = [path for path in runs["record"].unique() if path]
-    spent = [str(Path(path).with_suffix(".cost.json")) for path in paths]
-    contents = {p: storage.read_json(p) for p in (*paths, *spent, *snakemake.input.costs)}
-    networks = evidence.network_costs(
-        [contents[path] for path in paths], [contents[path] for path in spent]
-    )
-    collected = cells.collect(wanted, runs, numbers, slips)
+    runs = frames.load_runs(snakemake.input.runs)
+    used = [path for path in runs["record"].unique() if path]  # without those left out
+    costs = [Path(path).with_suffix(".cost.json") for path in used]
+    contents = records.read([*used, *costs, *snakemake.input.costs])
+    contents = {str(Path(path).relative_to(root)): held for path, held in contents.items()}
     rankings = getattr(snakemake.input, "ranking", [])
     ranking = ranking_tables.load(rankings[0]) if rankings else None
-    frames = evidence.every(collected, runs, costs, networks, ranking)
-    for name, frame in frames.items():
-        storage.write_text(getattr(snakemake.output, name), evidence.as_csv(frame))
+    numbers = printed.load(snakemake.input.printed)
+    tables, _ = evidence.tables_from_records(config, contents, numbers, ranking)
+    for name, table in tables.items():
+        storage.write_text(getattr(snakemake.output, name), evidence.as_csv(table))
     head = evidence_page.head_of_run(storage.read_json(snakemake.input.provenance))
-    page = evidence_page.markdown(frames, head)
-    storage.write_text(snakemake.output.page, page)
-    style.save(beside_print.draw(frames["cells"]), snakemake.output.figure)
-    styles = style.method_styles(figure_plan.methods(wanted))
+    storage.write_text(snakemake.output.page, evidence_page.markdown(tables, head))
+    style.save(evidence_figures.beside_print(tables["cells"]), snakemake.output.figure)
+    styles = style.method_styles(figure_plan.methods(config))
     for path in snakemake.output.drawn_curves:
-        style.save(along.draw(frames["curves"], frames["ends"], styles), path)
+        style.save(evidence_figures.curves(tables["curves"], tables["ends"], styles), path)
     with storage.atomic(snakemake.output.records) as temporary:
-        below = {str(Path(path).relative_to(root)): held for path, held in contents.items()}
-        temporary.write_bytes(record_file.pack(below))
+        temporary.write_bytes(record_file.pack(contents))
     loaded = {dataset.name: dataset for dataset in map(datasets.load, snakemake.input.datasets)}
     for path, (name, ipc) in zip(snakemake.output.pictures, snakemake.params.pictured, strict=True):
         whitenings = getattr(snakemake.input, "whitenings", [])

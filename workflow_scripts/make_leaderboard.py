@@ -1,10 +1,9 @@
-"""Rule make_leaderboard: all cells, and what stands behind them, as one web page."""
-
-from dataclasses import replace
+"""Rule make_leaderboard: all cells with their details, as one web page."""
 
 from condensation.config import loading
 from condensation.core import storage
-from condensation.data import datasets, sets, whitening
+from condensation.data import datasets, sets
+from condensation.figures import sources
 from condensation.leaderboard import details, pictures, ranks
 from condensation.leaderboard import page as leaderboard_page
 from condensation.results import frames, records
@@ -12,45 +11,33 @@ from condensation.workflow import grid, jobs
 from job import job
 
 
-def pictured_sets(snakemake, made):
-    """Return every condensed set that was made, with its picture."""
-    prepared = {}
-    for path in snakemake.input.datasets:
-        dataset = datasets.load(path)
-        prepared[dataset.name] = {"standardize": dataset}
-    for path in getattr(snakemake.input, "whitenings", []):
-        fitted = whitening.load(path)
-        name = storage.read_metadata(path)["dataset"]
-        ways = prepared[name]
-        ways[fitted.kind] = replace(ways["standardize"], whitening=fitted)
-    found = {}
+def set_details(snakemake, set_ids):
+    """Return the metadata, cost and picture of each condensed set."""
+    whitenings = getattr(snakemake.input, "whitenings", [])
+    loaded = map(datasets.load, snakemake.input.datasets)
+    views = {dataset.name: sources.dataset_views(dataset, whitenings) for dataset in loaded}
+    by_set = {}
     for set_id, path, cost in zip(
-        made, snakemake.input.condensed, snakemake.input.costs, strict=True
+        set_ids, snakemake.input.condensed, snakemake.input.costs, strict=True
     ):
-        kind = storage.read_metadata(path).get("preprocessing", {}).get("kind", "standardize")
-        dataset = prepared[set_id.dataset][kind]
-        condensed, about = sets.load(path, dataset)
+        dataset = views[set_id.dataset][sources.preprocessing_kind(path)]
+        condensed, metadata = sets.load(path, dataset)
         picture = ()
         if condensed is not None and condensed.images is not None:
-            picture = pictures.of_set(condensed, dataset, about["ipc"])
-        found[set_id] = details.MadeSet(about, storage.read_json(cost), *picture)
-    return found
-
-
-def main(snakemake):
-    """Write the page."""
-    wanted = loading.load(snakemake.input.config)
-    everything = grid.expand(wanted)
-    made = pictured_sets(snakemake, jobs.made_sets(wanted, everything))
-    table = frames.load_accuracy(snakemake.input.table)
-    board = ranks.rows(table, everything)
-    board = board.join(details.costs(board, made))
-    paths = snakemake.input.records
-    if wanted.partial:  # those that the table is made from
-        paths = [one["path"] for one in records.read(paths, wanted, left_out=[])]
-    behind = details.gather(board, paths, made)
-    storage.write_text(snakemake.output.page, leaderboard_page.render(board, behind))
+            picture = pictures.picture_of_set(condensed, dataset, metadata["ipc"])
+        by_set[set_id] = details.SetDetails(metadata, storage.read_json(cost), *picture)
+    return by_set
 
 
 with job(snakemake):
-    main(snakemake)
+    config = loading.load(snakemake.input.config)
+    cells = grid.expand(config)
+    by_set = set_details(snakemake, jobs.made_sets(config, cells))
+    board = ranks.rows(frames.load_accuracy(snakemake.input.table), cells)
+    board = board.join(details.costs(board, by_set))
+    contents = records.read(snakemake.input.records, [] if config.partial else None)
+    used = contents.values()
+    if config.partial:  # only the records of the table
+        used = records.check(contents, config, left_out=[])
+    page = leaderboard_page.render(board, details.row_details(board, used, by_set))
+    storage.write_text(snakemake.output.page, page)

@@ -1,4 +1,4 @@
-"""Rule make_paper_tables: Tables 1 to 9 from networks and costs, beside the printed ones."""
+"""Rule make_paper_tables: Tables 1 to 9 of networks and costs, with the printed numbers."""
 
 from condensation.config import loading
 from condensation.core import storage
@@ -11,18 +11,21 @@ from condensation.workflow import grid, jobs
 from job import job
 
 with job(snakemake, torch_threads=False):
-    wanted = loading.load(snakemake.input.config)
+    config = loading.load(snakemake.input.config)
     runs = frames.load_runs(snakemake.input.runs)
-    as_printed = printed.load(snakemake.input.printed)
-    numbers, slips = printed.reread(as_printed), printed.implied(as_printed)
-    costs = frames.costs(jobs.made_sets(wanted, grid.expand(wanted)), snakemake.input.costs, runs)
-    nas = None
+    sets = jobs.made_sets(config, grid.expand(config))
+    contents = map(storage.read_json, snakemake.input.costs)
+    costs = frames.costs(dict(zip(sets, contents, strict=True)), runs)
+    ranking = None
     if path := getattr(snakemake.input, "nas", None):
-        nas = ranking_tables.load(path)
-    cells = paper_cells.collect(wanted, runs, numbers, slips)
-    made = paper_tables.every(cells, costs, nas)
+        ranking = ranking_tables.load(path)
+    cells = paper_cells.collect(config, runs, printed.load(snakemake.input.printed))
     for table, csv, markdown, latex in zip(
-        made, snakemake.output.csv, snakemake.output.markdown, snakemake.output.latex, strict=True
+        paper_tables.all_tables(cells, costs, ranking),
+        snakemake.output.csv,
+        snakemake.output.markdown,
+        snakemake.output.latex,
+        strict=True,
     ):
         text = table.entries.to_csv(index=False, lineterminator="\n", float_format="%.4f")
         storage.write_text(csv, text)

@@ -5,12 +5,13 @@ from condensation.nas import tables
 from job import job
 
 with job(snakemake, torch_threads=False):
-    told = snakemake.params.job["options"]
-    title = f"Ranking architectures on {told['dataset']}"
+    options = snakemake.params.job["options"]
+    title = f"Ranking architectures on {options['dataset']}"
+    note = f"\n{options['note']}" if options["note"] else ""
     figure = architectures.scatter(
         tables.load(snakemake.input.ranking),
         tables.load(snakemake.input.architectures),
         style.method_styles(snakemake.params.methods),
-        *style.readable([title + (f"\n{told['note']}" if told["note"] else ""), told["truth"]]),
+        *style.readable([title + note, options["truth"]]),
     )
     style.save(figure, snakemake.output.png, snakemake.output.pdf)

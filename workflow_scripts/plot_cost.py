@@ -10,13 +10,13 @@ from job import job
 with job(snakemake, torch_threads=False):
     panels = snakemake.params.panels
     costs = iter(snakemake.input.costs)
-    taken: dict = {}
+    seconds: dict = {}
     for panel in panels:
         for method, _ in panel["sets"]:
             key = panel["where"]["dataset"], method, panel["where"]["ipc"]
-            taken.setdefault(key, []).append(storage.read_json(next(costs))["seconds"])
-    taken = {key: mean(values) for key, values in taken.items()}
+            seconds.setdefault(key, []).append(storage.read_json(next(costs))["seconds"])
+    seconds = {key: mean(values) for key, values in seconds.items()}
     styles = style.method_styles(snakemake.params.methods)
     table = frames.load_accuracy(snakemake.input.table)
-    figure = comparison.cost_accuracy(table, panels, taken, styles)
+    figure = comparison.cost_accuracy(table, panels, seconds, styles)
     style.save(figure, snakemake.output.png, snakemake.output.pdf)

@@ -5,25 +5,17 @@ from condensation.figures import embedding, style
 from job import job
 
 with job(snakemake, torch_threads=False):
-    found, accuracy = [], []
+    maps, accuracies = [], []
     for path in snakemake.input.maps:
-        points, about = storage.read_tensors(path)
-        shown = [
-            name for name in snakemake.params.shown if name in about["methods"]
-        ]  # others failed
-        number = f"number {snakemake.params.label}"
-        (label,) = style.readable([about["class"]], [number])
-        found.append(
-            embedding.Map(
-                f"{about['dataset']}, IPC {about['ipc']}\nclass {label}",
-                {
-                    name: points[f"real/{about['methods'][name]['preprocessing']}"].numpy()
-                    for name in shown
-                },
-                {name: points[f"condensed/{name}"].numpy() for name in shown},
-            )
-        )
-        accuracy += [one["test_accuracy"] for one in about["methods"].values()]
+        points, metadata = storage.read_tensors(path)
+        methods = metadata["methods"]  # those whose sets did not fail
+        shown = [name for name in snakemake.params.shown if name in methods]
+        (label,) = style.readable([metadata["class"]], [f"number {snakemake.params.label}"])
+        real = {name: points[f"real/{methods[name]['preprocessing']}"].numpy() for name in shown}
+        condensed = {name: points[f"condensed/{name}"].numpy() for name in shown}
+        title = f"{metadata['dataset']}, IPC {metadata['ipc']}\nclass {label}"
+        maps.append(embedding.Map(title, real, condensed))
+        accuracies += [facts["test_accuracy"] for facts in methods.values()]
     styles = style.method_styles(snakemake.params.methods)
-    figure = embedding.maps(found, styles, snakemake.params.architecture, accuracy)
+    figure = embedding.draw(maps, styles, snakemake.params.architecture, accuracies)
     style.save(figure, snakemake.output.png, snakemake.output.pdf)

@@ -1,10 +1,11 @@
-"""Rule sample_architectures: a draw of distinct architectures, and how well each does in truth."""
+"""Rule sample_architectures: draw distinct architectures, with their true accuracies."""
 
 from condensation.core import storage
 from condensation.nas import sample
 from job import job
 
 with job(snakemake, torch_threads=False):
-    told = snakemake.params.job
-    drawn = sample.sample(table=getattr(snakemake.input, "table", None), **told["options"])
-    storage.write_json(snakemake.output.architectures, drawn | told)
+    job_params = snakemake.params.job
+    table = getattr(snakemake.input, "table", None)
+    drawn = sample.sample(table=table, **job_params["options"])
+    storage.write_json(snakemake.output.architectures, drawn | job_params)

@@ -109,7 +109,7 @@ def test_a_poisoned_cell_is_a_hole_in_tables_figures_and_leaderboard(poisoned, m
     assert list(table["missing"]) == [0, 1, 0]
     assert pd.isna(table.loc["mine", "mean"]) and table.loc[["random", "dm"], "mean"].min() > 0
     text = (holed / "results/tables/accuracy.md").read_text()
-    assert re.search(r"mine .*\| missing", text) and "Incomplete: of 3 networks 1 missing" in text
+    assert re.search(r"mine .*\| missing", text) and "Incomplete: 1 of 3 networks are missing" in text
     assert re.search(r"mine .*missing", (holed / "results/tables/table4.md").read_text())
     page = (holed / "results/leaderboard/index.html").read_text()
     assert '<span class="failed">missing</span>' in page

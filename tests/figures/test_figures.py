@@ -28,12 +28,11 @@ from condensation.core.errors import InputError
 from condensation.data import sets, whitening
 from condensation.figures import (
     accuracy,
-    along,
     architectures,
-    beside_print,
     comparison,
     data,
     embedding,
+    evidence,
     images,
     sources,
     style,
@@ -48,9 +47,9 @@ WHERE = {"experiment": "e", "dataset": "digits", "ipc": "1"}
 
 
 def cell(method="random", mean=50.0, std=2.0, **more):
-    about = {**WHERE, "method": method, "iteration": "end", **WAY}
+    place = {**WHERE, "method": method, "iteration": "end", **WAY}
     counts = {"sets": 1, "networks": 5, "oom": 0, "diverged": 0, "missing": 0}
-    return {**about, **counts, "mean": mean, "std": std, "std_of_sets": np.nan, **more}
+    return {**place, **counts, "mean": mean, "std": std, "std_of_sets": np.nan, **more}
 
 
 def failed(reason, **more):
@@ -151,8 +150,8 @@ def test_what_is_missing_is_a_gap_and_what_failed_has_its_reason():
         ]
     )
     (ax,) = figure.axes
-    drawn = [one for one in ax.containers if hasattr(one, "patches")]
-    heights = [[bar.get_height() for bar in one] for one in drawn]
+    drawn = [container for container in ax.containers if hasattr(container, "patches")]
+    heights = [[bar.get_height() for bar in container] for container in drawn]
     np.testing.assert_array_equal(heights, [[50, 50], [np.nan, np.nan], [np.nan, 50]])
     at = {text.get_text(): text.get_position()[0] for text in ax.texts}
     assert set(at) == {"OOM", "diverged", "missing"}
@@ -216,7 +215,7 @@ def test_lines_against_ipc_and_the_whole_dataset(whole):
     np.testing.assert_allclose(errors(random), [[48, 52], [59, 61], [68, 72]])
     np.testing.assert_array_equal(dm.lines[0].get_ydata().astype(float), [55, np.nan])
     assert [text.get_text() for text in ax.texts] == ["dm: OOM"]
-    (dashed,) = [one for one in ax.lines if set(one.get_ydata()) == {95.0}]
+    (dashed,) = [line for line in ax.lines if set(line.get_ydata()) == {95.0}]
     assert dashed.get_linestyle() != "-"
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["random", "dm", "whole"]
     assert ax.get_xscale() == "log"
@@ -231,7 +230,7 @@ def test_neighbouring_ipc_keep_their_order_and_the_last_its_label():
         "values": list(map(str, ipcs)),
     }
     (ax,) = accuracy.lines(table, [panel], "ipc", STYLES).axes
-    shown = np.array([one.lines[0].get_xdata() for one in ax.containers])
+    shown = np.array([container.lines[0].get_xdata() for container in ax.containers])
     assert (shown.max(axis=0)[:-1] < shown.min(axis=0)[1:]).all()
     labels = [text.get_text() for text in ax.get_xticklabels()]
     assert labels[-1] == "1000" and "900" not in labels and "1" in labels
@@ -255,7 +254,7 @@ def test_curves_end_at_the_methods_last_iteration():
     }
     figure = accuracy.curves(table, [panel], "iteration", STYLES)
     (ax,) = figure.axes
-    dm, mine = (one.lines[0].get_xydata().tolist() for one in ax.containers)
+    dm, mine = (container.lines[0].get_xydata().tolist() for container in ax.containers)
     assert dm == [[20, 10], [100, 20], [300, 30]]
     assert mine == [[0, 5], [50, 40]]
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["dm", "mine"]
@@ -287,9 +286,9 @@ def test_the_pareto_front_is_that_of_all_pairs():
             for at in range(len(points))
             if not np.isnan(points[at][1]) and not beaten(at, points)
         }
-        found = comparison.pareto_front([p[0] for p in points], [p[1] for p in points])
-        assert set(found) == expected and len(found) == len(expected)
-        assert [points[at][0] for at in found] == sorted(points[at][0] for at in found)
+        front = comparison.pareto_front([p[0] for p in points], [p[1] for p in points])
+        assert set(front) == expected and len(front) == len(expected)
+        assert [points[at][0] for at in front] == sorted(points[at][0] for at in front)
 
 
 def test_costs_are_drawn_where_they_are():
@@ -302,7 +301,7 @@ def test_costs_are_drawn_where_they_are():
     panel = {"where": {"dataset": "digits", "ipc": "1", **WAY}}
     figure = comparison.cost_accuracy(table, [panel], seconds, STYLES)
     (ax,) = figure.axes
-    points = [one.lines[0].get_xydata()[0].tolist() for one in ax.containers]
+    points = [container.lines[0].get_xydata()[0].tolist() for container in ax.containers]
     assert points[:2] == [[0.1, 40], [30, 60]] and np.isnan(points[2][1])
     front = ax.lines[0].get_xydata().tolist()
     assert front == [[0.1, 40], [30, 60]] and ax.get_xscale() == "log"
@@ -315,8 +314,9 @@ RANKING = {"methods": RANKS, "blocks": 9, "critical_difference": 2.51, "alpha": 
 
 def bars_of(ax):
     """The spans of the bars below the axis."""
-    lines = [one for one in ax.lines if len(set(one.get_ydata())) == 1 and one.get_ydata()[0] < 0]
-    return sorted((min(one.get_xdata()), max(one.get_xdata())) for one in lines)
+    level = [line for line in ax.lines if len(set(line.get_ydata())) == 1]
+    lines = [line for line in level if line.get_ydata()[0] < 0]
+    return sorted((min(line.get_xdata()), max(line.get_xdata())) for line in lines)
 
 
 def test_bars_join_the_methods_that_are_close():
@@ -345,13 +345,13 @@ def test_without_a_ranking_its_reason_is_shown():
 # --- figure 7 -------------------------------------------------------------------------------------
 
 
-def made(dataset, path, method, value):
+def write_set(dataset, path, method, value):
     classes = len(dataset.classes)
     # every pixel says method and class
     flat = torch.arange(classes).repeat_interleave(2).float() + value
     inputs = flat.view(-1, 1, 1, 1).expand(-1, *dataset.shape).contiguous()
-    one = sets.Condensed(inputs, torch.arange(classes).repeat_interleave(2))
-    sets.write(one, dataset, path, method=method, ipc=2)
+    condensed = sets.Condensed(inputs, torch.arange(classes).repeat_interleave(2))
+    sets.write(condensed, dataset, path, method=method, ipc=2)
     return path
 
 
@@ -360,23 +360,23 @@ def test_the_map_is_made_of_the_class_and_of_nothing_else(tmp_path):
     fitted = whitening.fit(dataset.train_images, "zca_kip", dataset.mean, dataset.std)
     whitening.save(fitted, tmp_path / "w", dataset="small")
     whitening.save(fitted, tmp_path / "v", dataset="another")
-    views = sources.views(dataset, [tmp_path / "w", tmp_path / "v"])
+    views = sources.dataset_views(dataset, [tmp_path / "w", tmp_path / "v"])
     assert set(views) == {"standardize", "zca_kip"}
     paths = [
-        made(dataset, tmp_path / "a", "dm", 10.0),
-        made(dataset, tmp_path / "b", "random", 20.0),
-        made(views["zca_kip"], tmp_path / "c", "kip", 30.0),
+        write_set(dataset, tmp_path / "a", "dm", 10.0),
+        write_set(dataset, tmp_path / "b", "random", 20.0),
+        write_set(views["zca_kip"], tmp_path / "c", "kip", 30.0),
     ]
     sets.write_failure(dataset, tmp_path / "d", "oom", "cause", 3, method="tm", ipc=2)
-    found = sources.inputs_of_class(views, 1, [*paths, tmp_path / "d"])
+    inputs = sources.inputs_of_class(views, 1, [*paths, tmp_path / "d"])
     real = dataset.train_images[[i for i, c in enumerate(dataset.train_labels) if c == 1]]
-    torch.testing.assert_close(found["standardize"][0], dataset.standardize(real))
-    torch.testing.assert_close(found["zca_kip"][0], fitted.apply(real))
-    assert {m: set(v.flatten().tolist()) for m, v in found["standardize"][1].items()} == {
+    torch.testing.assert_close(inputs["standardize"][0], dataset.standardize(real))
+    torch.testing.assert_close(inputs["zca_kip"][0], fitted.apply(real))
+    assert {m: set(v.flatten().tolist()) for m, v in inputs["standardize"][1].items()} == {
         **{"dm": {11.0}, "random": {21.0}}
     }
-    assert set(found["zca_kip"][1]) == {"kip"}
-    assert found["zca_kip"][1]["kip"].shape == (2, *dataset.shape)
+    assert set(inputs["zca_kip"][1]) == {"kip"}
+    assert inputs["zca_kip"][1]["kip"].shape == (2, *dataset.shape)
     with pytest.raises(InputError, match=r"figure7.label: 3, but small has the classes 0 to 2"):
         sources.inputs_of_class(views, 3, paths)
 
@@ -384,16 +384,16 @@ def test_the_map_is_made_of_the_class_and_of_nothing_else(tmp_path):
 def test_the_map_keeps_neighbours_together_and_the_order():
     generator = np.random.default_rng(0)
     groups = [generator.normal(20 * k, 1, (n, 6)) for k, n in enumerate((30, 25, 4))]
-    found = tsne.neighbour_map(groups)
-    assert [one.shape for one in found] == [(30, 2), (25, 2), (4, 2)]
-    for own, rows in enumerate(found):
-        centres = np.stack([one.mean(0) for one in found])
+    maps = tsne.neighbour_map(groups)
+    assert [points.shape for points in maps] == [(30, 2), (25, 2), (4, 2)]
+    for group, rows in enumerate(maps):
+        centres = np.stack([points.mean(0) for points in maps])
         nearest = np.linalg.norm(rows[:, None] - centres[None], axis=2).argmin(1)
-        assert (nearest == own).all()
+        assert (nearest == group).all()
     again = tsne.neighbour_map(groups)
-    assert all((one == other).all() for one, other in zip(found, again, strict=True))
+    assert all((first == second).all() for first, second in zip(maps, again, strict=True))
     few = tsne.neighbour_map([np.eye(2), np.ones((1, 2))])
-    assert [one.tolist() for one in few] == [[[0, 0]] * 2, [[0, 0]]]
+    assert [points.tolist() for points in few] == [[[0, 0]] * 2, [[0, 0]]]
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
@@ -404,8 +404,8 @@ def test_a_dead_network_has_no_map(value):
 
 def test_each_panel_shows_the_real_points_and_those_of_its_method():
     real, dm, mine = np.random.default_rng(0).normal(size=(3, 7, 2))
-    one = embedding.Map("digits", {"dm": real, "mine": real + 1}, {"dm": dm, "mine": mine})
-    figure = embedding.maps([one], STYLES, "resnet18", [90.0, 95.5])
+    mapped = embedding.Map("digits", {"dm": real, "mine": real + 1}, {"dm": dm, "mine": mine})
+    figure = embedding.draw([mapped], STYLES, "resnet18", [90.0, 95.5])
     for ax, (below, above), title in zip(
         figure.axes, [(real, dm), (real + 1, mine)], ["dm", "mine"], strict=True
     ):
@@ -414,7 +414,7 @@ def test_each_panel_shows_the_real_points_and_those_of_its_method():
         np.testing.assert_allclose(drawn[1], above)
         assert ax.get_title() == title
     assert "test accuracy 90.0 to 95.5 %" in figure.legends[0].get_title().get_text()
-    none = embedding.maps([embedding.Map("digits", {}, {})], STYLES, "resnet18", [])
+    none = embedding.draw([embedding.Map("digits", {}, {})], STYLES, "resnet18", [])
     assert "methods failed" in none.legends[0].get_title().get_text()
 
 
@@ -429,8 +429,8 @@ def test_the_image_grid_shows_classes_as_rows(channels):
     assert tiled.shape[:2] == (18, 27)
     assert (tiled[0:8, 0:8] == 0).all() and (tiled[9:17, 18:26] == 200).all()
     assert (tiled[8] == 255).all()
-    one = images.Pictures({"m": pictures, "n": pictures}, ["zero", "one"], "title")
-    figure = images.image_grids([one])
+    drawn = images.Pictures({"m": pictures, "n": pictures}, ["zero", "one"], "title")
+    figure = images.image_grids([drawn])
     first, second = figure.subfigs[0].axes
     assert [t.get_text() for t in first.get_yticklabels()] == ["zero", "one"]
     assert (first.images[0].get_array() == tiled).all() and second.get_title() == "n"
@@ -438,8 +438,8 @@ def test_the_image_grid_shows_classes_as_rows(channels):
 
 def test_with_one_image_per_class_the_methods_are_rows():
     pictures = torch.zeros(3, 1, 3, 8, 8, dtype=torch.uint8)
-    one = images.Pictures({"m": pictures, "n": pictures}, ["zero", "one"], "title")
-    axes = images.image_grids([one]).subfigs[0].axes
+    drawn = images.Pictures({"m": pictures, "n": pictures}, ["zero", "one"], "title")
+    axes = images.image_grids([drawn]).subfigs[0].axes
     names, rows = axes[::2], axes[1::2]
     assert [ax.texts[0].get_text() for ax in names] == ["m", "n"]
     assert [t.get_text() for t in rows[0].get_xticklabels()] == ["zero", "one"]
@@ -480,23 +480,20 @@ def luminance(color):
 def test_methods_are_told_apart_in_grey_and_on_white():
     many = {f"m{n}": "x.py:f" for n in range(30)}
     styles = list(style.method_styles({**METHODS, **many}).values())
-    for number, one in enumerate(styles):
-        assert 1.05 / (luminance(one["color"]) + 0.05) > 2, "contrast with the paper"
-        for other in styles[:number]:
-            if (
-                one["color"] == other["color"]
-                or abs(luminance(one["color"]) - luminance(other["color"])) < 0.1
-            ):
-                lines = [(s["marker"], s["linestyle"]) for s in (one, other)]
+    for number, a in enumerate(styles):
+        assert 1.05 / (luminance(a["color"]) + 0.05) > 2, "contrast with the paper"
+        for b in styles[:number]:
+            if a["color"] == b["color"] or abs(luminance(a["color"]) - luminance(b["color"])) < 0.1:
+                lines = [(s["marker"], s["linestyle"]) for s in (a, b)]
                 assert lines[0] != lines[1]
-                assert (one["hatch"], one["color"]) != (other["hatch"], other["color"])
+                assert (a["hatch"], a["color"]) != (b["hatch"], b["color"])
 
 
 def test_the_first_seven_differ_in_every_sign():
     names = ("random", "kcenter", "dc", "dsa", "dm", "kip", "tm")
     styles = style.method_styles({name: name for name in names}).values()
     for key in ("color", "marker", "hatch"):
-        assert len({one[key] for one in styles}) == 7
+        assert len({looks[key] for looks in styles}) == 7
 
 
 def test_a_method_keeps_its_style_whatever_else_is_drawn():
@@ -512,7 +509,7 @@ def test_a_method_keeps_its_style_whatever_else_is_drawn():
 
 
 SAVE = """
-import sys; sys.path.insert(0, "workflow_scripts"); sys.path.insert(0, "tests")
+import sys; sys.path[:0] = ["workflow_scripts", "tests", "tests/figures"]
 import test_figures
 test_figures.save_all(sys.argv[1])
 """
@@ -524,8 +521,8 @@ def save_all(folder):
     figure = accuracy.lines(table, [{"where": where, "values": ["2", "10"]}], "ipc", STYLES)
     style.save(figure, f"{folder}/line.png", f"{folder}/line.pdf")
     points = np.random.default_rng(0).normal(size=(20, 2))
-    one = embedding.Map("digits", {"dm": points}, {"dm": points + 1})
-    style.save(embedding.maps([one], STYLES, "r", [1.0]), f"{folder}/map.pdf")
+    mapped = embedding.Map("digits", {"dm": points}, {"dm": points + 1})
+    style.save(embedding.draw([mapped], STYLES, "r", [1.0]), f"{folder}/map.pdf")
     pictures = images.Pictures(
         {"m": torch.zeros(2, 2, 1, 8, 8, dtype=torch.uint8)}, ["a", "b"], "t"
     )
@@ -533,7 +530,7 @@ def save_all(folder):
 
 
 def test_the_same_figure_has_the_same_bytes_in_another_process(tmp_path):
-    found = []
+    digests = []
     for seed in ("1", "2"):
         folder = tmp_path / seed
         folder.mkdir()
@@ -541,10 +538,11 @@ def test_the_same_figure_has_the_same_bytes_in_another_process(tmp_path):
         subprocess.run(
             [sys.executable, "-c", SAVE, str(folder)], cwd=ROOT, env=environment, check=True
         )
-        found.append(
+        digests.append(
             {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
         )
-    assert found[0] == found[1] and set(found[0]) == {"line.png", "line.pdf", "map.pdf", "grid.pdf"}
+    assert digests[0] == digests[1]
+    assert set(digests[0]) == {"line.png", "line.pdf", "map.pdf", "grid.pdf"}
     assert Image.open(tmp_path / "1/line.png").size[0] > 500
     assert (tmp_path / "1/line.pdf").read_bytes().startswith(b"%PDF")
 
@@ -571,8 +569,10 @@ def outside(figure):
         tops = [bar for bar in ax.patches if isinstance(bar, Rectangle) and bar.get_height() > 0]
         points += [bar.get_transform().transform([[0.5, 1.0]]) for bar in tops]
         box = ax.get_window_extent().padded(1.0)
-        every = np.concatenate([np.asarray(each, float).reshape(-1, 2) for each in points or [[]]])
-        lost += [tuple(at) for at in every[np.isfinite(every).all(axis=1)] if not box.contains(*at)]
+        parts = [np.asarray(each, float).reshape(-1, 2) for each in points or [[]]]
+        ends = np.concatenate(parts)
+        ends = ends[np.isfinite(ends).all(axis=1)]
+        lost += [tuple(at) for at in ends if not box.contains(*at)]
     return lost
 
 
@@ -587,9 +587,9 @@ def hard_table(generator, wide=False):
             for augmentation, iteration in itertools.product(("none", "dsa"), ("end", "0", "90")):
                 mean = generator.choice([*generator.uniform(0, 100, 3), 0.0, 100.0])
                 apart = generator.uniform(40, 90) if wide else generator.uniform(0, 4)
-                about = {"dataset": dataset, "ipc": ipc, "augmentation": augmentation}
+                place = {"dataset": dataset, "ipc": ipc, "augmentation": augmentation}
                 ends = {"low": mean - apart, "high": mean + apart, "iteration": iteration}
-                rows.append(cell(method, mean=mean, std=apart, **about, **ends))
+                rows.append(cell(method, mean=mean, std=apart, **place, **ends))
         rows.append(failed("oom", dataset=dataset, ipc=ipc, method="mine", architecture="mlp"))
     rows.append(cell("whole", ipc="all", mean=99.9, low=80.0, high=119.8))
     return pd.DataFrame(rows)
@@ -611,8 +611,8 @@ def drawn_accuracy(kind, generator, wide):
             {"where": {**where, "dataset": d}, "values": ["1", "10"]} for d in ("digits", "more")
         ]
         return accuracy.lines(table, panels, "ipc", STYLES)
-    about = {"algorithm": "dm", "ends": {"random": 95, "dm": 300}, "methods": ["random", "dm"]}
-    panels = [{"where": {**where, "dataset": d, "ipc": i}, **about} for d, i in sides]
+    facts = {"algorithm": "dm", "ends": {"random": 95, "dm": 300}, "methods": ["random", "dm"]}
+    panels = [{"where": {**where, "dataset": d, "ipc": i}, **facts} for d, i in sides]
     return accuracy.curves(table, panels, "iteration", STYLES)
 
 
@@ -630,8 +630,8 @@ def drawn_ranks(generator, wide):
     names = [f"m{n}" for n in range(2 + generator.integers(9))]
     ranks = generator.permutation(len(names)) + 1.0
     gap = 40.0 if wide else generator.uniform(0.2, 3)
-    about = {"blocks": 5, "critical_difference": gap, "alpha": 0.05, "block": ["dataset"]}
-    ranking = {"methods": dict(zip(names, ranks, strict=True)), **about}
+    facts = {"blocks": 5, "critical_difference": gap, "alpha": 0.05, "block": ["dataset"]}
+    ranking = {"methods": dict(zip(names, ranks, strict=True)), **facts}
     return comparison.critical_difference({**ranking, "by_set": ranking}, STYLES)
 
 
@@ -640,7 +640,7 @@ def drawn_map(generator, wide):
     points = {m: generator.normal(size=(30, 2)) * size for m in ("random", "dm")}
     shifted = {m: at[:9] + 3 * size * n for n, (m, at) in enumerate(points.items())}
     maps = [embedding.Map(name, points, shifted) for name in ("digits", "more")]
-    return embedding.maps(maps, STYLES, "convnet", [50.0])
+    return embedding.draw(maps, STYLES, "convnet", [50.0])
 
 
 def drawn_architectures(generator, wide):
@@ -654,41 +654,41 @@ def drawn_architectures(generator, wide):
             "std": generator.uniform(0, 60 if wide else 3, 16),
         }
     )
-    about = {"reference": "", "ipc": "2", "condensation_seed": 0, "spearman": np.nan}
-    summary = pd.DataFrame([{"set": n, "method": n.split("/")[0], **about} for n in names])
+    facts = {"reference": "", "ipc": "2", "condensation_seed": 0, "spearman": np.nan}
+    summary = pd.DataFrame([{"set": n, "method": n.split("/")[0], **facts} for n in names])
     return architectures.scatter(summary, table, STYLES, "costs $5 and $6", "truth")
 
 
 def drawn_beside_print(generator, wide):
     mean = generator.uniform(0, 100, 12)
     apart = generator.uniform(0, 90 if wide else 3, 12)
-    about = {"dataset": "digits", "architecture": "convnet", "augmentation": "dsa"}
-    about |= {"iterations": np.nan, "iterations_of_paper": np.nan}
+    facts = {"dataset": "digits", "architecture": "convnet", "augmentation": "dsa"}
+    facts |= {"iterations": np.nan, "iterations_of_paper": np.nan}
     frame = pd.DataFrame({"mean": mean, "low": mean - apart, "high": mean + apart}).assign(
-        **about,
+        **facts,
         ipc=["1", "10"] * 6,
         method=[f"m{n}" for n in range(12)],
         printed=generator.uniform(0, 100, 12),
         printed_std=apart,
         difference=1.0,
     )
-    return beside_print.draw(frame)
+    return evidence.beside_print(frame)
 
 
 def drawn_curves(generator, wide):
     way = {"architecture": "convnet", "augmentation": "dsa", "optimizer": "sgd"}
     rows, ends = [], []
     for method, ipc in itertools.product(("random", "dm"), ("1", "10")):
-        about = {"dataset": "digits", "method": method, "ipc": ipc, **way}
+        place = {"dataset": "digits", "method": method, "ipc": ipc, **way}
         for iteration in (0, 10, 300, 1000):
             mean = generator.uniform(0, 100)
             apart = generator.uniform(40, 90) if wide else generator.uniform(0, 4)
             limits = {"low": mean - apart, "high": mean + apart, "networks": 3}
-            rows.append(about | {"iteration": iteration, "mean": mean, "std": apart, **limits})
+            rows.append(place | {"iteration": iteration, "mean": mean, "std": apart, **limits})
         heading = {"heading": mean, "heading_low": mean - apart, "heading_high": mean + apart}
         printed = {"printed": generator.uniform(0, 100), "iterations_of_paper": 20_000.0}
-        ends.append(about | {"rising": True} | heading | printed)
-    return along.draw(pd.DataFrame(rows), pd.DataFrame(ends), STYLES)
+        ends.append(place | {"rising": True} | heading | printed)
+    return evidence.curves(pd.DataFrame(rows), pd.DataFrame(ends), STYLES)
 
 
 def drawn_images(generator, wide):
@@ -703,10 +703,10 @@ DRAWN = {
     },
     comparison.cost_accuracy: drawn_costs,
     comparison.critical_difference: drawn_ranks,
-    embedding.maps: drawn_map,
+    embedding.draw: drawn_map,
     architectures.scatter: drawn_architectures,
-    beside_print.draw: drawn_beside_print,
-    along.draw: drawn_curves,
+    evidence.beside_print: drawn_beside_print,
+    evidence.curves: drawn_curves,
     images.image_grids: drawn_images,
 }
 
@@ -733,13 +733,13 @@ def test_no_figure_is_left_out_of_that():
 
 
 def test_limits_that_stop_short_are_noticed():
-    figure, (left, right) = plt.subplots(1, 2, sharey=True)
-    left.plot([0, 1], [20, 40], "o")
-    accuracy.within_percent([left])  # too early: the axes are shared
-    right.errorbar([0], [95.6], yerr=[1.0])
+    figure, (first, second) = plt.subplots(1, 2, sharey=True)
+    first.plot([0, 1], [20, 40], "o")
+    accuracy.within_percent([first])  # too early: the axes are shared
+    second.errorbar([0], [95.6], yerr=[1.0])
     assert len(outside(figure)) >= 3
-    accuracy.within_percent([left, right])
-    right.set_ylim(0, 100)
+    accuracy.within_percent([first, second])
+    second.set_ylim(0, 100)
     assert outside(figure) == []
 
 
@@ -755,14 +755,14 @@ def heights_of(*means, apart=1.0):
 
 
 def test_bars_start_where_differences_are_seen_and_say_so():
-    low, high, said = heights_of(94.0, 96.0)
-    assert 85 < low < 93 and 97 <= high <= 100 and said
+    low, high, noted = heights_of(94.0, 96.0)
+    assert 85 < low < 93 and 97 <= high <= 100 and noted
     assert (96 - 94) / (high - low) > 0.2, "a fifth of the panel"
-    low, high, said = heights_of(20.0, 60.0)
-    assert low == 0 and not said
-    low, high, said = heights_of(50.0, 50.0, apart=0.0)
-    assert low == 0 and not said
-    low, high, said = heights_of(0.0, 0.0, apart=0.0)
+    low, high, noted = heights_of(20.0, 60.0)
+    assert low == 0 and not noted
+    low, high, noted = heights_of(50.0, 50.0, apart=0.0)
+    assert low == 0 and not noted
+    low, high, noted = heights_of(0.0, 0.0, apart=0.0)
     assert low == 0 < high
 
 
@@ -823,7 +823,7 @@ def test_a_name_is_drawn_as_it_is_and_never_as_maths(tmp_path, name):
     assert [label.get_text() for label in axes.get_yticklabels()] == [name, "b"]
     assert not any(label.get_parse_math() for label in axes.get_yticklabels())
     for draw in (
-        lambda: embedding.maps(
+        lambda: embedding.draw(
             [embedding.Map(f"digits\n{name}", {"dm": np.zeros((2, 2))}, {"dm": np.zeros((1, 2))})],
             *(STYLES, "convnet", [50.0]),
         ),
@@ -838,10 +838,9 @@ def test_letters_that_no_font_has_are_replaced_and_said(tmp_path, capsys, instal
     style.save(figure, tmp_path / "f.png", tmp_path / "f.pdf")
     labels = [label.get_text() for label in figure.subfigs[0].axes[0].get_yticklabels()]
     assert labels == ["class 0", "b", "class 2", "é"]
-    said = capsys.readouterr().err
-    assert (
-        "no installed font has the letters 犬 猫 of 猫, 犬 x" in said and len(said.split("\n")) == 2
-    )
+    message = capsys.readouterr().err
+    assert "no installed font has the letters 犬 猫 of 猫, 犬 x" in message
+    assert len(message.split("\n")) == 2
     assert style.readable(["new 猫"]) == ["new \\u732b"]
 
 

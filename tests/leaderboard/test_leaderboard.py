@@ -20,32 +20,33 @@ from condensation.data.sets import Condensed
 from condensation.leaderboard import details, pictures, ranks
 from condensation.leaderboard import page as leaderboard_page
 from condensation.results import frames
+from condensation.results.records import read
 from condensation.workflow.grid import SetId
 
 KEY = ["dataset", "ipc", "augmentation", "architecture", "optimizer", "method"]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def leaderboard(tmp_path_factory):
     return boards.make(tmp_path_factory.mktemp("board"))
 
 
 @pytest.fixture(scope="module")
-def by_hand(made):
+def by_hand(leaderboard):
     """Per row: every accuracy, None where there is none, by condensed set."""
-    found = defaultdict(dict)
-    for cell, seeds in made.wanted.cells.items():
+    by_key = defaultdict(dict)
+    for cell, seeds in leaderboard.cells.cells.items():
         if cell.set.iteration is None:
             key = (cell.set.dataset, cell.set.ipc, cell.augmentation, cell.architecture)
             values = [boards.value(cell, seed) for seed in range(seeds)]
-            found[(*key, cell.optimizer, cell.set.method)][cell.set.condensation_seed] = values
-    return found
+            by_key[(*key, cell.optimizer, cell.set.method)][cell.set.condensation_seed] = values
+    return by_key
 
 
-def test_a_row_per_method_and_cell_with_mean_and_interval(made, by_hand):
-    assert {tuple(key) for key in made.board[KEY].values} == set(by_hand)
-    assert len(made.board) == len(by_hand) == 6 * 2 * 2 * 2 + 1 + 1
-    for _, row in made.board.iterrows():
+def test_a_row_per_method_and_cell_with_mean_and_interval(leaderboard, by_hand):
+    assert {tuple(key) for key in leaderboard.board[KEY].values} == set(by_hand)
+    assert len(leaderboard.board) == len(by_hand) == 6 * 2 * 2 * 2 + 1 + 1
+    for _, row in leaderboard.board.iterrows():
         of_sets = by_hand[tuple(row[KEY])].values()
         good = [value for values in of_sets for value in values if value is not None]
         count = sum(map(len, of_sets))
@@ -68,8 +69,8 @@ def test_a_row_per_method_and_cell_with_mean_and_interval(made, by_hand):
         assert (row["low"], row["high"]) == pytest.approx((centre - half, centre + half))
 
 
-def test_ranks_are_within_a_cell_ties_share_and_failures_have_none(made, by_hand):
-    for _, row in made.board.iterrows():
+def test_ranks_are_within_a_cell_ties_share_and_failures_have_none(leaderboard, by_hand):
+    for _, row in leaderboard.board.iterrows():
         key = tuple(row[KEY])
         rivals = {}
         for other, of_sets in by_hand.items():
@@ -80,35 +81,39 @@ def test_ranks_are_within_a_cell_ties_share_and_failures_have_none(made, by_hand
         if key[-1] in rivals:
             better = sum(mean > rivals[key[-1]] + 1e-9 for mean in rivals.values())
             assert row["rank"] == 1 + better
-    cell = made.board[(made.board["architecture"] == "convnet") & (made.board["ipc"] == "1")]
+    cell = leaderboard.board[
+        (leaderboard.board["architecture"] == "convnet") & (leaderboard.board["ipc"] == "1")
+    ]
     cell = cell[(cell["augmentation"] == "dsa") & (cell["dataset"] == "small")]
     assert list(cell["method"]) == ["dm", "kip", "tm", "random", "10", "dc"]
     assert list(cell["rank"])[:5] == [1, 2, 3, 4, 4]
 
 
-def test_rows_are_in_the_order_of_the_grid_ipc_ascending(made):
-    assert list(dict.fromkeys(made.board["ipc"])) == ["1", "10", "all"]
-    assert list(dict.fromkeys(made.board["dataset"])) == ["small", "other"]
+def test_rows_are_in_the_order_of_the_grid_ipc_ascending(leaderboard):
+    assert list(dict.fromkeys(leaderboard.board["ipc"])) == ["1", "10", "all"]
+    assert list(dict.fromkeys(leaderboard.board["dataset"])) == ["small", "other"]
 
 
-def test_costs_are_the_mean_time_and_the_peak_over_sets(made):
-    row = made.board[made.board["method"] == "random"].iloc[0]
+def test_costs_are_the_mean_time_and_the_peak_over_sets(leaderboard):
+    row = leaderboard.board[leaderboard.board["method"] == "random"].iloc[0]
     assert row["seconds"] == 150.0  # of 100 and 200
     assert row["memory_mb"] == 706.0
-    one = details.MadeSet({}, {"seconds": 1.0, "peak_rss_mb": 900.0, "peak_cuda_mb": 300.0})
+    one = details.SetDetails({}, {"seconds": 1.0, "peak_rss_mb": 900.0, "peak_cuda_mb": 300.0})
     board = pd.DataFrame([{"dataset": "d", "method": "m", "ipc": "1"}])
     assert details.costs(board, {SetId("d", "m", "1", 0): one})["memory_mb"][0] == 300.0
 
 
-def test_what_stands_behind_a_row(made):
-    behind = details.gather(made.board, made.records, made.sets)
-    json.dumps(behind, allow_nan=False)
-    assert len(behind["rows"]) == len(made.board)
-    assert len(behind["evaluations"]) == 2, "one per network: what rows share is held once"
-    for row, (_, about) in zip(behind["rows"], made.board.iterrows(), strict=True):
+def test_what_stands_behind_a_row(leaderboard):
+    of_rows = details.row_details(
+        leaderboard.board, read(leaderboard.records).values(), leaderboard.sets
+    )
+    json.dumps(of_rows, allow_nan=False)
+    assert len(of_rows["rows"]) == len(leaderboard.board)
+    assert len(of_rows["evaluations"]) == 2, "one per network: what rows share is held once"
+    for row, (_, about) in zip(of_rows["rows"], leaderboard.board.iterrows(), strict=True):
         assert [row[name] for name in KEY] == list(about[KEY])
         assert len(row["networks"]) == about["networks"]
-        network = behind["evaluations"][row["evaluation"]]["options"]["architecture"]["network"]
+        network = of_rows["evaluations"][row["evaluation"]]["options"]["architecture"]["network"]
         assert network == about["architecture"]
         good = [one for one in row["networks"] if one["status"] == "ok"]
         if good:
@@ -120,24 +125,24 @@ def test_what_stands_behind_a_row(made):
             assert shares == pytest.approx((mean, mean - 10, mean - 20), abs=0.01)
         else:
             assert row["per_class"] == [] and row["epochs"] == []
-        made_of = behind["sets"][row["set"]]
+        made_of = of_rows["sets"][row["set"]]
         assert len(made_of) == about["sets"]
         assert all(one["facts"]["source"] == "cd" * 8 for one in made_of)
-    failed = behind["sets"]["small/tm/10"][0]
+    failed = of_rows["sets"]["small/tm/10"][0]
     assert failed["picture"] is None and failed["facts"]["cause"] == boards.CAUSE
-    assert behind["sets"]["small/whole/all"][0]["picture"] is None
+    assert of_rows["sets"]["small/whole/all"][0]["picture"] is None
 
 
-def test_old_records_without_curves_or_classes_still_have_a_row(made, tmp_path):
+def test_old_records_without_curves_or_classes_still_have_a_row(leaderboard, tmp_path):
     paths = []
-    for number, path in enumerate(made.records):
+    for number, path in enumerate(leaderboard.records):
         record = storage.read_json(path)
         for row in record["rows"]:
             del row["curve"], row["per_class"]
         paths.append(tmp_path / f"{number}.json")
         storage.write_json(paths[-1], record)
-    behind = details.gather(made.board, paths, made.sets)
-    assert all(row["epochs"] == [] and row["per_class"] == [] for row in behind["rows"])
+    of_rows = details.row_details(leaderboard.board, read(paths).values(), leaderboard.sets)
+    assert all(row["epochs"] == [] and row["per_class"] == [] for row in of_rows["rows"])
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -154,7 +159,7 @@ def test_a_picture_has_a_column_per_class_and_exact_pixels():
     dataset = small_dataset(classes=3, shape=(3, 8, 8))
     pixels = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8)
     condensed = Condensed(dataset.standardize(pixels), torch.tensor([0, 0, 1, 1, 2, 2]))
-    uri, shown = pictures.of_set(condensed, dataset, 2)
+    uri, shown = pictures.picture_of_set(condensed, dataset, 2)
     assert shown == "3 classes, 2 per class"
     picture = np.asarray(decoded(uri))
     for label in range(3):
@@ -166,12 +171,12 @@ def test_a_picture_has_a_column_per_class_and_exact_pixels():
 
 def test_a_grey_picture_is_grey_and_a_large_set_is_cut_and_small():
     grey = small_dataset(classes=2, shape=(1, 8, 8))
-    uri, _ = pictures.of_set(Condensed(torch.zeros(2, 1, 8, 8), torch.arange(2)), grey, 1)
+    uri, _ = pictures.picture_of_set(Condensed(torch.zeros(2, 1, 8, 8), torch.arange(2)), grey, 1)
     assert decoded(uri).mode == "L"
     many = small_dataset(classes=12, shape=(3, 64, 64))
     noise = torch.randn(12 * 15, 3, 64, 64)
     labels = torch.arange(12).repeat_interleave(15)
-    uri, shown = pictures.of_set(Condensed(noise, labels), many, 15)
+    uri, shown = pictures.picture_of_set(Condensed(noise, labels), many, 15)
     assert shown == "10 of 12 classes, 10 of 15 images each"
     assert decoded(uri).size == (331, 331)
     assert len(uri) < 150_000
@@ -180,56 +185,63 @@ def test_a_grey_picture_is_grey_and_a_large_set_is_cut_and_small():
 # --- the page -------------------------------------------------------------------------------------
 
 
-def test_the_same_input_gives_the_same_page_without_addresses(made, tmp_path):
-    assert boards.make(tmp_path).html == made.html
-    own = made.html[made.html.index("<body>") :].replace("http://www.w3.org/2000/svg", "")
+def test_the_same_input_gives_the_same_page_without_addresses(leaderboard, tmp_path):
+    assert boards.make(tmp_path).html == leaderboard.html
+    own = leaderboard.html[leaderboard.html.index("<body>") :].replace(
+        "http://www.w3.org/2000/svg", ""
+    )
     assert "http:" not in own and "https:" not in own
 
 
-def test_names_and_causes_are_text_in_the_page(made):
-    assert boards.HOSTILE not in made.html
-    board = made.board.copy()
+def test_names_and_causes_are_text_in_the_page(leaderboard):
+    assert boards.HOSTILE not in leaderboard.html
+    board = leaderboard.board.copy()
     board.loc[0, "method"] = board.loc[1, "dataset"] = "<script>alert(1)</script>"
-    text = leaderboard_page.render(board, details.gather(made.board, made.records, made.sets))
+    text = leaderboard_page.render(
+        board,
+        details.row_details(
+            leaderboard.board, read(leaderboard.records).values(), leaderboard.sets
+        ),
+    )
     assert "<script>alert(1)" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    content = text.partition('<script id="behind" type="application/json">')[2]
-    behind = json.loads(content.partition("</script>")[0])
-    assert behind["sets"]["small/tm/10"][0]["facts"]["cause"] == boards.CAUSE
+    content = text.partition('<script id="details" type="application/json">')[2]
+    of_rows = json.loads(content.partition("</script>")[0])
+    assert of_rows["sets"]["small/tm/10"][0]["facts"]["cause"] == boards.CAUSE
 
 
-def test_failures_are_rows_of_the_page(made):
-    assert made.html.count('<span class="failed">OOM</span>') == 4
-    assert made.html.count('<span class="failed">diverged</span>') == 8
-    assert made.html.count('<span class="failed">1 diverged</span>') == 8
+def test_failures_are_rows_of_the_page(leaderboard):
+    assert leaderboard.html.count('<span class="failed">OOM</span>') == 4
+    assert leaderboard.html.count('<span class="failed">diverged</span>') == 8
+    assert leaderboard.html.count('<span class="failed">1 diverged</span>') == 8
 
 
-def test_what_is_missing_is_a_row_without_rank_set_or_evaluation(made):
+def test_what_is_missing_is_a_row_without_rank_set_or_evaluation(leaderboard):
     """As with a partial config: no set and no record of a method, one record of another lost."""
-    records = [path for path in made.records if "/kip/" not in str(path)]
+    records = [path for path in leaderboard.records if "/kip/" not in str(path)]
     lost = next(path for path in records if "/dm/ipc10/set0/evaluation/mlp" in str(path))
     records.remove(lost)
-    made_sets = {one: made_set for one, made_set in made.sets.items() if one.method != "kip"}
-    runs = frames.with_missing(frames.runs(records), made.wanted)
-    table = frames.accuracy(runs, made.wanted)
-    board = ranks.rows(table, made.wanted)
+    made_sets = {one: made_set for one, made_set in leaderboard.sets.items() if one.method != "kip"}
+    runs = frames.with_missing(frames.runs(read(records)), leaderboard.cells)
+    table = frames.accuracy(runs, leaderboard.cells)
+    board = ranks.rows(table, leaderboard.cells)
     gone = board[board["method"] == "kip"]
     assert set(gone["state"]) == {"missing"} and gone["rank"].isna().all()
     (part,) = board[(board["missing"] > 0) & (board["method"] != "kip")].to_dict("records")
     assert (part["method"], part["missing"], part["networks"], part["state"]) == ("dm", 3, 6, "ok")
     board = board.join(details.costs(board, made_sets))
-    behind = details.gather(board, records, made_sets)
-    text = leaderboard_page.render(board, behind)
+    of_rows = details.row_details(board, read(records).values(), made_sets)
+    text = leaderboard_page.render(board, of_rows)
     assert text.count('<span class="failed">missing</span>') == len(gone) == 8
     assert text.count('<span class="failed">3 missing</span>') == 1
-    rows = [row for row in behind["rows"] if row["method"] == "kip"]
+    rows = [row for row in of_rows["rows"] if row["method"] == "kip"]
     assert all(row["evaluation"] is None and row["networks"] == [] for row in rows)
-    assert not any(row["set"] in behind["sets"] for row in rows)
+    assert not any(row["set"] in of_rows["sets"] for row in rows)
 
 
-def test_the_page_is_small(made):
+def test_the_page_is_small(leaderboard):
     bundle = 107_022 + 618_633 * 4 / 3  # DataTables
-    assert len(made.html.encode()) < bundle + 4_000 * len(made.board) + 100_000
+    assert len(leaderboard.html.encode()) < bundle + 4_000 * len(leaderboard.board) + 100_000
 
 
 @pytest.mark.parametrize(
@@ -247,7 +259,7 @@ def test_durations(seconds, text):
     assert leaderboard_page._seconds(seconds) == text
 
 
-def test_an_empty_board_is_a_page(made):
-    empty = made.board.iloc[:0]
-    text = leaderboard_page.render(empty, details.gather(empty, [], {}))
+def test_an_empty_board_is_a_page(leaderboard):
+    empty = leaderboard.board.iloc[:0]
+    text = leaderboard_page.render(empty, details.row_details(empty, [], {}))
     assert "<table" in text

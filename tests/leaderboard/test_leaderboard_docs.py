@@ -47,9 +47,9 @@ def test_the_page_has_a_row_for_the_own_set(followed):
     values = [one["accuracy"] for one in storage.read_json(followed / record)["rows"]]
     assert f"<b>{sum(values) / 3:.2f}</b>" in row
     assert max(values) > 30, "class means tell digits apart"
-    behind = html.partition('<script id="behind" type="application/json">')[2]
-    behind = json.loads(behind.partition("</script>")[0])
-    (made,) = behind["sets"]["digits/class_means/1"]
+    of_rows = html.partition('<script id="details" type="application/json">')[2]
+    of_rows = json.loads(of_rows.partition("</script>")[0])
+    (made,) = of_rows["sets"]["digits/class_means/1"]
     assert made["facts"]["options"]["path"] == "class_means_ipc1.npz"
     assert made["shown"] == "10 classes, 1 per class"
     assert made["picture"].startswith("data:image/png;base64,")

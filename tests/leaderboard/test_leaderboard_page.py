@@ -138,9 +138,9 @@ def test_filtering(page, made):
     choose(page, "augmentation", "dsa")
     choose(page, "architecture", "mlp")
     choose(page, "ipc", "10")
-    wanted = (board["augmentation"] == "dsa") & (board["architecture"] == "mlp")
-    wanted &= board["ipc"] == "10"
-    assert keys_of(page) == list(board.index[wanted])
+    expected = (board["augmentation"] == "dsa") & (board["architecture"] == "mlp")
+    expected &= board["ipc"] == "10"
+    assert keys_of(page) == list(board.index[expected])
     page.find_element(By.ID, "search").send_keys("kip")
     assert column(page, 2) == ["kip"]
     page.find_element(By.ID, "search").send_keys("x")

@@ -26,8 +26,8 @@ SAMPLE = {"architectures": NAMES, "truth": TRUTH}
 
 def write(folder, values, algorithm="condensation.methods.random", status="ok", **about):
     """Two records, of five and three architectures; two networks each, one below, one above."""
-    told = {"dataset": "d", "method": None, "ipc": None, "condensation_seed": None}
-    told |= {"reference": None} | about
+    key = {"dataset": "d", "method": None, "ipc": None, "condensation_seed": None}
+    key |= {"reference": None} | about
     paths = []
     for part in (slice(0, 5), slice(5, 8)):
         rows = [
@@ -41,7 +41,7 @@ def write(folder, values, algorithm="condensation.methods.random", status="ok", 
         storage.write_json(
             paths[-1],
             {
-                **{"trained_on": told, "rows": rows, "validated_on": 100},
+                **{"trained_on": key, "rows": rows, "validated_on": 100},
                 "options": {"epochs": 50},
                 "set": {"algorithm": algorithm, "images": 10, "also_held_out": 1},
             },
@@ -61,17 +61,17 @@ def records(tmp_path):
 
 
 def tables(paths, whole=None):
-    frame = ranking_tables.networks(paths)
+    frame = ranking_tables.networks(map(storage.read_json, paths))
     table = ranking_tables.architectures(frame, SAMPLE, whole)
     return table, ranking_tables.summary(table, frame, 500, 0).set_index("set")
 
 
 def test_the_numbers_are_scipys(records):
     table, summary = tables(records)
-    own = table[table["set"] == "dm/10/0"]
-    assert list(own["architecture"]) == NAMES and list(own["proxy"]) == DM
-    assert set(own["std"]) == {1.0} and set(own["networks"]) == {2}
-    assert list(own["connected"]) == [connected(parse(one)) for one in NAMES]
+    rows = table[table["set"] == "dm/10/0"]
+    assert list(rows["architecture"]) == NAMES and list(rows["proxy"]) == DM
+    assert set(rows["std"]) == {1.0} and set(rows["networks"]) == {2}
+    assert list(rows["connected"]) == [connected(parse(name)) for name in NAMES]
     row = summary.loc["dm/10/0"]
     assert row["spearman"] == pytest.approx(stats.spearmanr(DM, TRUTH).statistic)
     assert row["kendall"] == pytest.approx(stats.kendalltau(DM, TRUTH).statistic)
@@ -144,7 +144,7 @@ def test_the_table_for_reading(records):
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
     assert cells[:4] == ["dm", "10", "0", "50"] and cells[7:9] == ["94.00", "94.00"]
     assert cells[4].startswith(f"{summary.loc['dm/10/0', 'spearman']:.2f} [")
-    dead = sum(not connected(parse(one)) for one in NAMES)
+    dead = sum(not connected(parse(name)) for name in NAMES)
     assert f"8 architectures, {dead} of them with no path" in text
 
 

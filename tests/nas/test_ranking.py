@@ -24,10 +24,10 @@ def test_correlations_of_resamples_are_scipys(levels):
     drawn = ranking.resamples(12, 40, np.random.default_rng(1))
     rho = ranking.resampled_spearman(proxy, truth, drawn)
     tau = ranking.resampled_kendall(proxy, truth, drawn)
-    for one, r, t in zip(drawn, rho, tau, strict=True):
-        assert r == pytest.approx(stats.spearmanr(proxy[one], truth[one]).statistic, abs=1e-12)
+    for x, r, t in zip(drawn, rho, tau, strict=True):
+        assert r == pytest.approx(stats.spearmanr(proxy[x], truth[x]).statistic, abs=1e-12)
         assert t == pytest.approx(
-            stats.kendalltau(proxy[one], truth[one], variant="b").statistic, abs=1e-12
+            stats.kendalltau(proxy[x], truth[x], variant="b").statistic, abs=1e-12
         )
 
 
@@ -61,16 +61,16 @@ def test_the_interval_is_scipys_percentile_bootstrap():
 def test_found_is_what_scipy_finds_and_differences_are_paired():
     (good, truth), noise = pair(60), np.random.default_rng(5).normal(size=60)
     drawn = ranking.resamples(60, 2000, np.random.default_rng(4))
-    found = ranking.compare({"good": good, "same": good.copy(), "noise": noise}, truth, drawn)
+    measures = ranking.compare({"good": good, "same": good.copy(), "noise": noise}, truth, drawn)
     for key, proxy in (("good", good), ("noise", noise)):
-        assert found[key]["spearman"] == pytest.approx(stats.spearmanr(proxy, truth).statistic)
-        assert found[key]["kendall"] == pytest.approx(stats.kendalltau(proxy, truth).statistic)
-        low, high = found[key]["spearman_low"], found[key]["spearman_high"]
-        assert low < found[key]["spearman"] < high
+        assert measures[key]["spearman"] == pytest.approx(stats.spearmanr(proxy, truth).statistic)
+        assert measures[key]["kendall"] == pytest.approx(stats.kendalltau(proxy, truth).statistic)
+        low, high = measures[key]["spearman_low"], measures[key]["spearman_high"]
+        assert low < measures[key]["spearman"] < high
     # paired: the difference to itself has no spread at all
-    low, high, p = ranking.difference(found["good"]["resampled"], found["same"]["resampled"])
+    low, high, p = ranking.difference(measures["good"]["resampled"], measures["same"]["resampled"])
     assert (low, high, p) == (0, 0, 1)
-    low, high, p = ranking.difference(found["good"]["resampled"], found["noise"]["resampled"])
+    low, high, p = ranking.difference(measures["good"]["resampled"], measures["noise"]["resampled"])
     assert 0 < low < high and p < 0.05
 
 

@@ -6,7 +6,8 @@ import pytest
 from builders import networks
 
 from condensation.config.loading import parse
-from condensation.figures import along, style
+from condensation.figures import evidence as evidence_figures
+from condensation.figures import style
 from condensation.paper import cells, curves, evidence
 from condensation.workflow import figure_plan
 
@@ -122,7 +123,7 @@ def test_the_figure_has_points_the_printed_line_and_the_heading():
     runs = runs_of("dsa", [lambda n: truth(max(n, 1))], AT)
     points, ends = curves.points(CONFIG, runs), curves.ends(CONFIG, runs, cells_of(runs))
     styles = style.method_styles(figure_plan.methods(CONFIG))
-    (ax,) = along.draw(points, ends, styles).axes
+    (ax,) = evidence_figures.curves(points, ends, styles).axes
     line, heading = (container.lines[0] for container in ax.containers)
     assert line.get_xdata().tolist() == AT.tolist()
     assert line.get_ydata() == pytest.approx([truth(1), *truth(AT[1:])])
@@ -132,12 +133,12 @@ def test_the_figure_has_points_the_printed_line_and_the_heading():
 
 def test_without_a_curve_there_is_neither_row_nor_line():
     runs = networks({("random", "1"): [[15.0]], ("dm", "1"): [[20.0]]})
-    beside = evidence.cells(
-        cells.collect(CONFIG, runs, {}, {}),
+    beside = evidence.cells_beside_print(
+        cells.collect(CONFIG, runs, {}),
         pd.DataFrame(columns=["dataset", "method", "ipc", "seconds", "memory_mb"]),
         pd.DataFrame(columns=[*curves.CELL, "seconds", "memory_mb"]),
     )
     points, ends = curves.points(CONFIG, runs), curves.ends(CONFIG, runs, beside)
     assert len(points) == 0 and list(ends.columns) == curves.ENDS and len(ends) == 0
-    (ax,) = along.draw(points, ends, {}).axes
+    (ax,) = evidence_figures.curves(points, ends, {}).axes
     assert not ax.lines

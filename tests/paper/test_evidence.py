@@ -10,7 +10,7 @@ from conftest import ROOT
 from scipy import stats
 
 from condensation.config.loading import parse
-from condensation.figures import beside_print
+from condensation.figures import evidence as evidence_figures
 from condensation.paper import cells as paper_cells
 from condensation.paper import curves, evidence, evidence_page, printed
 
@@ -35,16 +35,17 @@ CONFIG = parse(
 )
 
 
-def found(runs):
-    numbers, slips = printed.reread(PRINTED), printed.implied(PRINTED)
-    return paper_cells.collect(CONFIG, runs, numbers, slips)
+def collected(runs):
+    return paper_cells.collect(CONFIG, runs, PRINTED)
 
 
 def cells(runs):
     sets = pd.DataFrame(columns=["dataset", "method", "ipc", "seconds", "memory_mb"])
     way = ["architecture", "augmentation", "optimizer"]
     jobs = pd.DataFrame(columns=["dataset", "method", "ipc", *way, "seconds", "memory_mb"])
-    return evidence.cells(found(runs), sets, jobs).set_index(["method", "augmentation"])
+    return evidence.cells_beside_print(collected(runs), sets, jobs).set_index(
+        ["method", "augmentation"]
+    )
 
 
 def test_each_cell_stands_beside_its_printed_number():
@@ -57,8 +58,8 @@ def test_each_cell_stands_beside_its_printed_number():
             networks({("random", "10"): [[25.0, 26.0]]}, optimizer="adam"),
         ]
     )
-    made = evidence.cells(
-        found(runs),
+    table = evidence.cells_beside_print(
+        collected(runs),
         pd.DataFrame(
             [["d", "dm", "10", 7.0, 100.0], ["d", "dm", "10", 9.0, 100.0]],
             columns=["dataset", "method", "ipc", "seconds", "memory_mb"],
@@ -69,20 +70,20 @@ def test_each_cell_stands_beside_its_printed_number():
         ),
     ).set_index(_CELL[1:])
     # typed off the paper: Tables 4, 4, 5 and 9
-    wanted = {
+    expected = {
         ("random", "10", "convnet", "dsa", "sgd"): ("31.00", +1.0),
         ("random", "10", "convnet", "none", "sgd"): ("25.67", -0.17),
         ("random", "10", "mlp", "dsa", "sgd"): ("25.08", +0.42),
         ("pixels", "1", "convnet", "dsa", "sgd"): ("21.86", -0.36),
     }
-    for key, (number, gap) in wanted.items():
-        assert made.loc[key, "printed"].startswith(number)
-        assert made.loc[key, "difference"] == pytest.approx(gap)
-    assert made.loc[("random", "10", "convnet", "dsa", "adam"), "printed"] == ""
-    dm = made.loc[("dm", "10", "convnet", "dsa", "sgd")]
+    for key, (number, gap) in expected.items():
+        assert table.loc[key, "printed"].startswith(number)
+        assert table.loc[key, "difference"] == pytest.approx(gap)
+    assert table.loc[("random", "10", "convnet", "dsa", "adam"), "printed"] == ""
+    dm = table.loc[("dm", "10", "convnet", "dsa", "sgd")]
     assert (dm["iterations"], dm["iterations_of_paper"], dm["set_seconds"]) == (30, 20_000, 8.0)
-    assert made.loc[("random", "10", "convnet", "none", "sgd"), "network_memory_mb"] == 50
-    assert np.isnan(made.loc[("random", "10", "mlp", "dsa", "sgd"), "network_seconds"])
+    assert table.loc[("random", "10", "convnet", "none", "sgd"), "network_memory_mb"] == 50
+    assert np.isnan(table.loc[("random", "10", "mlp", "dsa", "sgd"), "network_seconds"])
 
 
 _CELL = ["dataset", "method", "ipc", "architecture", "augmentation", "optimizer"]
@@ -98,18 +99,18 @@ def test_augmentation_is_compared_on_the_same_sets_and_networks():
             ),
         ]
     )
-    made = evidence.augmentation(CONFIG, runs).set_index("method")
-    random = made.loc["random"]  # of two sets: 1 and 3, the third has no partner
+    table = evidence.augmentation_gains(CONFIG, runs).set_index("method")
+    random = table.loc["random"]  # of two sets: 1 and 3, the third has no partner
     assert (random["paired_on"], random["n"], random["difference"]) == ("sets", 2, 2.0)
     half = 12.706204736 * np.std([1, 3], ddof=1) / np.sqrt(2)  # t of one degree of freedom
     assert random["high"] - 2 == pytest.approx(half)
-    assert (made.loc["dm", "paired_on"], made.loc["dm", "difference"]) == ("networks", 1.5)
-    every = made.loc["all"]
-    assert (every["n"], every["difference"]) == (2, 1.75)
-    frames = _nothing() | {"cells": cells(runs).reset_index(), "augmentation": made.reset_index()}
+    assert (table.loc["dm", "paired_on"], table.loc["dm", "difference"]) == ("networks", 1.5)
+    overall = table.loc["all"]
+    assert (overall["n"], overall["difference"]) == (2, 1.75)
+    frames = _nothing() | {"cells": cells(runs).reset_index(), "augmentation": table.reset_index()}
     page = evidence_page.markdown(frames, HEAD)
     assert (
-        "Of 2 cells judged with and without, the interval of the difference lies above 0 in 0"
+        "The interval of the difference lies above 0 in 0 of 2 comparisons"
         in page
     )
 
@@ -128,23 +129,25 @@ def test_starts_are_compared_along_the_iterations_of_methods_alike_but_for_the_s
             networks({("dm_far", "1"): [[70.0], [70.0]]}),
         ]
     )
-    made = evidence.start(CONFIG, runs).set_index("iteration")
-    assert list(made.index) == ["0", "10", "20", "end", "along"]
-    assert set(made["method"]) == {"dm_k"} and set(made["start"]) == {"kcenter"}
-    assert made["difference"].tolist() == [9.0, 6.0, 1.0, 0.0, 3.5]
-    assert made.loc["along", "n"] == 2 and made.loc["along", "paired_on"] == "sets"
+    table = evidence.start_gains(CONFIG, runs).set_index("iteration")
+    assert list(table.index) == ["0", "10", "20", "end", "along"]
+    assert set(table["method"]) == {"dm_k"} and set(table["start"]) == {"kcenter"}
+    assert table["difference"].tolist() == [9.0, 6.0, 1.0, 0.0, 3.5]
+    assert table.loc["along", "n"] == 2 and table.loc["along", "paired_on"] == "sets"
 
 
 def test_the_spread_is_the_analysis_of_variance_and_stands_beside_the_printed_one():
     runs = networks({("random", "1"): [[15.0, 16.0], [19.0, 20.0], [11.0, 12.0]]})
-    row = evidence.spread(cells(runs).reset_index(), runs).iloc[0]
+    row = evidence.spread_of_sets(cells(runs).reset_index(), runs).iloc[0]
     # within: var .5; between sets' means 15.5 19.5 11.5: var 16 = outer + .5 / 2
     assert row["std_of_networks"] == pytest.approx(0.5**0.5)
     assert row["std"] == pytest.approx((16 - 0.25 + 0.5) ** 0.5)
     assert row["factor"] == pytest.approx(row["std"] / row["std_of_networks"])
     assert row["printed_std"] == 0.28 and row["share_low"] < row["share"] < row["share_high"]
     uneven = networks({("random", "1"): [[15.0, 16.0], [19.0]]})
-    assert np.isnan(evidence.spread(cells(uneven).reset_index(), uneven).iloc[0]["share_low"])
+    assert np.isnan(
+        evidence.spread_of_sets(cells(uneven).reset_index(), uneven).iloc[0]["share_low"]
+    )
 
 
 def test_the_page_names_what_is_far_from_print_and_what_is_not_known():
@@ -154,18 +157,17 @@ def test_the_page_names_what_is_far_from_print_and_what_is_not_known():
             networks({("random", "1"): [[15.0]]}),
         ]
     )
-    collected = found(runs)
     frames = {"cells": cells(runs).reset_index()}
-    frames["statements"] = evidence.of_statements(collected, runs)
+    frames["statements"] = evidence.judge_statements(collected(runs), runs)
     page = evidence_page.markdown(_nothing() | frames, HEAD)
-    assert "commit `abcdefa`" in page and "1.00 hours of jobs in all (condense 1.00)" in page
+    assert "commit `abcdefa`" in page and "1.00 hours of jobs in total (condense 1.00)" in page
     page = re.sub(" +", " ", page)
     assert "| 35.50 (29.15 to 41.85) | 31.00 ± 0.48 | **+4.50** ± " in page
     assert "| 0 of 2 (1) | diverged" in page and "| 30 (20,000) " in page
     assert "| 1 (1) | 15.00 | 15.40 ± 0.28 | -0.40 |" in page
-    for said in ("No set was judged both", "No method was started", "No cell has several sets"):
-        assert said in page
-    assert "No cell was judged along its iterations" in page
+    for text in ("No set has networks both", "No method has several", "No cell has several sets"):
+        assert text in page
+    assert "No cell has networks along its iterations" in page
     # one statement that print decides, and one that neither does
     assert "| 4 | Above IPC 200 it is no better than random | **does not hold** |" in page
     assert page.count("| 9 | A K-Center start converges faster | not decided by these cells |") == 2
@@ -193,7 +195,7 @@ def test_the_figure_has_ours_and_the_printed_number_of_every_cell_with_both():
             networks({("random", "1"): [[15.0], [17.0]], ("dm", "10"): [[None]]}),
         ]
     )
-    figure = beside_print.draw(cells(runs).reset_index())
+    figure = evidence_figures.beside_print(cells(runs).reset_index())
     drawn = {}
     for ax in figure.axes:
         names = [label.get_text() for label in ax.get_yticklabels()]
@@ -208,9 +210,11 @@ def test_the_figure_has_ours_and_the_printed_number_of_every_cell_with_both():
     }
     bars = figure.axes[0].containers[1].lines[2][0].get_segments()
     half = stats.t.ppf(0.975, 1) * 1.0  # of two sets' means, 15 and 17
-    found = {round((bar[0, 0] + bar[1, 0]) / 2): bar[1, 0] - bar[0, 0] for bar in bars}
-    assert found[16] == pytest.approx(2 * half) and found[20] == 0
-    beside_print.draw(cells(runs.assign(accuracy=np.nan)).reset_index())  # nothing to compare
+    widths = {round((bar[0, 0] + bar[1, 0]) / 2): bar[1, 0] - bar[0, 0] for bar in bars}
+    assert widths[16] == pytest.approx(2 * half) and widths[20] == 0
+    evidence_figures.beside_print(
+        cells(runs.assign(accuracy=np.nan)).reset_index()
+    )  # nothing to compare
 
 
 ABOUT = {

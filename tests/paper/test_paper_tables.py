@@ -18,21 +18,21 @@ from condensation.results import comparison
 from condensation.workflow.grid import expand
 
 PRINTED = printed.load(sorted((ROOT / "config" / "paper").glob("*.csv")))
-NUMBERS, SLIPS = printed.reread(PRINTED), printed.implied(PRINTED)
+NUMBERS = printed.correct_kip_columns(PRINTED)
 SPREAD = np.array([-2, -1, 0, 1, 2]) / np.sqrt(2)  # mean 0, population std 1
 METHODS = {"Random": "random", "K-Center": "kcenter", "Whole Dataset": "whole"}
 DATASETS = {"CIFAR-10": "cifar10", "CIFAR-100": "cifar100", "TinyImageNet": "tinyimagenet"}
 
 
-def network(seed, accuracy, **about):
+def network(seed, accuracy, **facts):
     usual = {"condensation_seed": 0, "iteration": "end", "evaluation_seed": seed, "status": "ok"}
     usual |= {"architecture": "convnet", "augmentation": "dsa", "optimizer": "sgd"}
     halves = {"first_half": accuracy, "second_half": accuracy, "set_status": "ok"}
-    return usual | about | {"accuracy": accuracy, **halves}
+    return usual | facts | {"accuracy": accuracy, **halves}
 
 
-def networks(mean, std, **about):
-    return [network(s, mean + std * z, **about) for s, z in enumerate(SPREAD)]
+def networks(mean, std, **facts):
+    return [network(s, mean + std * z, **facts) for s, z in enumerate(SPREAD)]
 
 
 @pytest.fixture(scope="module")
@@ -47,46 +47,46 @@ def runs():
     for (table, dataset, method, ipc, column), number in NUMBERS.items():
         if table in (1, 2, 3, 8):
             continue
-        about = {"dataset": DATASETS[dataset], "ipc": ipc or "all"}
-        about["method"] = METHODS.get(method, method.lower())
+        facts = {"dataset": DATASETS[dataset], "ipc": ipc or "all"}
+        facts["method"] = METHODS.get(method, method.lower())
         if table == 4:
-            about["augmentation"] = {"n/a": "none", "DSA": "dsa"}.get(column, column)
+            facts["augmentation"] = {"n/a": "none", "DSA": "dsa"}.get(column, column)
         elif table == 5:
-            about["architecture"] = column.lower()
+            facts["architecture"] = column.lower()
         elif table == 6 and method == "DC" and int(ipc) > 50:
-            about["method"] = "dc_from_random"
+            facts["method"] = "dc_from_random"
         elif table == 7:
-            about["optimizer"] = column.lower()
+            facts["optimizer"] = column.lower()
         elif table == 9 and column == "raw input":
-            about["method"] = "kcenter_pixels"
+            facts["method"] = "kcenter_pixels"
         std = 0.2 if number.std is None else float(number.std)
-        rows += networks(float(number.value), std, **about)
+        rows += networks(float(number.value), std, **facts)
     names = ["dataset", "method", "ipc", "architecture", "augmentation", "optimizer"]
     return pd.DataFrame(rows).drop_duplicates([*names, "evaluation_seed"])
 
 
 @pytest.fixture(scope="module")
-def made(config, runs):
-    cells = collect(config, runs, NUMBERS, SLIPS)
-    return {table.number: table for table in tables.every(cells, costs(), None)}
+def by_number(config, runs):
+    cells = collect(config, runs, PRINTED)
+    return {table.number: table for table in tables.all_tables(cells, costs(), None)}
 
 
 def costs():
     rows = []
     for (table, _, method, ipc, column), number in NUMBERS.items():
         if (table, column) == (8, "seconds_per_iteration"):
-            about = {"dataset": "cifar10", "method": METHODS.get(method, method.lower())}
+            cost = {"dataset": "cifar10", "method": METHODS.get(method, method.lower())}
             value = None if number.value is None else float(number.value) / 2
-            about |= {"ipc": ipc, "condensation_seed": 0, "seconds_per_iteration": value}
-            about |= {"first_quartile": value, "third_quartile": value, "seconds": 7.0}
+            cost |= {"ipc": ipc, "condensation_seed": 0, "seconds_per_iteration": value}
+            cost |= {"first_quartile": value, "third_quartile": value, "seconds": 7.0}
             failed = "oom" if number.text == "OOM" else ""
-            rows.append(about | {"memory_mb": 1234.0, "device": "a card", "failed": failed})
+            rows.append(cost | {"memory_mb": 1234.0, "device": "a card", "failed": failed})
     return pd.DataFrame(rows)
 
 
-def test_each_cell_stands_beside_its_printed_number(made):
+def test_each_cell_stands_beside_its_printed_number(by_number):
     for number, count in ((4, 295), (5, 295), (6, 65), (7, 42), (9, 18)):
-        entries = made[number].entries
+        entries = by_number[number].entries
         known = entries[entries["printed"] != ""]
         assert len(known) == count, number
         assert known["difference"].abs().max() < 1e-9
@@ -95,21 +95,21 @@ def test_each_cell_stands_beside_its_printed_number(made):
         assert set(known.loc[~theirs, "verdict"]) == {"within"}
 
 
-def test_tables_1_and_2_follow_and_show_the_papers_slips(made):
+def test_tables_1_and_2_follow_and_show_the_papers_slips(by_number):
     for number, count, slips in ((1, 177 + 3, 6), (2, 40, 3)):
-        entries = made[number].entries
+        entries = by_number[number].entries
         known = entries[(entries["printed"] != "") & (entries["printed"] != "-")]
         assert len(known) == count
         # KIP's are none any more, once Table 4 is reread
         off = known[known["difference"].abs() > 0.0051]
         assert len(off) == slips and (off["implied"] != "").all()
-    whole = made[1].entries.query("method == 'whole' and dataset == 'cifar100'").iloc[0]
+    whole = by_number[1].entries.query("method == 'whole' and dataset == 'cifar100'").iloc[0]
     assert whole["printed"] == "56.69" and whole["statistic"] == "DSA"
 
 
-def test_the_spread_is_that_of_the_mean_over_augmentations(made, runs):
+def test_the_spread_is_that_of_the_mean_over_augmentations(by_number, runs):
     row = (
-        made[1]
+        by_number[1]
         .entries.query(
             "dataset == 'cifar10' and method == 'dm' and ipc == '10' and statistic == 'avg'"
         )
@@ -123,19 +123,19 @@ def test_the_spread_is_that_of_the_mean_over_augmentations(made, runs):
     assert row["mean"] == pytest.approx(np.mean(means))
 
 
-def test_table_8_knows_out_of_memory_and_what_it_ran_on(made):
-    entries = made[8].entries
+def test_table_8_knows_out_of_memory_and_what_it_ran_on(by_number):
+    entries = by_number[8].entries
     tm = entries.query("method == 'tm' and ipc == '50'")
     assert set(tm["status"]) == {"oom"} and "OOM" in set(tm["printed"])
     dc = entries.query("method == 'dc' and ipc == '10' and statistic == 's/iteration'").iloc[0]
     assert dc["difference"] == pytest.approx(3.31 / 2 - 3.31)
     assert dc["verdict"] == "other protocol" and dc["differs"].startswith("on a card (paper: A100")
-    text = rendering.markdown(made[8])
+    text = rendering.markdown(by_number[8])
     assert "| OOM" in text and "OOM (OOM)" in text
 
 
-def test_markdown_has_the_papers_form(made):
-    text = rendering.markdown(made[4])
+def test_markdown_has_the_papers_form(by_number):
+    text = rendering.markdown(by_number[4])
     header = next(line for line in text.splitlines() if line.startswith("| dataset"))
     names = [name.strip() for name in header.strip("|").split("|")]
     assert names[:4] == ["dataset", "IPC", "method", "none"]
@@ -143,19 +143,19 @@ def test_markdown_has_the_papers_form(made):
     assert "| 70.28 ± 0.61 |" in text and "70.28 (70.28, +0.00) =" in text
     assert "= within (270)" in text and "~ other protocol (25)" in text
     assert "methods.kip: made here with kernel conv_features" in text
-    table6 = rendering.markdown(made[6])
+    table6 = rendering.markdown(by_number[6])
     assert table6.index("IPC 50 ") < table6.index("IPC 100 ") < table6.index("IPC 1000 ")
-    assert "25.92 (25.16†, +0.76)" in rendering.markdown(made[1])
-    assert "-0.00" not in "".join(map(rendering.markdown, made.values()))
+    assert "25.92 (25.16†, +0.76)" in rendering.markdown(by_number[1])
+    assert "-0.00" not in "".join(map(rendering.markdown, by_number.values()))
 
 
-def test_a_table_that_the_config_does_not_hold_says_so(made):
-    assert "This config holds no cell of this table." in rendering.markdown(made[3])
-    assert rendering.latex(made[3]).startswith("% Table 3: this config holds no cell")
+def test_a_table_that_the_config_does_not_hold_says_so(by_number):
+    assert "This config holds no cell of this table." in rendering.markdown(by_number[3])
+    assert rendering.latex(by_number[3]).startswith("% Table 3: this config holds no cell")
 
 
-def test_latex_is_booktabs_and_balanced(made):
-    for number, table in made.items():
+def test_latex_is_booktabs_and_balanced(by_number):
+    for number, table in by_number.items():
         if number == 3:
             continue
         text = rendering.latex(table)
@@ -163,14 +163,14 @@ def test_latex_is_booktabs_and_balanced(made):
             assert text.count(rf"\begin{{{kind}}}") == text.count(rf"\end{{{kind}}}")
         assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
         assert not re.search(r"(?<!\\)_|(?<!\\)%", text.split("\n", 1)[1])
-        laid = rendering.wide(table, rendering.number)
+        laid = rendering.lay_out(table, rendering.format_number)
         width = laid.index.nlevels + len(laid.columns)
         body = text[text.index(r"\midrule") :]
         rows = [line for line in body.splitlines() if "&" in line and "multicolumn" not in line]
         assert len(rows) >= len(laid) and {row.count("&") for row in rows} == {width - 1}
-    assert r"$70.28 \pm 0.61$" in rendering.latex(made[4])
-    assert r"\begin{longtable}" in rendering.latex(made[4])  # 59 rows
-    assert r"kcenter\_pixels" in rendering.latex(made[9])
+    assert r"$70.28 \pm 0.61$" in rendering.latex(by_number[4])
+    assert r"\begin{longtable}" in rendering.latex(by_number[4])  # 59 rows
+    assert r"kcenter\_pixels" in rendering.latex(by_number[9])
 
 
 # --- what stands where ----------------------------------------------------------------------------
@@ -194,18 +194,18 @@ def small(changes=None, **methods):
 
 
 def cells_of(config, rows):
-    return collect(config, pd.DataFrame(rows), NUMBERS, SLIPS)
+    return collect(config, pd.DataFrame(rows), PRINTED)
 
 
 ONE = {"dataset": "mine", "method": "random", "ipc": "1"}
 
 
 def entry(table, **where):
-    found = table.entries
+    rows = table.entries
     for name, value in where.items():
-        found = found[found[name] == value]
-    assert len(found) == 1
-    return found.iloc[0]
+        rows = rows[rows[name] == value]
+    assert len(rows) == 1
+    return rows.iloc[0]
 
 
 def test_a_difference_outside_the_interval_is_told():
@@ -216,8 +216,8 @@ def test_a_difference_outside_the_interval_is_told():
     off = entry(table, augmentation="none")
     assert off["verdict"] == "outside" and off["difference"] == pytest.approx(18 - 15.06)
     alone = [network(0, 15.0, **ONE)]
-    (one,) = tables.table4(cells_of(small(), alone)).entries.to_dict("records")
-    assert one["verdict"] == "no interval" and np.isnan(one["interval"])
+    (row,) = tables.table4(cells_of(small(), alone)).entries.to_dict("records")
+    assert row["verdict"] == "no interval" and np.isnan(row["interval"])
 
 
 def test_other_epochs_are_another_protocol():
@@ -350,9 +350,9 @@ def test_table_3_is_the_ranking_beside_the_printed_one():
     ],
 )
 def test_methods_are_named_by_what_they_are(entry, ipc, name):
-    found = paper_names.method(small(strange_name=entry), "mine", "strange_name", ipc)
-    assert (found and found.name) == name
-    assert found is None or found.differs == ()
+    name_in_paper = paper_names.method(small(strange_name=entry), "mine", "strange_name", ipc)
+    assert (name_in_paper and name_in_paper.name) == name
+    assert name_in_paper is None or name_in_paper.differs == ()
 
 
 @pytest.mark.parametrize(
@@ -374,9 +374,9 @@ def test_methods_are_named_by_what_they_are(entry, ipc, name):
     ],
 )
 def test_what_differs_is_said(entry, differs):
-    found = paper_names.method(small(m=entry), "mine", "m", "10")
-    assert (differs in "".join(found.differs)) if differs else found.differs == ()
-    assert len(found.differs) == (1 if differs else 0)
+    name_in_paper = paper_names.method(small(m=entry), "mine", "m", "10")
+    assert (differs in "".join(name_in_paper.differs)) if differs else name_in_paper.differs == ()
+    assert len(name_in_paper.differs) == (1 if differs else 0)
 
 
 def test_what_a_method_reads_counts():
@@ -437,35 +437,36 @@ DIGITS = {
 def test_the_comparisons_leave_the_whole_set_out_and_say_what_they_are(config, runs):
     some = runs[(runs["dataset"] == "cifar10") & (runs["optimizer"] == "sgd")]
     some = some[(some["architecture"] == "convnet") & (some["augmentation"] == "dsa")]
-    found = comparison.compare(some, config)
-    names = {*found.frames["comparisons"]["first"], *found.frames["comparisons"]["second"]}
+    compared = comparison.compare(some, config)
+    names = {*compared.tables["comparisons"]["first"], *compared.tables["comparisons"]["second"]}
     assert "whole" not in names and "random" in names
-    assert found.ranking["left_out"]["methods"]
+    assert compared.ranking["left_out"]["methods"]
     # Table 6: from IPC 500 on DC is below Random
-    pairs = found.frames["equivalence"].set_index(["ipc", "method"])
+    pairs = compared.tables["equivalence"].set_index(["ipc", "method"])
     assert pairs.loc[("500", "dc_from_random"), "difference"] < 0
     assert pairs.loc[("400", "dc_from_random"), "difference"] > 0
-    assert min(map(int, found.frames["equivalence"]["ipc"])) == 200
-    text = comparison.markdown(found, config)
+    assert min(map(int, compared.tables["equivalence"]["ipc"])) == 200
+    text = comparison.markdown(compared, config)
     for words in ("Nemenyi", "not independent", "Holm", "TOST", "Left out as incomplete"):
         assert words in text
 
 
 def test_the_grid_of_the_paper_has_names_for_all_its_cells(config):
     """Every finished cell of paper.yaml that a table prints finds its number."""
-    found = set()
+    printed_cells = set()
     for cell in expand(config).cells:
-        one = cell.set
-        method = paper_names.method(config, one.dataset, one.method, one.ipc)
-        if one.iteration is None and method:
+        set_id = cell.set
+        method = paper_names.method(config, set_id.dataset, set_id.method, set_id.ipc)
+        if set_id.iteration is None and method:
             ways = (
                 paper_names.augmentation(config, cell.augmentation).name,
                 paper_names.architecture(config, cell.architecture).name,
                 paper_names.optimizer(config, cell.optimizer).name,
             )
-            found.add((paper_names.dataset(config, one.dataset).name, method.name, one.ipc, *ways))
+            dataset = paper_names.dataset(config, set_id.dataset).name
+            printed_cells.add((dataset, method.name, set_id.ipc, *ways))
     # 616 cells in tables and text (tests/config/test_schema.py); none is lost to two names
-    assert len(found) == 616
+    assert len(printed_cells) == 616
 
 
 def test_no_file_of_the_printed_numbers_is_left_out():

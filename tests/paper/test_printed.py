@@ -51,14 +51,14 @@ def test_every_printed_number_is_read(numbers):
 
 
 def test_the_slips_are_the_seventeen_known_ones(numbers):
-    found = printed.slips(numbers)
-    keys = list(found[["table", "dataset", "method", "ipc", "column"]].itertuples(False, None))
-    assert len(found) == 17 and len(printed.implied(numbers)) == 17
-    texts = zip(map(str, found["printed"]), found["implied"], strict=True)
+    slips = printed.slips(numbers)
+    keys = list(slips[["table", "dataset", "method", "ipc", "column"]].itertuples(False, None))
+    assert len(slips) == 17 and len(printed.implied_values(numbers)) == 17
+    texts = zip(map(str, slips["printed"]), slips["implied"], strict=True)
     assert dict(zip(keys, texts, strict=True)) == {
         key: (text, Decimal(implied)) for key, (text, implied) in SLIPS.items()
     }
-    remarks = dict(zip(keys, found["remark"], strict=True))
+    remarks = dict(zip(keys, slips["remark"], strict=True))
     kip = [key for key in keys if key[2] == "KIP" and key[0] == 1]
     assert len(kip) == 8 and all("KIP columns" in remarks[key] for key in kip)
     assert remarks[1, "TinyImageNet", "DSA", "10", "best"].startswith("the same digits")
@@ -66,16 +66,16 @@ def test_the_slips_are_the_seventeen_known_ones(numbers):
 
 
 def test_kips_columns_are_read_one_place_on(numbers):
-    again = printed.reread(numbers)
+    again = printed.correct_kip_columns(numbers)
     for ipc, dsa, without in (("1", "40.55", "35.78"), ("10", "47.23", "46.14")):
         assert again[4, "CIFAR-10", "KIP", ipc, "DSA"].text == dsa
         assert again[4, "CIFAR-10", "KIP", ipc, "n/a"].text == without
     assert len(again) == len(numbers)
-    assert not [key for key in printed.implied(again) if key[2] == "KIP" and key[0] == 1]
+    assert not [key for key in printed.implied_values(again) if key[2] == "KIP" and key[0] == 1]
 
 
 def test_tables_that_repeat_each_other_but_for_kip(numbers):
-    held = printed.checks(numbers).set_index("check")
+    held = printed.repeated_numbers(numbers).set_index("check")
     assert list(held["agree"]) == [54, 15, 18, 9, 3, 5, 5, 3]
     assert list(held["of"]) == [59, 15, 21, 9, 3, 5, 5, 3]
     assert held["exceptions"].iloc[0].count("KIP") == 5

@@ -14,30 +14,30 @@ HERE = ROOT / "docs" / "reproduction"
 
 
 @pytest.fixture(scope="module")
-def made():
+def tables():
     """The tables of evidence, computed from the committed records."""
-    wanted = loading.load(ROOT / "config/cifar10-cpu.yaml")
+    config = loading.load(ROOT / "config/cifar10-cpu.yaml")
     as_printed = printed.load(sorted((ROOT / "config/paper").glob("*.csv")))
     contents = record_file.unpack(HERE / "records.jsonl.xz")
-    return evidence.of_records(wanted, contents, as_printed)[0]
+    return evidence.tables_from_records(config, contents, as_printed)[0]
 
 
 TABLES = ["cells", "statements", "augmentation", "curves", "ends", "start", "spread"]
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_tables_follow_from_the_records(made, name):
-    assert evidence.as_csv(made[name]) == (HERE / f"{name}.csv").read_text()
+def test_the_tables_follow_from_the_records(tables, name):
+    assert evidence.as_csv(tables[name]) == (HERE / f"{name}.csv").read_text()
 
 
 @pytest.mark.parametrize("source", ["records", "print"])
-def test_the_page_holds_the_statements_that_the_records_and_print_give(made, source):
+def test_the_page_holds_the_statements_that_the_records_and_print_give(tables, source):
     block = re.search(
         f"<!-- statements: {source} -->\n\n(.*?)\n\n<!-- end of statements -->",
         (HERE / "README.md").read_text(),
         flags=re.S,
     )
-    assert block[1] == evidence_page.statements_table(made["statements"], source)
+    assert block[1] == evidence_page.statements_table(tables["statements"], source)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/reproduction/README.md"])

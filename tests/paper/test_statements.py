@@ -13,7 +13,7 @@ from condensation.paper import evidence, printed, statement_cells, statements
 from condensation.paper.statements import FAILS, HOLDS, OPEN
 
 PRINTED = printed.load(sorted((ROOT / "config" / "paper").glob("*.csv")))
-NUMBERS = printed.reread(PRINTED)
+NUMBERS = printed.correct_kip_columns(PRINTED)
 
 
 CONFIG = {
@@ -179,9 +179,9 @@ def test_the_extreme_has_the_interval_that_holds_for_all_together():
 
 def test_the_range_does_not_ask_which_column_is_which():
     """So KIP's columns, printed one place off, change nothing."""
-    cells = statement_cells.of_print(PRINTED)
+    cells = statement_cells.cells_from_print(PRINTED)
     as_printed = statements.kip_and_tm_are_most_sensitive(cells)
-    again = statements.kip_and_tm_are_most_sensitive(statement_cells.of_print(NUMBERS))
+    again = statements.kip_and_tm_are_most_sensitive(statement_cells.cells_from_print(NUMBERS))
     assert (as_printed.value, as_printed.verdict) == (again.value, again.verdict)
 
 
@@ -235,14 +235,14 @@ def test_a_start_is_judged_by_the_iterations_between(gaps, std, value, verdict):
         for iteration, gap in gaps.items()
         for start in ("random", "kcenter", "noise")
     ]
-    judged = statements.kcenter_start_is_faster(pd.DataFrame(rows, columns=statements.ALONG))
+    judged = statements.kcenter_start_is_faster(pd.DataFrame(rows, columns=statements.CURVES))
     assert judged.verdict == verdict
     assert judged.value == pytest.approx(value) if value is not None else np.isnan(judged.value)
 
 
 def test_without_cells_nothing_is_decided():
     empty = [pd.DataFrame(columns=names) for names in (statements.CELLS, statements.RANKINGS)]
-    table = statements.every(*empty, pd.DataFrame(columns=statements.ALONG))
+    table = statements.judge_all(*empty, pd.DataFrame(columns=statements.CURVES))
     assert list(table["number"]) == list(range(1, 10))
     assert set(table["verdict"]) == {OPEN} and (table["cells"] == 0).all()
 
@@ -251,7 +251,7 @@ def test_without_cells_nothing_is_decided():
 
 
 def test_the_printed_cells_are_those_of_tables_4_to_6_each_once():
-    cells = statement_cells.of_print(NUMBERS)
+    cells = statement_cells.cells_from_print(NUMBERS)
     assert len(cells) == 295 + 236 + 50  # Table 5 without its ConvNet, Table 6 from IPC 100 on
     assert not cells.duplicated(statements.CELLS[:5]).any()
     at = cells.set_index(statements.CELLS[:5]).sort_index()
@@ -265,7 +265,7 @@ def test_the_printed_cells_are_those_of_tables_4_to_6_each_once():
     }
     assert at.loc[("TinyImageNet", "TM", 50, "ViT", "DSA"), "chance"] == 0.5
     assert (cells["n"] == 5).all() and cells["std"].notna().all()
-    assert statement_cells.ranked_in_print(NUMBERS)["correlation"].tolist() == [
+    assert statement_cells.rankings_from_print(NUMBERS)["correlation"].tolist() == [
         *(-0.06, 0.11, -0.19, -0.37, -0.37, -0.50, -0.09)
     ]
 
@@ -273,11 +273,11 @@ def test_the_printed_cells_are_those_of_tables_4_to_6_each_once():
 def test_what_the_printed_numbers_carry():
     """Values by plain arithmetic on the tables, worked out apart from the code."""
     runs = networks({("random", "1"): [[15.0]]})
-    collected = paper_cells.collect(parse(CONFIG), runs, NUMBERS, {})
-    table = evidence.of_statements(collected, runs)
-    of_print = table[table["source"] == "print"].set_index("number")
+    collected = paper_cells.collect(parse(CONFIG), runs, PRINTED)
+    table = evidence.judge_statements(collected, runs)
+    by_print = table[table["source"] == "print"].set_index("number")
     assert set(table[table["source"] == "records"]["verdict"]) == {OPEN}
-    assert of_print["verdict"].tolist() == [
+    assert by_print["verdict"].tolist() == [
         *(HOLDS, OPEN, HOLDS, FAILS, HOLDS, OPEN, HOLDS, HOLDS, OPEN)
     ]
     table4 = pd.read_csv(ROOT / "config/paper/table4.csv", keep_default_na=False)
@@ -287,10 +287,10 @@ def test_what_the_printed_numbers_carry():
     gains = [*(wide["DSA"] - wide["n/a"])]
     # KIP's as Tables 1 and 5 print them
     gains += [40.55 - 35.78, 47.23 - 46.14, 56.94 - 53.22, 12.04 - 6.74, 29.04 - 22.45]
-    assert of_print.loc[1, "value"] == pytest.approx(np.mean(gains))
-    assert of_print.loc[4, "value"] == pytest.approx(71.46 - 68.52)  # DSA, IPC 300
-    assert of_print.loc[6, "value"] == pytest.approx(27.87 - (46.32 + 1) / 2)  # TM, CIFAR-100
-    assert of_print.loc[8, "value"] == -0.09
+    assert by_print.loc[1, "value"] == pytest.approx(np.mean(gains))
+    assert by_print.loc[4, "value"] == pytest.approx(71.46 - 68.52)  # DSA, IPC 300
+    assert by_print.loc[6, "value"] == pytest.approx(27.87 - (46.32 + 1) / 2)  # TM, CIFAR-100
+    assert by_print.loc[8, "value"] == -0.09
 
 
 def test_of_a_run_each_method_of_the_paper_counts_once():
@@ -299,7 +299,7 @@ def test_of_a_run_each_method_of_the_paper_counts_once():
     values = {(name, "1"): [[10.0 + i, 12.0 + i]] for i, name in enumerate(names)}
     values["random", "1"] = [[10.0, 12.0], [15.0, 19.0]]
     runs = pd.concat([networks(values), networks({("short", "1"): [[5.0]]}, augmentation="none")])
-    cells = statement_cells.of_run(paper_cells.collect(config, runs, NUMBERS, {}))
+    cells = statement_cells.cells_from_run(paper_cells.collect(config, runs, PRINTED))
     assert cells[["method", "mean", "std", "n"]].values.tolist() == [
         ["Random", 14.0, 3.0, 2],  # of the means of two sets, 11 and 17
         ["K-Center", 13.0, 1.0, 2],  # `near`, of two networks
@@ -315,8 +315,8 @@ def test_starts_are_read_along_the_iterations_of_a_run():
 
     parts = [at("0", 0), at("10", 1), at("end", 2)]
     runs = pd.concat(parts)
-    collected = paper_cells.collect(parse(CONFIG), runs, NUMBERS, {})
-    table = evidence.of_statements(collected, runs)
+    collected = paper_cells.collect(parse(CONFIG), runs, PRINTED)
+    table = evidence.judge_statements(collected, runs)
     faster = table[(table["source"] == "records") & (table["number"] == 9)].iloc[0]
     assert faster["value"] == pytest.approx(32 - 22) and faster["comparisons"] == 1
     assert faster["cells"] == 2 and faster["verdict"] == HOLDS
@@ -330,5 +330,5 @@ def test_ranked_sets_come_from_the_table_of_the_ranking():
         [["long", "50", 0.2, 100], ["random", "50", np.nan, 100], ["", "", 0.7, 100]],
         columns=["method", "ipc", "spearman", "architectures"],
     )
-    cells = statement_cells.ranked_by_run(config, ranking)
+    cells = statement_cells.rankings_from_run(config, ranking)
     assert cells.values.tolist() == [["d", "DM", 50, 0.2, 100]]

@@ -36,18 +36,18 @@ def test_what_is_packed_is_read_and_packed_again_to_the_same_bytes(tmp_path):
 
 
 def test_of_two_files_all_records_count_and_of_a_shared_path_the_first(tmp_path):
-    one = written(tmp_path, "1", {"d/0.json": record(10.0), "d/1.json": record(11.0, seed=1)})
-    two = written(tmp_path, "2", {"d/1.json": record(99.0, seed=1), "d/2.json": record(12.0)})
-    joined = record_file.join([one, two])
-    found = {path: held["rows"][0]["accuracy"] for path, held in joined.items()}
-    assert found == {"d/0.json": 10.0, "d/1.json": 11.0, "d/2.json": 12.0}
+    first = written(tmp_path, "1", {"d/0.json": record(10.0), "d/1.json": record(11.0, seed=1)})
+    second = written(tmp_path, "2", {"d/1.json": record(99.0, seed=1), "d/2.json": record(12.0)})
+    joined = record_file.join([first, second])
+    accuracies = {path: held["rows"][0]["accuracy"] for path, held in joined.items()}
+    assert accuracies == {"d/0.json": 10.0, "d/1.json": 11.0, "d/2.json": 12.0}
 
 
 def test_networks_of_other_images_under_one_name_are_refused(tmp_path):
-    one = written(tmp_path, "1", {"d/0.json": record(10.0)})
-    two = written(tmp_path, "2", {"d/1.json": record(11.0, "bbbb", seed=1)})
+    first = written(tmp_path, "1", {"d/0.json": record(10.0)})
+    second = written(tmp_path, "2", {"d/1.json": record(11.0, "bbbb", seed=1)})
     with pytest.raises(InputError, match=r"d/1\.json in .*2 and d/0\.json in .*bbbb and aaaa"):
-        record_file.join([one, two])
+        record_file.join([first, second])
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,14 @@ def test_what_is_no_file_of_records_is_named(tmp_path, data):
 
 def test_the_command_names_what_is_wrong_and_writes_nothing(tmp_path):
     script = ROOT / "workflow_scripts" / "join_evidence.py"
-    given = ["--config", ROOT / "config/cifar10-cpu.yaml", "--into", tmp_path / "into", "none.xz"]
-    done = subprocess.run([sys.executable, script, *given], capture_output=True, text=True)
+    arguments = [
+        "--config",
+        ROOT / "config/cifar10-cpu.yaml",
+        "--into",
+        tmp_path / "into",
+        "none.xz",
+    ]
+    done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True)
     assert done.returncode == 1 and "none.xz: no such file of records" in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "into").exists()
 
@@ -88,24 +94,24 @@ def published():
     return record_file.unpack(ROOT / "docs/reproduction/records.jsonl.xz")
 
 
-def of_records(contents, **changes):
+def tables(contents, **changes):
     loaded = yaml.safe_load((ROOT / "config/cifar10-cpu.yaml").read_text())
     loaded["evaluation"] |= changes
     as_printed = printed.load(sorted((ROOT / "config/paper").glob("*.csv")))
-    return evidence.of_records(loading.parse(loaded), contents, as_printed)
+    return evidence.tables_from_records(loading.parse(loaded), contents, as_printed)
 
 
 def test_a_record_without_its_cost_is_named(published):
     lost = next(path for path in published if path.endswith("seeds0-0.cost.json"))
     del published[lost]
-    with pytest.raises(InputError, match=f"{lost}: not among the records"):
-        of_records(published)
+    with pytest.raises(InputError, match=f"{lost}: missing, although its record"):
+        tables(published)
 
 
 def test_records_that_the_config_does_not_ask_for_are_refused(published):
-    with pytest.raises(InputError, match=f"of {len(published)} records and costs are not"):
-        of_records(published, seeds_per_job=3)
-    with pytest.raises(InputError, match="`protocol.epochs` 1000, but .* 300") as told:
-        of_records(published, epochs=300)
-    said = str(told.value)
-    assert said.startswith("cifar10/") and "Delete" not in said
+    with pytest.raises(InputError, match=f"of {len(published)} records and costs do not belong"):
+        tables(published, seeds_per_job=3)
+    with pytest.raises(InputError, match="`protocol.epochs` 1000, but .* 300") as error:
+        tables(published, epochs=300)
+    message = str(error.value)
+    assert message.startswith("cifar10/") and "Delete" not in message

@@ -21,12 +21,12 @@ def test_intervals_are_scipys():
 
 def test_the_interval_is_over_sets_where_there_are_several():
     accuracy, sets = pd.Series([20.0, 30, 22, 32]), pd.Series([0, 0, 1, 1])
-    found = statistics.summary(accuracy, sets)
+    result = statistics.summary(accuracy, sets)
     theirs = stats.ttest_1samp([25.0, 27.0], 0).confidence_interval(0.95)
-    assert (found["low"], found["high"]) == pytest.approx(tuple(theirs))
-    one = statistics.summary(accuracy, pd.Series([0] * 4))
+    assert (result["low"], result["high"]) == pytest.approx(tuple(theirs))
+    single = statistics.summary(accuracy, pd.Series([0] * 4))
     theirs = stats.ttest_1samp(accuracy, 0).confidence_interval(0.95)
-    assert (one["low"], one["high"]) == pytest.approx(tuple(theirs))
+    assert (single["low"], single["high"]) == pytest.approx(tuple(theirs))
     failed = statistics.summary(pd.Series([10.0, 20, np.nan]), pd.Series([0] * 3))
     assert failed["mean"] == 15 and failed["std"] == 5
     assert (failed["low"], failed["high"]) == (0, pytest.approx(78.53, abs=0.01)), "15 - 63.53 < 0"
@@ -38,12 +38,12 @@ def test_the_interval_is_over_sets_where_there_are_several():
 def test_the_half_width_beside_a_printed_number_is_welchs():
     rng = np.random.default_rng(3)
     ours, theirs = pd.Series(rng.normal(50, 1, 4)), rng.normal(49, 2, 5)
-    found = statistics.half_width(ours, pd.Series([0] * 4), theirs.std())
+    result = statistics.half_width(ours, pd.Series([0] * 4), theirs.std())
     interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
-    assert found == pytest.approx((interval.high - interval.low) / 2 + 0.005)
+    assert result == pytest.approx((interval.high - interval.low) / 2 + 0.005)
     alone = stats.ttest_1samp(ours, 0).confidence_interval(0.95)
-    found = statistics.half_width(ours, pd.Series([0] * 4), None)
-    assert found == pytest.approx((alone.high - alone.low) / 2 + 0.005)
+    result = statistics.half_width(ours, pd.Series([0] * 4), None)
+    assert result == pytest.approx((alone.high - alone.low) / 2 + 0.005)
     assert np.isnan(statistics.half_width(ours[:1], pd.Series([0]), 1.0))
 
 
@@ -77,8 +77,8 @@ def test_variance_of_unequal_sets_and_of_none():
     between = 2 * (2 - 4.4) ** 2 + 3 * (6 - 4.4) ** 2
     assert row["inner"] == pytest.approx(within)
     assert row["outer"] == pytest.approx((between - within) / (5 - 13 / 5))
-    same = networks({("dm", "1"): [[1.0, 5.0], [5.0, 1.0]]})
-    (row,) = statistics.variance(same, frames.CELL).to_dict("records")
+    equal = networks({("dm", "1"): [[1.0, 5.0], [5.0, 1.0]]})
+    (row,) = statistics.variance(equal, frames.CELL).to_dict("records")
     assert row["outer"] == 0 and row["inner"] == 8
 
 
@@ -103,23 +103,23 @@ def test_pairs_share_seeds_and_holm_corrects_them():
         (name, "1"): [list(mean + seeds + rng.normal(0, 0.3, 5))]
         for name, mean in (("a", 50), ("b", 51), ("c", 51.2))
     }
-    found = statistics.paired(networks(cells), alpha=0.05)
-    assert list(zip(found["first"], found["second"], strict=True)) == [
+    result = statistics.paired(networks(cells), alpha=0.05)
+    assert list(zip(result["first"], result["second"], strict=True)) == [
         *(("a", "b"), ("a", "c"), ("b", "c")),
     ]
     p = [
-        stats.ttest_rel(cells[one, "1"][0], cells[two, "1"][0]).pvalue
-        for one, two in zip(found["first"], found["second"], strict=True)
+        stats.ttest_rel(cells[first, "1"][0], cells[second, "1"][0]).pvalue
+        for first, second in zip(result["first"], result["second"], strict=True)
     ]
-    np.testing.assert_allclose(found["p"].astype(float), p)
+    np.testing.assert_allclose(result["p"].astype(float), p)
     order = np.argsort(p)
     holm, running = np.empty(3), 0.0
     for place, i in enumerate(order):
         running = max(running, min(1.0, (3 - place) * p[i]))
         holm[i] = running
-    np.testing.assert_allclose(found["p_holm"], holm)
-    assert list(found["significant"]) == list(holm < 0.05)
-    assert found["difference"][0] < 0 and set(found["paired_on"]) == {"networks"}
+    np.testing.assert_allclose(result["p_holm"], holm)
+    assert list(result["significant"]) == list(holm < 0.05)
+    assert result["difference"][0] < 0 and set(result["paired_on"]) == {"networks"}
 
 
 def test_several_sets_are_paired_by_set_and_failures_left_out():
@@ -150,19 +150,19 @@ def test_equivalence_is_two_one_sided_tests():
     cells = {("random", "200"): [random], ("near", "200"): [near]}
     cells |= {("far", "200"): [far], ("below", "200"): [below], ("near", "50"): [near]}
     runs = networks(cells | {("random", "50"): [random]})
-    found = statistics.equivalence(runs, ["random"], 200, margin=1.0, alpha=0.05)
-    found = found.set_index("method")
-    assert list(found.index) == ["near", "far", "below"]  # not those of IPC 50
+    result = statistics.equivalence(runs, ["random"], 200, margin=1.0, alpha=0.05)
+    result = result.set_index("method")
+    assert list(result.index) == ["near", "far", "below"]  # not those of IPC 50
     gaps = np.subtract(near, random)
     better = stats.ttest_1samp(gaps, 1.0, alternative="less").pvalue
     worse = stats.ttest_1samp(gaps, -1.0, alternative="greater").pvalue
-    assert found.loc["near", "p_no_better"] == pytest.approx(better)
-    assert found.loc["near", "p_no_worse"] == pytest.approx(worse)
-    assert found.loc["near", "p"] == pytest.approx(max(better, worse))
-    assert list(found["finding"]) == ["equivalent", "not shown", "no better"]
+    assert result.loc["near", "p_no_better"] == pytest.approx(better)
+    assert result.loc["near", "p_no_worse"] == pytest.approx(worse)
+    assert result.loc["near", "p"] == pytest.approx(max(better, worse))
+    assert list(result["finding"]) == ["equivalent", "not shown", "no better"]
 
 
 def test_equivalence_of_nothing_is_an_empty_table():
     runs = networks({("random", "10"): [[1.0, 2.0]], ("dm", "10"): [[1.0, 3.0]]})
-    found = statistics.equivalence(runs, ["random"], 200, 1.0, 0.05)
-    assert found.empty and "finding" in found.columns
+    result = statistics.equivalence(runs, ["random"], 200, 1.0, 0.05)
+    assert result.empty and "finding" in result.columns

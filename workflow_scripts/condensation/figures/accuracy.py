@@ -29,17 +29,17 @@ def draw(table: pd.DataFrame, plan: Mapping[str, Any], styles: Styles) -> Figure
 def bars(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styles) -> Figure:
     """Draw a group of bars per value of ``across``, a bar per method, a panel per dataset and IPC.
 
-    A method without a cell leaves its place empty; one that failed has the
+    The place of a method without a cell stays empty; a failed method has its
     reason there.
     """
     parts = [data.select(table, panel["where"]) for panel in panels]
-    found = {method for part in parts for method in part["method"]}
-    shown = [method for method in styles if method in found]
+    present = {method for part in parts for method in part["method"]}
+    shown = [method for method in styles if method in present]
     groups = max(len(panel["values"]) for panel in panels)
     width = min(max(2.8, 0.6 + 0.095 * (len(shown) + 1.5) * groups), 9.0)
     most = max(1, min(3, int(16 / width)))
     figure, axes = panels_of(panels, (width, 2.7), most=most)
-    width = figure.get_figwidth() / min(most, len(panels))  # a single one is wider than asked
+    width = figure.get_figwidth() / min(most, len(panels))  # a single panel is wider than asked for
     handles: dict = {}
     for (ax, panel), part in zip(axes, parts, strict=True):
         cells = part.set_index([across, "method"])
@@ -82,7 +82,7 @@ def lines(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Sty
         for number, method in enumerate(methods):
             rows = part[part["method"] == method]
             rows = rows.assign(at=rows["ipc"].astype(int)).sort_values("at")
-            # side by side, or the error bars of neighbours would cover each other
+            # shift methods, so that their error bars do not cover each other
             aside = np.exp(0.3 * min(closest, 0.4) * (number / max(len(methods) - 1, 1) - 0.5))
             _line(ax, rows["at"] * aside, rows, method, styles, handles)
         for _, row in data.whole(table, panel["where"]).iterrows():
@@ -102,7 +102,7 @@ def lines(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Sty
 def curves(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: Styles) -> Figure:
     """Draw accuracy against condensation iteration, a line per method, a panel per IPC.
 
-    The rows of finished sets stand at their method's number of iterations.
+    Finished sets have their method's number of iterations.
     """
     figure, axes = panels_of(panels, (4.0, 2.9), most=3)
     handles: dict = {}
@@ -112,7 +112,7 @@ def curves(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: St
             rows = part[part["method"] == method]
             at = rows["iteration"].where(rows["iteration"] != FINAL, panel["ends"][method])
             rows = rows.assign(at=at.astype(int)).sort_values("at")
-            # a snapshot of the last iteration is the finished set
+            # a snapshot of the last iteration equals the finished set
             rows = rows.drop_duplicates("at", keep="last")
             _line(ax, rows["at"], rows, method, styles, handles)
         ax.set_xlabel("condensation iteration")
@@ -128,9 +128,9 @@ def curves(table: pd.DataFrame, panels: Sequence[Panel], across: str, styles: St
 def panels_of(
     panels: Sequence[Panel], size: tuple[float, float], most: int
 ) -> tuple[Figure, list[tuple[Axes, Panel]]]:
-    """Return a figure and each panel with its axes: a row per dataset (and algorithm).
+    """Return a figure, and each panel with its axes: a row per dataset (and algorithm).
 
-    Datasets of one panel each stand beside each other.
+    Datasets with a single panel each share rows.
     """
     rows: dict[tuple, list[Panel]] = {}
     for panel in panels:
@@ -144,10 +144,9 @@ def panels_of(
 
 
 def within_percent(axes: Iterable[Axes]) -> None:
-    """End the y axes at 0 and 100.
+    """Clip the y axes to 0 and 100.
 
-    To be called once all is drawn: limits that are set take no notice of what
-    is drawn later, on these axes or on those that share them.
+    Call it after all drawing: axes with set limits ignore what is drawn later.
     """
     for ax in axes:
         low, high = ax.get_ylim()
@@ -157,8 +156,8 @@ def within_percent(axes: Iterable[Axes]) -> None:
 def start_where_bars_differ(axes: Sequence[Axes]) -> bool:
     """Start the y axes of bars below the lowest bar or interval; return whether any is above 0.
 
-    An axis starts at 0 where the differences are seen all the same: where they
-    are more than half of what is drawn. To be called once all is drawn.
+    An axis starts at 0 if the differences are visible anyway, that is, more than
+    half of the highest bar. Call it after all drawing.
     """
     for ax in axes:
         sharing = ax.get_shared_y_axes().get_siblings(ax)
@@ -173,11 +172,11 @@ def start_where_bars_differ(axes: Sequence[Axes]) -> bool:
 
 
 def _heights(ax: Axes) -> np.ndarray:
-    """Where the bars of an axis and their error bars end."""
+    """Return the ends of the bars and error bars of an axis."""
     tops = [bar.get_height() for bar in ax.patches]
     ends = [line[:, 1] for drawn in ax.collections for line in drawn.get_segments() if len(line)]
-    every = np.concatenate([np.array(tops, float), *ends])
-    return every[np.isfinite(every)]
+    heights = np.concatenate([np.array(tops, float), *ends])
+    return heights[np.isfinite(heights)]
 
 
 def _title(panel: Panel, panels: Sequence[Panel]) -> str:
@@ -189,7 +188,7 @@ def _title(panel: Panel, panels: Sequence[Panel]) -> str:
 
 
 def common(panels: Sequence[Panel]) -> str:
-    """What all panels have in common of network, augmentation and optimizer, for the title."""
+    """Return the title's part for the network, augmentation and optimizer of all panels."""
     ways = {_way(panel) for panel in panels}
     return f": {ways.pop()}" if len(ways) == 1 else ""
 
@@ -216,8 +215,8 @@ def _line(
 
 
 def why_missing(ax: Axes, x: float, row: pd.Series, who: str = "") -> None:
-    """Write at the foot of the panel why there is no number; nothing where there is one."""
-    if reason := data.missing(row):
+    """Write at the foot of the panel why a row has no accuracy, if it has none."""
+    if reason := data.missing_reason(row):
         looks = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": "x-small"}
         ax.text(x, 0.02, who + reason, transform=ax.get_xaxis_transform(), **looks)
 
@@ -231,7 +230,7 @@ def _reference(ax: Axes, row: pd.Series, looks: Mapping[str, Any], handles: dict
 
 
 def _spaced(ipcs: Sequence[int]) -> list[str]:
-    """Labels of a log axis, without those that would touch the next."""
+    """Return the labels of a log axis, without those that would touch the next."""
     apart = 0.07 * np.log(ipcs[-1] / ipcs[0])
     labels: list[str] = []
     last = np.inf
@@ -243,11 +242,11 @@ def _spaced(ipcs: Sequence[int]) -> list[str]:
 
 
 def _broken(names: Sequence[str], width: float) -> list[str]:
-    """Names below the groups of a panel ``width`` inches wide, in two lines where they are long."""
+    """Break names below the groups of a panel ``width`` inches wide."""
     letters = int(11 * width / len(names))
     return [
-        "\n".join(textwrap.wrap(one.replace("_", "_ "), letters, break_long_words=False)).replace(
+        "\n".join(textwrap.wrap(name.replace("_", "_ "), letters, break_long_words=False)).replace(
             "_ ", "_"
         )
-        for one in names
+        for name in names
     ]

@@ -1,4 +1,4 @@
-"""The figure of the ranking: proxy accuracy against true accuracy, a panel a set."""
+"""The ranking of architectures: proxy accuracy against true accuracy, a panel per set."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,9 +19,9 @@ def scatter(
 ) -> Figure:
     """Draw a point per architecture and a panel per set, five in a row.
 
-    ``summary`` and ``table`` are those of ``ranking_tables``. Error bars are the
+    ``summary`` and ``table`` are those of ``nas.tables``. Error bars are the
     standard deviation over networks; crosses are cells with no path from input
-    to output; architectures that did not train are not drawn, but counted.
+    to output; titles count the architectures that did not train.
     """
     style.theme()
     columns = min(5, len(summary))
@@ -35,15 +35,14 @@ def scatter(
     )
     for ax, (_, row) in zip(axes.flat, summary.iterrows(), strict=False):
         part = table[table["set"] == row["set"]]
-        own_style = styles.get(row["method"], {"color": "0.35", "marker": "o"})
-        looks = {key: own_style[key] for key in ("color", "marker")}
+        method_style = styles.get(row["method"], {"color": "0.35", "marker": "o"})
+        looks = {key: method_style[key] for key in ("color", "marker")}
         for connected, look in ((True, looks), (False, {**looks, "marker": "x"})):
-            own = part[part["connected"] == connected]
+            points = part[part["connected"] == connected]
+            proxy, std = points["proxy"], points["std"]
             ax.errorbar(
-                *(own["truth"], own["proxy"]),
-                yerr=data.whiskers(
-                    own["proxy"], own["proxy"] - own["std"], own["proxy"] + own["std"]
-                ),
+                *(points["truth"], proxy),
+                yerr=data.whiskers(proxy, proxy - std, proxy + std),
                 **look,
                 linestyle="none",
                 markersize=5,
@@ -58,7 +57,7 @@ def scatter(
     for number in range(columns):
         axes[(len(summary) - 1 - number) // columns, number].set_xlabel("true accuracy (%)")
         axes[(len(summary) - 1 - number) // columns, number].tick_params(labelbottom=True)
-    # the title holds words of the config's: their $ is a dollar
+    # the title has text of the config, where $ is a dollar
     figure.suptitle(f"{title}\ntrue: {truth}", fontsize="medium", parse_math=False)
     return figure
 
@@ -70,6 +69,6 @@ def _heading(row: pd.Series) -> str:
     if pd.isna(row["spearman"]):
         return f"{name}\nno correlation"
     low, high = row["spearman_low"], row["spearman_high"]
-    found = f"Spearman {row['spearman']:.2f} [{low:.2f}, {high:.2f}]"
+    correlation = f"Spearman {row['spearman']:.2f} [{low:.2f}, {high:.2f}]"
     lost = f", {row['not_trained']} not trained" if row["not_trained"] else ""
-    return f"{name}\n{found}{lost}"
+    return f"{name}\n{correlation}{lost}"

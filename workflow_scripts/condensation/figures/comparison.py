@@ -15,15 +15,15 @@ from condensation.figures import accuracy, data, style
 from condensation.figures.accuracy import Styles
 from condensation.workflow.figure_plan import Panel
 
-_SHORTEST = 1e-3  # seconds; the axis of costs is logarithmic and has no 0
-_LEADER = 0.15  # ranks from the outermost method to the line that leads to its name
+_SHORTEST = 1e-3  # seconds; the logarithmic axis has no 0
+_LEADER = 0.15  # ranks between the outermost method and the line to its name
 
 
 def pareto_front(seconds: Sequence[float], reached: Sequence[float]) -> list[int]:
-    """Return the positions of the points that no other one beats, from cheap to dear.
+    """Return the positions of the points on the Pareto front, from cheap to expensive.
 
-    One point beats another if it is no dearer and no less accurate, and one of
-    the two strictly. A point without an accuracy is on no front.
+    A point is off the front if another costs no more and is at least as
+    accurate, with one of the two strictly better, or if it has no accuracy.
     """
     order = sorted(
         (place for place in range(len(seconds)) if np.isfinite(reached[place])),
@@ -31,8 +31,8 @@ def pareto_front(seconds: Sequence[float], reached: Sequence[float]) -> list[int
     )
     front, best = [], -np.inf
     for place in order:
-        same = front and (seconds[place], reached[place]) == (seconds[front[-1]], best)
-        if reached[place] > best or same:
+        ties = front and (seconds[place], reached[place]) == (seconds[front[-1]], best)
+        if reached[place] > best or ties:
             front.append(place)
             best = reached[place]
     return front
@@ -44,9 +44,9 @@ def cost_accuracy(
     seconds: Mapping[tuple[str, str, str], float],
     styles: Styles,
 ) -> Figure:
-    """Draw accuracy against the seconds that condensation took, a panel per dataset and IPC.
+    """Draw accuracy against the seconds of condensation, a panel per dataset and IPC.
 
-    ``seconds`` is by (dataset, method, IPC), of one set.
+    ``seconds`` is per set, by (dataset, method, IPC).
     """
     figure, axes = accuracy.panels_of(panels, (3.8, 3.0), most=4)
     seconds = {key: max(value, _SHORTEST) for key, value in seconds.items()}
@@ -72,8 +72,8 @@ def cost_accuracy(
         ax.minorticks_off()
         ax.set_xlabel("seconds of condensation")
     accuracy.within_percent(ax for ax, _ in axes)
-    note = "no other method is both cheaper and better than those on the front; the training of "
-    note += f"experts and of feature networks is not counted; error bars: {data.spread_name(table)}"
+    note = "no method is both cheaper and better than a method on the front; costs exclude experts "
+    note += f"and feature networks; error bars: {data.spread_name(table)}"
     names = [*styles, "Pareto front"]
     title = f"Accuracy against cost{accuracy.common(panels)}"
     style.annotate(figure, title, note, names, handles)
@@ -81,7 +81,7 @@ def cost_accuracy(
 
 
 def _front(ax: plt.Axes, at: np.ndarray, mean: np.ndarray, handles: dict) -> None:
-    """A step line under the points that are beaten by none."""
+    """Draw a step line under the points of the front."""
     front = pareto_front(at, mean)
     (handles["Pareto front"],) = ax.step(
         *(at[front], mean[front]), where="post", color="0.4", linewidth=1.0, zorder=1
@@ -89,14 +89,14 @@ def _front(ax: plt.Axes, at: np.ndarray, mean: np.ndarray, handles: dict) -> Non
 
 
 def critical_difference(ranking: Mapping[str, Any], styles: Styles) -> Figure:
-    """Draw average ranks; methods that do not differ significantly are joined by a bar.
+    """Draw average ranks; bars join methods that do not differ significantly.
 
     Parameters
     ----------
     ranking : ``methods`` (name to average rank, 1 the best), ``blocks`` (their number),
-        ``critical_difference`` (Nemenyi; Demsar, 2006) and ``alpha``, or a ``reason`` why there is
-        no ranking, which is shown instead; ``block``, the names of what makes a block; and
-        ``by_set``, the same over other blocks, drawn below.
+        ``critical_difference`` (Nemenyi; Demsar, 2006) and ``alpha``, or the ``reason`` for a
+        missing ranking; ``block``, the columns that make a block; and ``by_set``, a ranking over
+        other blocks, drawn below.
     """
     style.theme()
     parts = [ranking, *([ranking["by_set"]] if "by_set" in ranking else [])]
@@ -118,8 +118,8 @@ def critical_difference(ranking: Mapping[str, Any], styles: Styles) -> Figure:
             ax.text(0.0, 0.5, text, va="center", transform=ax.transAxes, fontsize="small")
         else:
             _ranks(ax, part, styles)
-    note = "average rank, 1 the best; bars join methods that are not further apart than the "
-    note += "critical difference (Nemenyi); blocks that share a condensed set are not independent"
+    note = "average rank, 1 is best; bars join methods within the critical difference (Nemenyi); "
+    note += "blocks that share a condensed set are not independent"
     style.annotate(figure, "Ranks of the methods", note, [], {})
     return figure
 
@@ -129,7 +129,7 @@ def _ranks(ax: plt.Axes, ranking: Mapping[str, Any], styles: Styles) -> None:
     colors = {name: styles[name]["color"] if name in styles else "black" for name in ranks.index}
     gap = ranking["critical_difference"]
     apart = np.abs(ranks.to_numpy()[:, None] - ranks.to_numpy()[None]) > gap
-    # of its matrix the diagram uses only which pairs differ
+    # the diagram only reads which pairs differ
     differ = pd.DataFrame(np.where(apart, 0.0, 1.0), ranks.index, ranks.index)
     drawn = scikit_posthocs.critical_difference_diagram(
         *(ranks, differ),

@@ -1,4 +1,4 @@
-"""The accuracy table as figures need it."""
+"""Selections and error bars of the accuracy table, for figures."""
 
 from collections.abc import Mapping
 
@@ -10,10 +10,10 @@ from condensation.workflow.grid import WHOLE
 
 
 def select(table: pd.DataFrame, where: Mapping[str, str], final: bool = True) -> pd.DataFrame:
-    """Return the rows that hold the values of ``where``, each cell once.
+    """Return the rows with the values of ``where``, each cell once.
 
-    Of a cell in several experiments the row of most networks is kept. With
-    ``final`` snapshots are left out.
+    Of a cell in several experiments it keeps the row with most networks. ``final``
+    leaves out snapshots.
     """
     for column, value in where.items():
         table = table[table[column] == value]
@@ -24,7 +24,7 @@ def select(table: pd.DataFrame, where: Mapping[str, str], final: bool = True) ->
 
 
 def whole(table: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
-    """Return the rows of whole datasets judged as in ``where``, in whatever experiment."""
+    """Return the rows of whole datasets evaluated as in ``where``, from any experiment."""
     kept = {key: value for key, value in where.items() if key not in ("experiment", "ipc")}
     return select(table, {**kept, "ipc": WHOLE})
 
@@ -32,9 +32,9 @@ def whole(table: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
 def spread(rows: pd.DataFrame) -> np.ndarray:
     """Return the error bars [2, rows], below and above the mean, in percent points.
 
-    The interval (columns ``low`` and ``high``) where the table has one, else
-    the standard deviation, both within 0 and 100; NaN, which is not drawn, for
-    a single network.
+    The interval (columns ``low`` and ``high``) if the table has one, else the
+    standard deviation, both clipped to 0 and 100; NaN, which is not drawn, for a
+    single network.
     """
     if {"low", "high"} <= set(rows):
         bars = whiskers(rows["mean"], rows["low"], rows["high"])
@@ -44,25 +44,22 @@ def spread(rows: pd.DataFrame) -> np.ndarray:
 
 
 def whiskers(mean: pd.Series, low: pd.Series, high: pd.Series) -> np.ndarray:
-    """Return error bars [2, rows], below and above the mean, of accuracies in percent.
-
-    They end at 0 and 100, whatever the interval of a few networks says.
-    """
+    """Return error bars [2, rows], below and above the mean, clipped to 0 and 100 percent."""
     bars = np.stack([mean - low.clip(lower=0), high.clip(upper=100) - mean])
-    return np.maximum(bars, 0.0)  # an interval without width may lie a rounding beside its mean
+    return np.maximum(bars, 0.0)  # rounding may move an interval without width off its mean
 
 
 def spread_name(table: pd.DataFrame) -> str:
-    """Return what the error bars are, in words."""
+    """Return a description of the error bars."""
     if {"low", "high"} <= set(table):
         return "95 % interval of the mean"
     return "population standard deviation over networks"
 
 
-def missing(row: pd.Series) -> str:
-    """Return what to write where there is no accuracy: why there is none, if a reason is known."""
+def missing_reason(row: pd.Series) -> str:
+    """Return why a row has no accuracy; empty if it has one or the reason is unknown."""
     if np.isfinite(row["mean"]):
         return ""
-    # above 0, for a cell that the config does not hold has no counts
-    named = {"oom": "OOM", "diverged": "diverged", "missing": "missing"}
-    return next((text for name, text in named.items() if row[name] > 0), "")
+    # a cell outside the config has no counts
+    reasons = {"oom": "OOM", "diverged": "diverged", "missing": "missing"}
+    return next((text for name, text in reasons.items() if row[name] > 0), "")

@@ -13,12 +13,12 @@ from condensation.figures import style
 
 @dataclass(frozen=True)
 class Map:
-    """Points of one dataset: of each method its own, and the real ones that they share a map with.
+    """The mapped points of one dataset.
 
     Attributes
     ----------
     title : the dataset, the class and the IPC.
-    real, condensed : per method, float [n, 2].
+    real, condensed : by method, float [n, 2]; ``real`` are the points of the method's map.
     """
 
     title: str
@@ -26,31 +26,32 @@ class Map:
     condensed: Mapping[str, np.ndarray]
 
 
-def maps(
-    found: Sequence[Map],
+def draw(
+    maps: Sequence[Map],
     styles: Mapping[str, Mapping[str, Any]],
     architecture: str,
-    accuracy: Sequence[float],
+    accuracies: Sequence[float],
 ) -> Figure:
-    """Draw a row of panels per dataset, a panel per method, real points grey below its own.
+    """Draw a row of panels per dataset and a panel per method, over the real images in grey.
 
-    ``accuracy`` (percent) is that of the networks behind the maps on the test
-    images. Where the methods of a dataset all failed, it has no row.
+    ``accuracies`` (percent) are the test accuracies of the networks whose
+    features are mapped. A dataset whose methods all failed has no row.
     """
-    found = [one for one in found if one.condensed]
+    maps = [mapped for mapped in maps if mapped.condensed]
     title = "t-SNE of the features of one class"
-    if not found:
+    if not maps:
         style.theme()
         figure = plt.figure(figsize=(6.0, 1.0), layout="constrained")
         style.annotate(figure, title, "no condensed set to show: its methods failed", [], {})
         return figure
-    titles = [list(one.condensed) for one in found]
-    figure, axes = style.panels(titles, (2.7, 2.7), [one.title for one in found], most=5)
+    titles = [list(mapped.condensed) for mapped in maps]
+    ylabels = [mapped.title for mapped in maps]
+    figure, axes = style.panels(titles, (2.7, 2.7), ylabels, most=5)
     handles: dict = {}
-    for number, one in enumerate(found):
-        for place, (method, points) in enumerate(one.condensed.items()):
+    for number, mapped in enumerate(maps):
+        for place, (method, points) in enumerate(mapped.condensed.items()):
             ax = axes[number][place]
-            looks, real = styles[method], one.real[method]
+            looks, real = styles[method], mapped.real[method]
             handles["real images"] = ax.scatter(
                 *(*real.T, 8), color="0.65", linewidths=0, rasterized=True
             )
@@ -64,7 +65,8 @@ def maps(
             )
             ax.set(xticks=[], yticks=[], box_aspect=1)
             ax.margins(0.06)
-    reached = " to ".join(dict.fromkeys(f"{one:.1f}" for one in (min(accuracy), max(accuracy))))
+    ends = (f"{accuracy:.1f}" for accuracy in (min(accuracies), max(accuracies)))
+    reached = " to ".join(dict.fromkeys(ends))
     note = f"features of {architecture} trained on the real images (test accuracy {reached} %); "
     note += "panels of the same preprocessing share a map"
     names = ["real images", *(title for row in titles for title in row)]

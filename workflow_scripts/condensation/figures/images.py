@@ -11,18 +11,18 @@ from matplotlib.figure import Figure, SubFigure
 
 from condensation.figures import style
 
-_WIDEST = 15.0  # inches; panels that do not fit beside each other go on below
+_WIDEST = 15.0  # inches; further panels start a new line
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is drawn of one dataset.
+    """The drawn images of one dataset.
 
     Attributes
     ----------
-    images : per title of a method, uint8 [classes, per class, C, H, W].
-    classes : names; as many classes as are named are drawn.
-    title : what stands above.
+    images : by title of the method, uint8 [classes, per class, C, H, W].
+    classes : names of the drawn classes.
+    title : above the panels.
     """
 
     images: Mapping[str, torch.Tensor]
@@ -31,11 +31,11 @@ class Pictures:
 
 
 def image_grids(all_pictures: Sequence[Pictures]) -> Figure:
-    """Draw condensed sets, the datasets one below the other.
+    """Draw condensed sets, one dataset below the other.
 
-    Of each dataset a panel per method with a row per class; with one image per
-    class the panels are rows instead, and the classes their columns. A dataset
-    without images leaves its title.
+    A dataset has a panel per method with a row per class. With one image per
+    class the panels are rows, and the classes columns. A dataset without images
+    has only its title.
     """
     style.theme()
     all_pictures = [_with_readable_classes(pictures) for pictures in all_pictures]
@@ -58,7 +58,7 @@ def _with_readable_classes(pictures: Pictures) -> Pictures:
 
 
 def _layout(pictures: Pictures) -> tuple[bool, float, int]:
-    """Whether panels are rows, the width of a panel in inches, and panels beside each other."""
+    """Return whether panels are rows, the width of a panel in inches, and panels per line."""
     per_class = next(iter(pictures.images.values())).shape[1]
     if per_class == 1:
         return True, 0.85 * len(pictures.classes), 1
@@ -81,7 +81,7 @@ def _size(pictures: Pictures) -> tuple[float, float]:
 
 
 def _names(pictures: Pictures) -> float:
-    """Inches for the names beside rows."""
+    """Return the width in inches of the names beside rows."""
     return max(1.2, 0.3 + 0.1 * max(map(len, pictures.images)))
 
 
@@ -91,9 +91,9 @@ def _draw(part: SubFigure, pictures: Pictures) -> None:
         return
     in_rows, panel, beside = _layout(pictures)
     lines = -(-len(pictures.images) // beside)
-    if in_rows:  # names have axes of their own: a layout with fixed aspects leaves no sure room
-        wide = [_names(pictures), panel]
-        names, axes = part.subplots(lines, 2, squeeze=False, width_ratios=wide).T
+    if in_rows:  # names get separate axes, because fixed aspects leave no room for labels
+        widths = [_names(pictures), panel]
+        names, axes = part.subplots(lines, 2, squeeze=False, width_ratios=widths).T
         for ax, method in zip(names, pictures.images, strict=True):
             ax.set_axis_off()
             ax.text(1, 0.5, method, ha="right", va="center", transform=ax.transAxes)
@@ -130,7 +130,7 @@ def _gap(images: torch.Tensor) -> int:
 
 
 def _tile(images: torch.Tensor) -> np.ndarray:
-    """[rows, columns, C, H, W] -> one picture with a white line between the images."""
+    """Tile images [rows, columns, C, H, W] with white lines between them."""
     rows, columns, channels, height, width = images.shape
     gap = _gap(images)
     canvas = torch.full((channels, rows * (height + gap), columns * (width + gap)), 255)

@@ -1,4 +1,4 @@
-"""Condensed sets for pictures: each with the dataset as its method saw it."""
+"""Condensed sets for figures, each with the dataset in the preprocessing of its method."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -14,70 +14,71 @@ from condensation.data.datasets import Dataset
 SHOWN = 10  # classes, and images per class, of a picture
 
 
-def views(dataset: Dataset, whitenings: Iterable[str | Path]) -> dict[str, Dataset]:
-    """Return the dataset by kind of preprocessing: standardised, and as each whitening has it.
+def dataset_views(dataset: Dataset, whitenings: Iterable[str | Path]) -> dict[str, Dataset]:
+    """Return the dataset by kind of preprocessing: standardised, and with each whitening.
 
-    Whitenings of other datasets are passed over.
+    Skips whitenings of other datasets.
     """
-    found = {"standardize": dataset}
+    views = {"standardize": dataset}
     for path in whitenings:
         if storage.read_metadata(path)["dataset"] == dataset.name:
             loaded = whitening.load(path)
-            found[loaded.kind] = replace(dataset, whitening=loaded)
-    return found
+            views[loaded.kind] = replace(dataset, whitening=loaded)
+    return views
 
 
-def kind_of(path: str | Path) -> str:
-    """Return the kind of preprocessing that a file was made with; of a failed set the usual one."""
+def preprocessing_kind(path: str | Path) -> str:
+    """Return the kind of preprocessing of a file; ``standardize`` for a failed set."""
     return storage.read_metadata(path).get("preprocessing", {}).get("kind", "standardize")
 
 
-def condensed(
-    own: dict[str, Dataset], paths: Iterable[str | Path]
+def condensed_images(
+    views: dict[str, Dataset], paths: Iterable[str | Path]
 ) -> Iterator[tuple[str, Dataset, torch.Tensor]]:
-    """Yield method, dataset as it saw it, and network input [classes, IPC, C, H, W] of each set.
+    """Yield the method, its view of the dataset and its images, for each set.
 
-    ``own`` is what ``views`` returned; sets of other datasets, and those whose
-    method failed, are passed over.
+    The images are network input [classes, IPC, C, H, W]; ``views`` are those of
+    ``dataset_views``. Skips failed sets and sets of other datasets.
     """
-    usual = own["standardize"]
+    standard = views["standardize"]
     for path in paths:
-        if storage.read_metadata(path)["dataset"] != usual.name:
+        if storage.read_metadata(path)["dataset"] != standard.name:
             continue
-        seen = own[kind_of(path)]
-        one, about = sets.load(path, seen)
-        if one is not None:
-            images = one.images.view(len(usual.classes), about["ipc"], *usual.shape)
-            yield about["method"], seen, images
+        view = views[preprocessing_kind(path)]
+        condensed, metadata = sets.load(path, view)
+        if condensed is not None:
+            shape = len(standard.classes), metadata["ipc"], *standard.shape
+            yield metadata["method"], view, condensed.images.view(shape)
 
 
-def first(seen: Dataset, images: torch.Tensor) -> torch.Tensor:
-    """Return the first images of the first classes of a set that ``condensed`` gave.
+def first_images(view: Dataset, images: torch.Tensor) -> torch.Tensor:
+    """Return the first images of the first classes of a set, at most ``SHOWN`` of each.
 
-    uint8 [classes, per class, C, H, W], of either at most ``SHOWN``.
+    Takes a view and images of ``condensed_images``; returns uint8 [classes, per class, C, H, W].
     """
-    some = images[:SHOWN, :SHOWN]
-    return seen.to_pixels(some.flatten(0, 1)).view(*some.shape)
+    first = images[:SHOWN, :SHOWN]
+    return view.to_pixels(first.flatten(0, 1)).view(*first.shape)
 
 
 def inputs_of_class(
-    own: dict[str, Dataset], label: int, paths: Iterable[str | Path]
+    views: dict[str, Dataset], label: int, paths: Iterable[str | Path]
 ) -> dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]]:
-    """Return, by kind of preprocessing, network input of one class: real, and of each method.
+    """Return, by kind of preprocessing, the images of a class: real, and condensed by method.
 
-    ``own`` is what ``views`` returned, ``paths`` are condensed sets; each is
-    float32 [n, C, H, W]. Raises InputError for a class that there is not.
+    ``views`` are those of ``dataset_views``, ``paths`` are condensed sets; the
+    images are network input, float32 [n, C, H, W]. Raises InputError for an
+    unknown class.
     """
-    usual = own["standardize"]
-    if label >= len(usual.classes):
+    standard = views["standardize"]
+    if label >= len(standard.classes):
         raise InputError(
-            f"figure7.label: {label}, but {usual.name} has the classes 0 to "
-            f"{len(usual.classes) - 1}"
+            f"figure7.label: {label}, but {standard.name} has the classes 0 to "
+            f"{len(standard.classes) - 1}"
         )
-    real = usual.train_images[usual.train_labels == label]
-    found: dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]] = {}
-    for method, seen, images in condensed(own, paths):
-        kind = seen.preprocessing["kind"]
-        _, methods = found.setdefault(kind, (seen.preprocess(real), {}))
+    real = standard.train_images[standard.train_labels == label]
+    inputs: dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]] = {}
+    for method, view, images in condensed_images(views, paths):
+        kind = view.preprocessing["kind"]
+        _, methods = inputs.setdefault(kind, (view.preprocess(real), {}))
         methods[method] = images[label]
-    return found
+    return inputs

@@ -1,7 +1,7 @@
-"""What all figures share: a method's looks, panels, legends, and how a figure is written.
+"""Styles of methods, panels, legends and output of all figures.
 
-A method is told by colour and, for grey prints and colour-blind readers, by
-marker, line and hatch as well.
+Methods differ in colour and, for grey prints and colour-blind readers, in
+marker, line and hatch.
 """
 
 import functools
@@ -25,9 +25,9 @@ from matplotlib.ft2font import FT2Font
 from condensation.core import progress
 from condensation.core.storage import atomic
 
-# seaborn's "colorblind" without its yellow and light pink, which are lost on white
+# seaborn's "colorblind" without yellow and light pink, which are too light on white
 _COLORS = ["#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC", "#8C613C", "#949494", "#56B4E9"]
-# their numbers have no common factor, so that 56 methods in a row look different
+# the lengths of these lists have no common factor, so many combinations differ
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h"]
 _HATCHES = ["", "////", "....", "\\\\\\\\", "xxxx", "----", "++++"]
 _LINES = ["-", (0, (5, 1)), (0, (3, 1, 1, 1))]
@@ -39,25 +39,25 @@ THEME = {
     "hatch.linewidth": 0.6,
     "pdf.fonttype": 42,  # letters stay letters
     "svg.hashsalt": "condensation",
-    "text.parse_math": False,  # a dollar in a user's name is a dollar
+    "text.parse_math": False,  # a $ in a name is a dollar
 }
 
 
-_more_fonts: list[str] = []  # for letters that the usual one lacks
+_more_fonts: list[str] = []  # for letters that the default font lacks
 
 
 def theme() -> None:
-    """Set the looks of axes and text."""
+    """Set the style of axes and text."""
     rc = THEME | {"font.family": ["sans-serif", *_more_fonts]}
     sns.set_theme(style="whitegrid", context="notebook", font_scale=0.9, rc=rc)
 
 
 def readable(names: Sequence[str], instead: Sequence[str] | None = None) -> list[str]:
-    """Return users' ``names`` as figures can show them; to be called before they are drawn.
+    """Return ``names`` in a form that figures can show; call it before drawing.
 
-    Letters that the usual font lacks are looked for in the fonts that are installed, which figures
-    drawn from then on use too. A name with a letter that none has is replaced by its counterpart
-    in ``instead``, or has codes for these letters; that is said on the terminal.
+    Finds installed fonts for letters that the default font lacks; later figures use them too. If
+    no font has a letter, the counterpart in ``instead`` replaces the name, or a code replaces the
+    letter, with a message on the terminal.
     """
     theme()
     usual = font_manager.findfont(font_manager.FontProperties(family=["sans-serif"]))
@@ -72,7 +72,7 @@ def readable(names: Sequence[str], instead: Sequence[str] | None = None) -> list
     if replaced := [name for name in names if lacking & set(name)]:
         progress.say(
             f"no installed font has the letters {' '.join(sorted(lacking))} of "
-            f"{', '.join(replaced)}: figures have numbers or codes instead; install a font that "
+            f"{', '.join(replaced)}: figures show numbers or codes instead; install a font that "
             "has them (Noto Sans CJK for Chinese, Japanese and Korean)"
         )
     codes = {ord(letter): letter.encode("ascii", "backslashreplace").decode() for letter in lacking}
@@ -83,30 +83,30 @@ def readable(names: Sequence[str], instead: Sequence[str] | None = None) -> list
 
 
 def _preference(font: font_manager.FontEntry) -> tuple:
-    """Upright, of usual weight and without serifs first; then by name, the same on every run."""
+    """Sort upright, regular and sans-serif fonts first, then by name, for reproducible figures."""
     plain = font.style == "normal", font.weight in (400, "normal", "regular")
     return (*(not good for good in plain), "sans" not in font.name.lower(), font.name, font.fname)
 
 
 @functools.lru_cache(maxsize=256)
 def _letters(path: str, index: int) -> frozenset[str]:
-    if "LastResort" in path:  # matplotlib's own has a box for every letter
+    if "LastResort" in path:  # matplotlib's fallback has a box for any letter
         return frozenset()
     try:
         return frozenset(map(chr, FT2Font(path, face_index=index).get_charmap()))
-    except (OSError, RuntimeError):  # not readable: it has none for us
+    except (OSError, RuntimeError):  # unreadable
         return frozenset()
 
 
 def method_styles(methods: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return colour, marker, line and hatch per method: the same in every figure.
+    """Return colour, marker, line and hatch per method, the same in all figures.
 
-    ``methods`` (``plan.methods``) in the config's order, of which the first
-    colours go to those called as their algorithm; the place decides, so a
-    method looks the same whatever else is drawn. The whole dataset is black.
+    ``methods`` (``figure_plan.methods``) are in the config's order. Methods with
+    the name of their algorithm get the first colours. The position decides, so a
+    method looks the same in all figures. The whole dataset is black.
     """
     palette = sns.color_palette(_COLORS)
-    # those called as their algorithm, the others, and last what needs no colour
+    # methods named as their algorithm, the others, and last the whole dataset
     order = sorted(methods, key=lambda name: (methods[name] == "whole", methods[name] != name))
     styles = {}
     for name, algorithm in methods.items():
@@ -143,7 +143,7 @@ def panels(
 
     Parameters
     ----------
-    rows : a row of more than ``most`` panels goes on below, in lines of equal length.
+    rows : a row of more than ``most`` panels is broken into lines of equal length.
     size : of a panel, width and height in inches.
     ylabels : per row, at the left edge of its lines.
     share : whether a row has one y axis.
@@ -158,15 +158,15 @@ def panels(
     axes: list[list[Axes]] = []
     line = 0
     for row, ylabel in zip(rows, ylabels, strict=True):
-        own: list[Axes] = []
+        row_axes: list[Axes] = []
         for place, title in enumerate(row):
             at = grid[line + place // columns, place % columns]
-            ax = figure.add_subplot(at, sharey=own[0] if share and own else None)
+            ax = figure.add_subplot(at, sharey=row_axes[0] if share and row_axes else None)
             ax.set_title(title)
             if place % columns == 0:
                 ax.set_ylabel(ylabel)
-            own.append(ax)
-        axes.append(own)
+            row_axes.append(ax)
+        axes.append(row_axes)
         line += -(-len(row) // columns)
     return figure, axes
 
@@ -174,9 +174,9 @@ def panels(
 def annotate(
     figure: Figure, title: str, note: str, names: Iterable[str], handles: Mapping[str, Any]
 ) -> None:
-    """Put a title above, and below the panels one legend with a note on how to read the figure.
+    """Add a title above, and below the panels a legend with a note on how to read the figure.
 
-    The legend has those of ``names`` that were drawn, in that order.
+    The legend has the ``names`` that have handles, in that order.
     """
     wide = int(figure.get_figwidth() * 12)
     figure.suptitle("\n".join(textwrap.wrap(title, wide)), fontsize="medium")
@@ -197,14 +197,11 @@ def annotate(
 
 
 def save(figure: Figure, *paths: str | Path) -> None:
-    """Write ``figure`` to each of ``paths``, PNG or PDF by their ending; same figure, same bytes.
-
-    Written under a temporary name and renamed.
-    """
+    """Write ``figure`` to each of ``paths``, PNG or PDF, with reproducible bytes."""
     for path in map(Path, paths):
         form = path.suffix[1:]
-        unknown = {"pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
-        metadata = unknown.get(form, {"Software": None})
+        no_dates = {"pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
+        metadata = no_dates.get(form, {"Software": None})
         with atomic(path) as temporary:
             figure.savefig(temporary, format=form, dpi=150, metadata=metadata)
     plt.close(figure)

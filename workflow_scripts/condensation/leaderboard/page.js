@@ -1,6 +1,6 @@
 import DataTable from "datatables";
 
-const behind = JSON.parse(document.getElementById("behind").textContent);
+const details = JSON.parse(document.getElementById("details").textContent);
 const dialog = document.getElementById("detail");
 const filters = document.getElementById("filters");
 const root = document.documentElement;
@@ -10,7 +10,7 @@ const root = document.documentElement;
 const table = new DataTable("#board", {
   order: [], // as ranked
   pageLength: 50,
-  paging: behind.rows.length > 50,
+  paging: details.rows.length > 50,
   autoWidth: false,
   layout: { topStart: null, topEnd: null, bottomStart: "info", bottomEnd: "paging" },
   language: {
@@ -22,7 +22,7 @@ const table = new DataTable("#board", {
 
 const selects = [...filters.querySelectorAll("select")];
 table.search.fixed("selects", (text, data, index) =>
-  selects.every((one) => !one.value || behind.rows[index][one.dataset.filter] === one.value));
+  selects.every((select) => !select.value || details.rows[index][select.dataset.filter] === select.value));
 const filter = () => table.search(filters.querySelector("input").value).draw();
 filters.addEventListener("input", filter);
 filters.addEventListener("change", filter);
@@ -46,7 +46,7 @@ toggle.addEventListener("click", () => {
   try { localStorage.setItem("theme", dark ? "dark" : "light"); } catch { /* not kept, then */ }
 });
 
-// --- what stands behind a row ------------------------------------------------------------------
+// --- the details of a row ------------------------------------------------------------------
 
 // Text goes in as text: no name in the data becomes markup.
 function make(tag, attributes = {}, ...children) {
@@ -60,8 +60,8 @@ function make(tag, attributes = {}, ...children) {
 }
 
 function open(row) {
-  const about = behind.rows[row.dataset.row];
-  const made = behind.sets[about.set] ?? [];
+  const about = details.rows[row.dataset.row];
+  const made = details.sets[about.set] ?? [];
   const ipc = about.ipc === "all" ? "whole set" : `IPC ${about.ipc}`;
   const way = [about.dataset, ipc, about.augmentation, about.architecture, about.optimizer];
   const close = make("button", { type: "button", "aria-label": "Close" }, "✕");
@@ -78,7 +78,7 @@ function open(row) {
       section("Accuracy by class", "full", classes(about.per_class)),
       section("Networks", "full", networks(about.networks)),
       ...made.map(({ facts }) => section(`Set ${facts.seed}`, "full", value(facts))),
-      section("Evaluation", "full", value(behind.evaluations[about.evaluation] ?? null))));
+      section("Evaluation", "full", value(details.evaluations[about.evaluation] ?? null))));
   dialog.showModal();
   dialog.scrollTop = 0;
 }

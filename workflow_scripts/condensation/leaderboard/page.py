@@ -1,8 +1,8 @@
 """The leaderboard: one static page that works from disk, without a network.
 
-The table is HTML, so that it can be read without scripts; DataTables, whose
-bundle comes with the package itables, sorts and pages it. What stands behind a
-row is JSON in the page, and becomes text there, never markup.
+The table is HTML and readable without scripts. DataTables, bundled with the
+package itables, sorts and pages it. The details of rows are JSON in the page,
+which the script inserts as text, never as markup.
 """
 
 import base64
@@ -17,24 +17,24 @@ from itables.utils import read_package_file
 from condensation.leaderboard.ranks import CELL
 from condensation.results.frames import COUNTS
 
-_BESIDE = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 COLUMNS = ["rank", "ranked", "method", *CELL, "state", "mean", "low", "high", "std"]
 COLUMNS += [*COUNTS, "seconds", "memory_mb"]
 
 
 def csv(board: pd.DataFrame) -> str:
-    """Return the rows of the page as CSV: ``ranks.rows`` with ``details.costs``."""
-    whole = board.assign(rank=board["rank"].astype("Int64"))
-    return whole[COLUMNS].to_csv(index=False, lineterminator="\n", float_format="%.4f")
+    """Return the rows of the page (``ranks.rows`` with ``details.costs``) as CSV."""
+    board = board.assign(rank=board["rank"].astype("Int64"))
+    return board[COLUMNS].to_csv(index=False, lineterminator="\n", float_format="%.4f")
 
 
-def render(board: pd.DataFrame, behind: Mapping[str, Any]) -> str:
-    """Return the page: ``ranks.rows`` with ``details.costs``, and ``details.gather``.
+def render(board: pd.DataFrame, details: Mapping[str, Any]) -> str:
+    """Return the page, from ``ranks.rows`` with ``details.costs``, and ``details.row_details``.
 
     The same input gives the same text.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_BESIDE),
+        loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -46,18 +46,18 @@ def render(board: pd.DataFrame, behind: Mapping[str, Any]) -> str:
     return environment.get_template("page.html").render(
         rows=[_plain(row) for row in board[COLUMNS].to_dict("records")],
         values=values,
-        varied=[name for name in CELL if len(values[name]) != 1],  # the others are no columns
-        behind=behind,
+        varied=[name for name in CELL if len(values[name]) != 1],  # the others have no column
+        details=details,
         csv=csv(board),
-        css=(_BESIDE / "page.css").read_text(encoding="utf-8"),
-        js=(_BESIDE / "page.js").read_text(encoding="utf-8"),
+        css=(_FOLDER / "page.css").read_text(encoding="utf-8"),
+        js=(_FOLDER / "page.js").read_text(encoding="utf-8"),
         datatables_css=read_package_file("html", "dt_bundle.css"),
         datatables_js=read_package_file("html", "dt_bundle.js"),
     )
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Absent numbers as None."""
+    """Return the row with None for absent numbers."""
     return {name: None if value != value else value for name, value in row.items()}
 
 
@@ -66,7 +66,7 @@ def _base64(text: str) -> str:
 
 
 def _seconds(value: float) -> str:
-    """A duration for reading."""
+    """Return a duration as text."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if value >= 1.5 * size:
             return f"{value / size:.1f} {unit}"

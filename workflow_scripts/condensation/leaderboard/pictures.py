@@ -11,15 +11,15 @@ from torchvision.utils import make_grid
 from condensation.data.datasets import Dataset
 from condensation.data.sets import Condensed
 
-CLASSES, IMAGES = 10, 10  # the most that a picture shows
+CLASSES, IMAGES = 10, 10  # shown at most
 _SIDE = 32  # pixels of a thumbnail
-_LOSSLESS = 24_000  # bytes up to which a picture is PNG; beyond, WebP with loss
+_LOSSLESS = 24_000  # bytes; larger pictures are lossy WebP instead of PNG
 
 
-def of_set(condensed: Condensed, dataset: Dataset, ipc: int) -> tuple[str, str]:
-    """Return the picture of a set, a column per class, and what it shows in words.
+def picture_of_set(condensed: Condensed, dataset: Dataset, ipc: int) -> tuple[str, str]:
+    """Return the picture of a set as a data URI, a column per class, and its caption.
 
-    ``dataset`` is prepared as the set is (``Dataset.to_pixels``).
+    ``dataset`` has the preprocessing of the set (``Dataset.to_pixels``).
     """
     classes = len(dataset.classes)
     images = condensed.images.view(classes, ipc, *dataset.shape)[:CLASSES, :IMAGES]
@@ -28,13 +28,13 @@ def of_set(condensed: Condensed, dataset: Dataset, ipc: int) -> tuple[str, str]:
     tiled = make_grid(pixels, nrow=columns, padding=1, pad_value=128)
     if dataset.shape[0] == 1:  # make_grid repeats it
         tiled = tiled[:1]
-    shown = f"{columns} of {classes} classes" if columns < classes else f"{classes} classes"
-    shown += f", {rows} of {ipc} images each" if rows < ipc else f", {ipc} per class"
-    return _uri(tiled), shown
+    caption = f"{columns} of {classes} classes" if columns < classes else f"{classes} classes"
+    caption += f", {rows} of {ipc} images each" if rows < ipc else f", {ipc} per class"
+    return _uri(tiled), caption
 
 
 def _sized(pixels: torch.Tensor) -> torch.Tensor:
-    """Images larger than a thumbnail made smaller, much smaller ones with larger pixels."""
+    """Scale images to about the size of a thumbnail."""
     height, width = pixels.shape[2:]
     longest = max(height, width)
     if longest <= _SIDE:

@@ -1,4 +1,4 @@
-"""The rows of the leaderboard: which methods there are in each cell, and who is first."""
+"""The rows of the leaderboard: the methods of each cell, ranked."""
 
 import pandas as pd
 
@@ -9,19 +9,16 @@ CELL = ["dataset", "ipc", "augmentation", "architecture", "optimizer"]  # ranked
 
 
 def rows(table: pd.DataFrame, grid: Grid) -> pd.DataFrame:
-    """Return a row per method and cell, of finished sets, ranked within the cell.
+    """Return a row per method and cell of finished sets, ranked within the cell.
 
     ``rank`` is 1 for the highest mean, equal means share the better rank, and
-    ``ranked`` says among how many. A method whose ``state`` is not ``ok`` (``oom``,
-    or ``diverged`` or ``missing`` with every network) has no rank. The order is
-    that of the grid's cells, then rank.
-
-    Parameters
-    ----------
-    table : of ``tables.accuracy``.
+    ``ranked`` counts the ranked methods. A method has no rank if its ``state`` is
+    not ``ok``: ``oom``, or ``diverged`` or ``missing`` for all networks. Rows have
+    the order of the grid's cells, then of ranks. ``table`` is the frame of
+    ``frames.accuracy``.
     """
     board = table[table["iteration"] == FINAL]
-    # a cell of several experiments: the one with the most networks
+    # of a cell in several experiments, keep the row with most networks
     board = board.sort_values("networks", kind="stable")
     board = board.drop_duplicates([*CELL, "method"], keep="last").sort_index()
     state = board["mean"].isna().map({True: "diverged", False: "ok"})
@@ -38,7 +35,7 @@ def rows(table: pd.DataFrame, grid: Grid) -> pd.DataFrame:
 
 
 def _places(name: str, grid: Grid) -> dict[str, int]:
-    """The names of one axis in the order of the config, IPC from small to large."""
+    """Return the position of each name of an axis: the config's order, IPC from small to large."""
     of_set = name in ("dataset", "ipc")
     values = dict.fromkeys(getattr(cell.set if of_set else cell, name) for cell in grid.cells)
     ordered = ipc_order(values) if name == "ipc" else values

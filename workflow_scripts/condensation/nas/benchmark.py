@@ -1,6 +1,6 @@
-"""How well the architectures of NAS-Bench-201 do when they are trained in full.
+"""The true accuracies of the architectures of NAS-Bench-201.
 
-The table holds a row an architecture: the string and the test accuracy in
+The table has a row per architecture: its string, and its test accuracy in
 percent after 200 epochs, mean over seeds. Free of torch.
 """
 
@@ -20,13 +20,12 @@ COLUMNS = {  # by the kind of dataset
 
 
 def read(path: str | Path, column: str) -> dict[str, float]:
-    """Return architecture string -> accuracy in percent, in the order of the table.
+    """Return the accuracy in percent by architecture string, in the order of the table.
 
-    Raises InputError for a missing column, a row that is there twice, a
-    malformed architecture (with the place of the fault) and an accuracy that is
-    no number from 0 to 100; each with the line.
+    Raises InputError, with the line, for a missing column, a repeated row, a
+    malformed architecture and an accuracy outside 0 to 100.
     """
-    found: dict[str, float] = {}
+    accuracies: dict[str, float] = {}
     lines: dict[cells201.Cell, int] = {}
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
@@ -50,12 +49,12 @@ def read(path: str | Path, column: str) -> dict[str, float]:
                         f"{lines[cell]} and {line}"
                     )
                 lines[cell] = line
-                found[cells201.text(cell)] = _percent(row[column], path, line, column)
+                accuracies[cells201.text(cell)] = _percent(row[column], path, line, column)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from error
-    if not found:
+    if not accuracies:
         raise InputError(f"{path}: holds no architectures")
-    return found
+    return accuracies
 
 
 def _percent(value: str | None, path: str | Path, line: int, column: str) -> float:

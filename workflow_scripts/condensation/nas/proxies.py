@@ -1,7 +1,7 @@
 """Proxy accuracies: small networks of an architecture, trained on a set (paper, section 4.5).
 
-Discrete cells, shuffled batches, and the accuracy on real training images that
-were held out. SGD along a cosine as the released code has it.
+Discrete cells, shuffled batches, SGD with the cosine schedule of the released
+code, and the accuracy on held-out real training images.
 """
 
 import math
@@ -41,9 +41,8 @@ def accuracies(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Train a network of ``architecture`` per seed; judge each on the test images of ``judged``.
 
-    With ``stack`` the networks train as one computation; ``auto`` does so where
-    it is faster. Either way a seed's result depends on the architecture and the
-    seed alone, up to float noise.
+    With ``stack`` the networks train as one computation; ``auto`` does so if it
+    is faster. Up to float noise, a result depends only on architecture and seed.
 
     Parameters
     ----------
@@ -98,10 +97,10 @@ def no_networks(architecture: str, seeds: list[int], status: str) -> list[dict[s
 
 
 def _stacks(
-    wanted: bool | str, seeds: list[int], shape: tuple[int, int, int], size: int, fresh: Callable
+    stack: bool | str, seeds: list[int], shape: tuple[int, int, int], size: int, fresh: Callable
 ) -> bool:
-    if len(seeds) == 1 or wanted != "auto":
-        return wanted is True and len(seeds) > 1
+    if len(seeds) == 1 or stack != "auto":
+        return stack is True and len(seeds) > 1
     network = fresh(seeds[0])
     return stacking.pays(network, shape, size, next(network.parameters()).device)
 
@@ -126,12 +125,13 @@ def _fit(
     steps = torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
     for epoch in range(epochs):
         steps.param_groups[0]["lr"] = rate(epoch, epochs, lr, lr_end)
-        orders = torch.stack([torch.randperm(len(labels), generator=own) for own in generators])
-        for positions in compute.batches(orders.to(labels.device), batch_size, fewest):
-            logits = forward(torch.stack([batch(own) for own in positions]))
-            wanted = labels[positions]
+        orders = [torch.randperm(len(labels), generator=stream) for stream in generators]
+        orders = torch.stack(orders).to(labels.device)
+        for positions in compute.batches(orders, batch_size, fewest):
+            logits = forward(torch.stack([batch(order) for order in positions]))
+            targets = labels[positions]
             losses = F.cross_entropy(
-                logits.flatten(0, 1), wanted.flatten(0, 1), reduction="none"
+                logits.flatten(0, 1), targets.flatten(0, 1), reduction="none"
             ).view(positions.shape)
             steps.zero_grad()
             losses.mean(1).sum().backward()
@@ -142,11 +142,11 @@ def _fit(
 
 def _clip(parameters: list[torch.Tensor], largest: float, stacked: bool) -> None:
     """Scale each network's gradient to the norm ``largest`` where it is longer."""
-    gradients = [one.grad for one in parameters if one.grad is not None]
+    gradients = [p.grad for p in parameters if p.grad is not None]
     if not stacked:
         torch.nn.utils.clip_grad_norm_(parameters, largest)
         return
-    norms = torch.stack([one.flatten(1).norm(dim=1) for one in gradients]).norm(dim=0)
+    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
     scale = (largest / (norms + 1e-6)).clamp(max=1)
-    for one in gradients:
-        one.mul_(scale.view(-1, *[1] * (one.dim() - 1)))
+    for gradient in gradients:
+        gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))

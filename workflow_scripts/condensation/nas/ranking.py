@@ -1,9 +1,8 @@
-"""How well a proxy ranks architectures: correlation with the truth, and what is found at the top.
+"""How well a proxy ranks architectures: correlation with the truth, and its top architectures.
 
 Intervals are percentile bootstraps over architectures. All rankings share one
-set of resamples, so differences between them are paired. The intervals say what
-other architectures would give; other network seeds and condensed sets are not
-in them.
+set of resamples, so differences between them are paired. The intervals cover
+other architectures, but not other network seeds or condensed sets.
 """
 
 import math
@@ -27,12 +26,11 @@ def spearman(proxy: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     NaN where one side is constant.
     """
-    one, other = (stats.rankdata(values, axis=-1) for values in (proxy, truth))
-    one = one - one.mean(-1, keepdims=True)
-    other = other - other.mean(-1, keepdims=True)
-    scale = np.sqrt((one**2).sum(-1) * (other**2).sum(-1))
+    ranks = (stats.rankdata(values, axis=-1) for values in (proxy, truth))
+    x, y = (values - values.mean(-1, keepdims=True) for values in ranks)
+    scale = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(scale > 0, (one * other).sum(-1) / scale, np.nan)
+        return np.where(scale > 0, (x * y).sum(-1) / scale, np.nan)
 
 
 def resampled_spearman(proxy: np.ndarray, truth: np.ndarray, drawn: np.ndarray) -> np.ndarray:
@@ -44,11 +42,11 @@ def resampled_spearman(proxy: np.ndarray, truth: np.ndarray, drawn: np.ndarray) 
 def resampled_kendall(proxy: np.ndarray, truth: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """Return Kendall's tau-b of every resample [repeats].
 
-    A resample is how often each architecture was drawn, w; with the signs S of
-    all differences tau-b is w'(S_p * S_t)w over the root of w'|S_p|w w'|S_t|w.
+    With w, how often a resample draws each architecture, and the signs S of all
+    differences, tau-b is w'(S_p * S_t)w over the root of w'|S_p|w w'|S_t|w.
     """
     count = len(proxy)
-    weights = np.stack([np.bincount(one, minlength=count) for one in drawn]).astype(float)
+    weights = np.stack([np.bincount(sample, minlength=count) for sample in drawn]).astype(float)
     signs = [np.sign(values[:, None] - values[None, :]) for values in (proxy, truth)]
 
     def form(matrix: np.ndarray) -> np.ndarray:
@@ -60,7 +58,7 @@ def resampled_kendall(proxy: np.ndarray, truth: np.ndarray, drawn: np.ndarray) -
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """Return the 2.5 and 97.5 percentiles, of the resamples that have a value."""
+    """Return the 2.5 and 97.5 percentiles of the resamples that have a value."""
     known = values[~np.isnan(values)]
     if not len(known):
         return math.nan, math.nan
@@ -70,15 +68,15 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Top:
-    """What a search by the proxy would find.
+    """The result of a search by the proxy.
 
     Attributes
     ----------
-    top1 : true accuracy of the architecture with the best proxy; of several that tie, the mean.
-    tied_first : how many tie for it, one if none do.
-    top5 : the best true accuracy among the five with the best proxy; where the fifth place is
-        tied, the mean over the ways to fill it.
-    regret : best true accuracy in the sample less ``top1``.
+    top1 : true accuracy of the architecture with the best proxy; the mean of ties.
+    tied_first : number of architectures with the best proxy.
+    top5 : best true accuracy among the five with the best proxy; if the fifth place is tied, the
+        mean over the ways to fill it.
+    regret : best true accuracy in the sample minus ``top1``.
     """
 
     top1: float
@@ -88,7 +86,7 @@ class Top:
 
 
 def top(proxy: np.ndarray, truth: np.ndarray, places: int = 5) -> Top:
-    """Return what the best places of ``proxy`` hold in ``truth``."""
+    """Return the true accuracies of the architectures with the best proxy."""
     first = truth[proxy == proxy.max()]
     top1 = float(first.mean())
     border = np.sort(proxy)[::-1][min(places, len(proxy)) - 1]
@@ -98,16 +96,16 @@ def top(proxy: np.ndarray, truth: np.ndarray, places: int = 5) -> Top:
 
 
 def _expected_best(sure: np.ndarray, tied: np.ndarray, places: int) -> float:
-    """Mean of the best of ``sure`` and ``places`` drawn from ``tied`` without replacement."""
+    """Return the mean best of ``sure`` and ``places`` draws from ``tied`` without replacement."""
     tied = np.sort(tied)
     floor = sure.max() if len(sure) else -math.inf
-    # the largest of the drawn is the k-th smallest (from 0) in C(k, places - 1) of the ways
+    # the largest draw is the k-th smallest (from 0) in C(k, places - 1) of the ways
     ways = [math.comb(k, places - 1) for k in range(len(tied))]
     return float(np.dot(np.maximum(tied, floor), ways) / sum(ways))
 
 
 def tied(values: np.ndarray) -> int:
-    """Return how many of ``values`` another one equals."""
+    """Return how many of ``values`` equal another value."""
     _, counts = np.unique(values, return_counts=True)
     return int(counts[counts > 1].sum())
 
@@ -117,13 +115,13 @@ def compare(proxies: dict[Any, np.ndarray], truth: np.ndarray, drawn: np.ndarray
 
     ``truth`` and each proxy are [architectures]; ``drawn`` is that of ``resamples``.
     """
-    found = {}
+    measures = {}
     for key, proxy in proxies.items():
-        again = resampled_spearman(proxy, truth, drawn)
-        low, high = interval(again)
+        resampled = resampled_spearman(proxy, truth, drawn)
+        low, high = interval(resampled)
         tau_low, tau_high = interval(resampled_kendall(proxy, truth, drawn))
         best = top(proxy, truth)
-        found[key] = {
+        measures[key] = {
             "spearman": float(spearman(proxy, truth)),
             "spearman_low": low,
             "spearman_high": high,
@@ -135,18 +133,18 @@ def compare(proxies: dict[Any, np.ndarray], truth: np.ndarray, drawn: np.ndarray
             "best_of_top5": best.top5,
             "regret": best.regret,
             "tied": tied(proxy),
-            "resampled": again,
+            "resampled": resampled,
         }
-    return found
+    return measures
 
 
-def difference(one: Iterable[float], other: Iterable[float]) -> tuple[float, float, float]:
-    """Return the interval of paired resamples' differences, and the two-sided bootstrap p value.
+def difference(first: Iterable[float], second: Iterable[float]) -> tuple[float, float, float]:
+    """Return the interval of the differences of paired resamples, and their bootstrap p value.
 
-    p is twice the smaller share of resamples on one side of zero, counting the
-    sample itself: (1 + n) / (1 + repeats), at most 1.
+    The two-sided p is twice the smaller share of resamples on one side of zero,
+    counting the sample itself: (1 + n) / (1 + repeats), at most 1.
     """
-    values = np.asarray(one) - np.asarray(other)
+    values = np.asarray(first) - np.asarray(second)
     values = values[~np.isnan(values)]
     low, high = interval(values)
     if not len(values):

@@ -1,4 +1,4 @@
-"""Which architectures are ranked: a seeded draw from a table or from the whole space."""
+"""The ranked architectures: a seeded draw from a table or from the whole space."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ def sample(
 ) -> dict[str, Any]:
     """Return ``count`` distinct architecture strings and, from ``table``, their true accuracies.
 
-    Each architecture has its own place in the order of ``seed``, so a larger
-    sample, or one from another table, begins with the same ones.
+    ``seed`` orders all architectures, so a larger sample, or one from another
+    table, begins with the same architectures.
 
     Raises InputError if there are fewer than ``count``, or for a bad table
-    (``benchmark201.read``).
+    (``benchmark.read``).
     """
     if table is None:
         space = dict.fromkeys(map(cells201.text, cells201.every_cell()))
@@ -27,8 +27,8 @@ def sample(
     if connected:
         cells = map(cells201.parse, space)
         space = {
-            one: space[one]
-            for one, cell in zip(list(space), cells, strict=True)
+            name: space[name]
+            for name, cell in zip(list(space), cells, strict=True)
             if cells201.connected(cell)
         }
     if count > len(space):
@@ -36,11 +36,11 @@ def sample(
         raise InputError(
             f"nas.architectures: {count}, but {table or 'NAS-Bench-201'} has {len(space)} {what}"
         )
-    drawn = sorted(space, key=lambda one: randomness.derive_seed(seed, "architecture", one))
+    drawn = sorted(space, key=lambda name: randomness.derive_seed(seed, "architecture", name))
     drawn = drawn[:count]
     return {
         "architectures": drawn,
-        "truth": None if table is None else [space[one] for one in drawn],
+        "truth": None if table is None else [space[name] for name in drawn],
         "space": len(space),
         "best": None if table is None else max(space.values()),
     }

@@ -1,13 +1,13 @@
-"""From records of trained architectures to the tables of the ranking (Table 3)."""
+"""Tables of the architecture ranking (Table 3), from records of trained architectures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from condensation.core import randomness, storage
+from condensation.core import randomness
 from condensation.core.errors import InputError
 from condensation.nas import ranking
 from condensation.networks import cells201
@@ -27,86 +27,82 @@ COLUMNS = [
 ]
 _NAMES = ("set", "reference", "method", "ipc", "architecture")  # they may look like numbers
 _RANDOM = "condensation.methods.random"
-_WORST = -1.0  # below every accuracy: no search would choose what did not train
+_WORST = -1.0  # below all accuracies: ranks untrained architectures last
 
 
-def networks(records: Iterable[str | Path]) -> pd.DataFrame:
-    """Return one row per trained network, with what it was trained on; ``set`` names that.
-
-    Raises InputError for a damaged record.
-    """
+def networks(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return one row per trained network, with the ``set`` that it was trained on and its facts."""
     rows = []
-    for path in records:
-        record = storage.read_json(path)
-        told = record["trained_on"]
-        about = {name: told[name] or "" for name in ("reference", "method", "ipc")}
-        about["condensation_seed"] = told["condensation_seed"]
-        about["set"] = "/".join(str(told[name]) for name in KEY if told[name] is not None)
-        about |= {"epochs": record["options"]["epochs"], "validated_on": record["validated_on"]}
-        about |= {name: record["set"].get(name) for name in _FACTS}
-        rows += [about | row for row in record["rows"]]
+    for record in records:
+        key = record["trained_on"]
+        facts = {name: key[name] or "" for name in ("reference", "method", "ipc")}
+        facts["condensation_seed"] = key["condensation_seed"]
+        facts["set"] = "/".join(str(key[name]) for name in KEY if key[name] is not None)
+        facts |= {"epochs": record["options"]["epochs"], "validated_on": record["validated_on"]}
+        facts |= {name: record["set"].get(name) for name in _FACTS}
+        rows += [facts | row for row in record["rows"]]
     return pd.DataFrame(rows).astype({"condensation_seed": "Int64", "accuracy": float})
 
 
 def architectures(frame: pd.DataFrame, sample: dict[str, Any], whole: str | None) -> pd.DataFrame:
     """Return a row per set and sampled architecture: proxy accuracy and truth, in percent.
 
-    ``proxy`` is the mean over the networks that trained, and empty where none
-    did; ``truth`` is that of ``sample``, or with ``whole`` the proxy accuracy of
-    the reference of this name, which then has no rows of its own.
+    ``proxy`` is the mean over the networks that trained, NaN without any;
+    ``truth`` comes from ``sample``, or is the proxy accuracy of the reference
+    ``whole``, which then has no rows.
 
     Raises InputError if a record is missing, or an architecture has no truth.
     """
     names = sample["architectures"]
-    connected = [cells201.connected(cells201.parse(one)) for one in names]
+    connected = [cells201.connected(cells201.parse(name)) for name in names]
     parts = []
     for label, part in frame.groupby("set", sort=False):
         ok = part["status"] == "ok"
-        by = part["architecture"]
-        counts = by.value_counts().reindex(names)
+        by_name = part["architecture"]
+        counts = by_name.value_counts().reindex(names)
         if counts.isna().any():
             raise InputError(f"{label}: no record of {counts.index[counts.isna()][0]}")
-        proxy = part["accuracy"].where(ok).groupby(by)
+        proxy = part["accuracy"].where(ok).groupby(by_name)
         columns = {
             "architecture": names,
             "connected": connected,
             "networks": counts.astype(int),
-            "lost": (~ok).groupby(by).sum().reindex(names),
+            "lost": (~ok).groupby(by_name).sum().reindex(names),
             "proxy": proxy.mean().reindex(names),
             "std": proxy.std(ddof=0).reindex(names),
         }
-        about = part.iloc[0][["set", *KEY]].to_dict()
-        parts.append(pd.DataFrame(about | {k: list(v) for k, v in columns.items()}))
+        key = part.iloc[0][["set", *KEY]].to_dict()
+        parts.append(pd.DataFrame(key | {k: list(v) for k, v in columns.items()}))
     table = pd.concat(parts, ignore_index=True).astype({"condensation_seed": "Int64"})
     if whole is None:
         truth = dict(zip(names, sample["truth"], strict=True))
     else:
-        own = table[table["reference"] == whole]
-        truth = dict(zip(own["architecture"], own["proxy"], strict=True))
-        table = table.drop(own.index)
+        reference = table[table["reference"] == whole]
+        truth = dict(zip(reference["architecture"], reference["proxy"], strict=True))
+        table = table.drop(reference.index)
         if lost := [name for name, value in truth.items() if value != value]:
             raise InputError(
-                f"{lost[0]} did not train on the reference {whole!r}, so there is nothing to "
-                "compare it with; lower nas.training.lr"
+                f"{lost[0]} did not train on the reference {whole!r}, so it has no true accuracy; "
+                "lower nas.training.lr"
             )
     table["truth"] = table["architecture"].map(truth)
     return table
 
 
 def summary(table: pd.DataFrame, frame: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
-    """Return a row per set: correlations with intervals, the top, the counts.
+    """Return a row per set: correlations with intervals, the top architectures, counts.
 
-    ``minus_random`` is the difference of Spearman's correlation to that of the
-    set that the algorithm `random` chose at the same IPC (for a reference: at
-    the largest), with its paired interval and p value; ``p_zero`` is the p value
-    of the correlation itself.
+    ``minus_random`` is Spearman's correlation minus that of the set of the
+    algorithm `random` at the same IPC (for a reference, at the largest IPC),
+    with its paired interval and p value; ``p_zero`` is the p value of the
+    correlation itself.
     """
     facts = frame.drop_duplicates("set").set_index("set")
     parts = dict(iter(table.groupby("set", sort=False)))
     truth = next(iter(parts.values()))["truth"].to_numpy(float)
     draw = np.random.default_rng(randomness.derive_seed(seed, "resampled architectures"))
     drawn = ranking.resamples(len(truth), resamples, draw)
-    found = ranking.compare(
+    measures = ranking.compare(
         {
             label: part["proxy"].fillna(_WORST).to_numpy(float)
             for label, part in parts.items()
@@ -115,11 +111,11 @@ def summary(table: pd.DataFrame, frame: pd.DataFrame, resamples: int, seed: int)
         truth,
         drawn,
     )
-    chosen = [label for label in found if facts.loc[label, "algorithm"] == _RANDOM]
+    random_sets = [label for label in measures if facts.loc[label, "algorithm"] == _RANDOM]
     rows = []
     for label, part in parts.items():
-        about = facts.loc[label]
-        row = {name: about[name] for name in (*KEY, *_SHOWN)}
+        set_facts = facts.loc[label]
+        row = {name: set_facts[name] for name in (*KEY, *_SHOWN)}
         row |= {
             "set": label,
             "architectures": len(part),
@@ -129,47 +125,46 @@ def summary(table: pd.DataFrame, frame: pd.DataFrame, resamples: int, seed: int)
             "not_trained": int(part["proxy"].isna().sum()),
             "best_in_sample": float(truth.max()),
         }
-        if label in found:
-            row |= {name: value for name, value in found[label].items() if name != "resampled"}
-            again = found[label]["resampled"]
-            row["p_zero"] = ranking.difference(again, np.zeros(len(again)))[2]
-            base = _baseline(about, facts.loc[chosen])
+        if label in measures:
+            row |= measures[label]
+            resampled = row.pop("resampled")
+            row["p_zero"] = ranking.difference(resampled, np.zeros(len(resampled)))[2]
+            base = _baseline(set_facts, facts.loc[random_sets])
             if base is not None and base != label:
-                low, high, p = ranking.difference(again, found[base]["resampled"])
-                row["minus_random"] = found[label]["spearman"] - found[base]["spearman"]
+                low, high, p = ranking.difference(resampled, measures[base]["resampled"])
+                row["minus_random"] = row["spearman"] - measures[base]["spearman"]
                 row |= {"minus_random_low": low, "minus_random_high": high, "p_random": p}
         rows.append(row)
     whole_numbers = ["condensation_seed", "tied", "tied_first", "images", "also_held_out"]
     return pd.DataFrame(rows).reindex(columns=COLUMNS).astype(dict.fromkeys(whole_numbers, "Int64"))
 
 
-def _baseline(about: pd.Series, random: pd.DataFrame) -> str | None:
-    """The random set to compare with: of the same IPC, and of the same seed where there is one."""
+def _baseline(facts: pd.Series, random: pd.DataFrame) -> str | None:
+    """Return the random set of the same IPC, and of the same seed if there is one."""
     if random.empty:
         return None
-    ipc = about["ipc"] or max(random["ipc"], key=int)
-    same = random[random["ipc"] == ipc]
-    close = same[(same["condensation_seed"] == about["condensation_seed"]).fillna(False)]
-    return next(iter([*close.index, *same.index]), None)
+    random = random[random["ipc"] == (facts["ipc"] or max(random["ipc"], key=int))]
+    seeds_match = (random["condensation_seed"] == facts["condensation_seed"]).fillna(False)
+    return next(iter([*random[seeds_match].index, *random.index]), None)
 
 
 def markdown(
     summary: pd.DataFrame, dataset: str, truth: str, note: str | None, missing: Iterable[str] = ()
 ) -> str:
-    """Return the summary for reading; ``truth`` says what the proxies are compared with.
+    """Return the summary as Markdown; ``truth`` describes the true accuracies.
 
-    ``missing`` names what was to be ranked with, and has no records.
+    ``missing`` names sets without records.
     """
     lines = [f"# Ranking architectures on {dataset}\n"]
     if note:
         lines.append(f"**{note}**\n")
-    one = summary.iloc[0]
+    first = summary.iloc[0]
     lines.append(
-        f"Proxy: accuracy on {one['validated_on']} held-out real training images, mean over the "
-        f"networks of an architecture. Truth: {truth}. In brackets 95 % intervals, percentile "
-        "bootstrap over architectures; differences to Random are paired. `top-1`: true accuracy of "
-        "the architecture that the proxy puts first; `of top-5`: of the best of its first five; "
-        "`regret`: what top-1 misses of the best in the sample. Ties share their mean.\n"
+        f"Proxy: accuracy on {first['validated_on']} held-out real training images, mean over the "
+        f"networks of an architecture. Truth: {truth}. Brackets have 95 % intervals (percentile "
+        "bootstrap over architectures; differences to Random are paired). `top-1`: true accuracy "
+        "of the architecture that the proxy ranks first; `of top-5`: of the best of its first "
+        "five; `regret`: best true accuracy of the sample minus top-1. Ties share their mean.\n"
     )
     rows = []
     for _, row in summary.iterrows():
@@ -192,10 +187,10 @@ def markdown(
         )
     lines.append(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True) + "\n")
     lines.append(
-        f"{one['architectures']} architectures, {one['disconnected']} of them with no path from "
-        f"input to output; the best has {one['best_in_sample']:.2f}. `tied`: architectures that "
-        "share their proxy accuracy with another. `lost`: networks that diverged or ran out of "
-        "memory; an architecture without any network left ranks last.\n"
+        f"{first['architectures']} architectures, {first['disconnected']} of them with no path "
+        f"from input to output; the best has {first['best_in_sample']:.2f}. `tied`: architectures "
+        "that share their proxy accuracy with another. `lost`: networks that diverged or ran out "
+        "of memory; an architecture without a trained network ranks last.\n"
     )
     if missing := list(missing):
         names = ", ".join(missing)
@@ -204,8 +199,8 @@ def markdown(
 
 
 def load(path: str | Path) -> pd.DataFrame:
-    """Return a table of the ranking from its CSV file: names as text; InputError if it is none."""
-    with frames.reading(path):
+    """Read a table of the ranking from its CSV file; InputError if it holds another table."""
+    with frames.readable_table(path):
         columns = pd.read_csv(path, nrows=0).columns
         empty = {name: [""] for name in columns if name not in _NAMES}
         return pd.read_csv(

@@ -1,6 +1,6 @@
-"""Accuracy along the iterations of a method, and where a curve that still rises is heading.
+"""Accuracy along the iterations of a method, and the extrapolation of curves that still rise.
 
-Accuracies are in percent, intervals of 95 %.
+Accuracies are in percent, intervals have 95 %.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from condensation.core import randomness
 from condensation.paper import cells as paper_cells
 from condensation.results import frames, statistics
 
-FEWEST = 5  # points after the start: three parameters, and the noise
+FEWEST = 5  # points after the start, for three parameters and the noise
 RESAMPLES = 2000
 CELL = ["dataset", "method", "ipc", *paper_cells.WAY]
 _PRINT = ["iterations_of_paper", "printed", "printed_std"]
@@ -26,7 +26,7 @@ _MOST = 100.0
 
 @dataclass(frozen=True)
 class Heading:
-    """Where a curve is heading: the accuracy, and its interval."""
+    """The accuracy that a curve is heading for, with its interval."""
 
     value: float
     low: float
@@ -34,10 +34,10 @@ class Heading:
 
 
 def points(config: Config, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracy at each iteration of the cells that were judged along the way.
+    """Return the accuracy at each evaluated iteration, with the columns ``POINTS``.
 
-    Columns ``POINTS``; the finished set stands at the method's number of
-    iterations. A cell without a network before its end has no curve.
+    The iteration of the finished set is the method's number of iterations. A
+    cell without a snapshot has no curve.
     """
     known = runs[runs["accuracy"].notna() & (runs["method"].isin(config.methods))]
     rows = []
@@ -46,7 +46,7 @@ def points(config: Config, runs: pd.DataFrame) -> pd.DataFrame:
             continue
         end = getattr(config.methods[key[1]], "iterations", None)
         part = part.assign(at=[_at(iteration, end) for iteration in part["iteration"]])
-        # a snapshot of the last iteration is the finished set
+        # a snapshot of the last iteration equals the finished set
         part = part.drop_duplicates(["at", "condensation_seed", "evaluation_seed"])
         for iteration, block in part.groupby("at"):
             summary = statistics.summary(block["accuracy"], block["condensation_seed"])
@@ -59,26 +59,25 @@ def points(config: Config, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def ends(config: Config, runs: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """Return per curve its last and its best accuracy, and where it is heading.
+    """Return per curve its last and best accuracy and its extrapolation (columns ``ENDS``).
 
-    Columns ``ENDS``. ``best`` is, of each set, the best of its ``looks``
-    (iterations that were judged), mean over sets: a choice made on test images,
-    as the printed result of TM is. ``heading`` is the accuracy to be expected
-    after the paper's iterations (``heading``), where the curve still rises, has
-    ``FEWEST`` points, and is not there yet; else NaN.
+    ``best`` is the best of a set's ``looks`` (evaluated iterations), averaged
+    over sets. It is chosen on test images, like the printed result of TM.
+    ``heading`` is the accuracy expected after the paper's iterations, if the
+    curve still rises, has ``FEWEST`` points and ends earlier; else NaN.
 
-    ``cells`` (``evidence.cells``) hold the printed numbers and the paper's iterations.
+    ``cells`` (``evidence.cells_beside_print``) has the printed numbers and the paper's iterations.
     """
     curve = points(config, runs)
-    of_print = cells.set_index(CELL)[_PRINT]
+    printed_cells = cells.set_index(CELL)[_PRINT]
     rows = []
     for key, part in curve.groupby(CELL, sort=False):
-        beside = of_print.loc[key]
+        print_facts = printed_cells.loc[key]
         at, mean = part["iteration"].to_numpy(float), part["mean"].to_numpy(float)
         sets = _by_set(config, runs, key)
         noise = _noise(part)
         rising = still_rising(at, mean, noise)
-        aim = beside["iterations_of_paper"]
+        aim = print_facts["iterations_of_paper"]
         ahead = heading(at, mean, aim, noise) if rising and aim > at[-1] else None
         rows.append(
             dict(zip(CELL, key, strict=True))
@@ -88,7 +87,7 @@ def ends(config: Config, runs: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
             | {"heading": ahead.value if ahead else np.nan}
             | {"heading_low": ahead.low if ahead else np.nan}
             | {"heading_high": ahead.high if ahead else np.nan}
-            | beside.to_dict()
+            | print_facts.to_dict()
         )
     return pd.DataFrame(rows, columns=ENDS)
 
@@ -96,11 +95,11 @@ def ends(config: Config, runs: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
 def still_rising(
     iterations: np.ndarray, accuracy: np.ndarray, noise: float = np.nan
 ) -> bool | None:
-    """Say whether the last accuracy lies above that of half the iterations beyond the noise.
+    """Return whether the curve rises in its second half by more than the noise.
 
-    ``noise`` is the standard error of a point; where it is not known, or
-    smaller than the scatter around the fitted curve, that scatter counts. None
-    for fewer than ``FEWEST`` points after the start.
+    ``noise`` is the standard error of a point; the scatter around the fitted
+    curve replaces it if it is larger or ``noise`` is NaN. None for fewer than
+    ``FEWEST`` points after the start.
     """
     after = iterations > 0
     at, values = iterations[after], accuracy[after]
@@ -114,15 +113,15 @@ def still_rising(
 def heading(
     iterations: np.ndarray, accuracy: np.ndarray, aim: float, noise: float = np.nan
 ) -> Heading | None:
-    """Return the accuracy that a saturating curve expects after ``aim`` iterations.
+    """Extrapolate a saturating curve to ``aim`` iterations.
 
     The curve is a - b n^-c with b >= 0, a <= 100 and 0.05 <= c <= 3 (at the lower
     end nearly a straight line in log n), fitted by least squares to the points
-    after the start. The interval is that of a bootstrap: normal noise around the
-    fitted curve, of the spread of the points around it (or ``noise``, the
-    standard error of a point, where that is larger), itself drawn anew each
-    time as its chi-squared law says. It is right as far as the form is, and
-    says nothing of another set. None for fewer than ``FEWEST`` points.
+    after the start. The interval is a parametric bootstrap: normal noise around
+    the fitted curve, with the larger of ``noise`` (the standard error of a
+    point) and the scatter of the points, whose chi-squared uncertainty is drawn
+    too. It assumes the form of the curve, and holds for these sets only. None
+    for fewer than ``FEWEST`` points.
     """
     after = iterations > 0
     at, values = iterations[after].astype(float), accuracy[after].astype(float)
@@ -140,9 +139,9 @@ def heading(
 
 
 def _fit(at: np.ndarray, curves: np.ndarray, goals: np.ndarray) -> np.ndarray:
-    """Return the fitted values at ``goals`` of each of [curves, points].
+    """Fit each of [curves, points]; return the fitted values at ``goals``.
 
-    For a given c the curve is linear in a and b, so c alone is searched for.
+    For a given c the curve is linear in a and b, so only c is searched.
     """
     values = np.empty((len(curves), len(goals)))
     least = np.full(len(curves), np.inf)
@@ -155,9 +154,9 @@ def _fit(at: np.ndarray, curves: np.ndarray, goals: np.ndarray) -> np.ndarray:
         capped = a > _MOST
         a = np.where(capped, _MOST, a)
         b = np.where(capped, np.maximum((_MOST - curves) @ x / (x @ x), 0), b)
-        left = ((curves - a[:, None] + b[:, None] * x) ** 2).sum(axis=1)
-        better = left < least
-        least = np.where(better, left, least)
+        residual = ((curves - a[:, None] + b[:, None] * x) ** 2).sum(axis=1)
+        better = residual < least
+        least = np.where(better, residual, least)
         values[better] = (a[:, None] - b[:, None] * x_at)[better]
     return values
 
@@ -168,9 +167,9 @@ def _scatter(values: np.ndarray, fitted: np.ndarray, noise: float) -> float:
 
 
 def _noise(part: pd.DataFrame) -> float:
-    """Return the standard error of a point over networks of one set; NaN if there is none.
+    """Return the standard error of a point over networks of one set; NaN if unknown.
 
-    That over sets is no noise of a curve: they differ all along it.
+    The spread over sets is no noise: sets differ along the whole curve.
     """
     several = part[(part["sets"] == 1) & (part["networks"] > 1)]
     squares = several["std"] ** 2 / (several["networks"] - 1)

@@ -1,4 +1,4 @@
-"""The page beside the tables of evidence: every cell, the findings, and what made them."""
+"""The evidence as a Markdown page: all cells, the findings, and the code and jobs of the run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,15 +7,15 @@ import pandas as pd
 
 from condensation.paper import curves
 from condensation.paper.evidence import FAR
-from condensation.results import frames as tables
+from condensation.results import frames
 
 _WAY = ["architecture", "augmentation"]
 _TITLE = "# Beside the printed numbers\n\n"
-_UNITS = "Accuracy on the test images in percent, intervals of 95 %."
+_UNITS = "Accuracies are test accuracies in percent, intervals have 95 %."
 
 
-def markdown(frames: Mapping[str, pd.DataFrame], head: str) -> str:
-    """Return the page below its head; the frames are those of ``evidence.every``."""
+def markdown(tables: Mapping[str, pd.DataFrame], head: str) -> str:
+    """Return the page: the head, then the tables of ``evidence.all_tables``."""
     sections = {
         "cells": _cells,
         "statements": _statements,
@@ -24,7 +24,7 @@ def markdown(frames: Mapping[str, pd.DataFrame], head: str) -> str:
         "start": _start,
         "spread": _spread,
     }
-    parts = [section(frames[name]) for name, section in sections.items() if name in frames]
+    parts = [section(tables[name]) for name, section in sections.items() if name in tables]
     return "\n".join([head, *parts])
 
 
@@ -46,7 +46,7 @@ def statements_table(frame: pd.DataFrame, source: str) -> str:
 
 
 def head_of_run(provenance: dict[str, Any]) -> str:
-    """Return the head of the page of one run, from its file of provenance."""
+    """Return the head of the page for a run, from its provenance."""
     git, machine, rules = (provenance[name] for name in ("git", "machine", "rules"))
     hours = sum(rule["seconds"] for rule in rules.values()) / 3600
     commit = f"commit `{git['commit'][:7]}`" if git["commit"] else "a copy without git"
@@ -55,13 +55,13 @@ def head_of_run(provenance: dict[str, Any]) -> str:
     longest = sorted(rules.items(), key=lambda item: -item[1]["seconds"])[:4]
     spent = ", ".join(f"{name} {rule['seconds'] / 3600:.2f}" for name, rule in longest)
     return _TITLE + (
-        f"Tables of {commit}, torch {provenance['versions']['torch']}, {machine['cores']} cores; "
-        f"{hours:.2f} hours of jobs in all ({spent}). {_UNITS}\n"
+        f"Made by {commit}, torch {provenance['versions']['torch']}, {machine['cores']} cores; "
+        f"{hours:.2f} hours of jobs in total ({spent}). {_UNITS}\n"
     )
 
 
 def head_of_records(contents: Mapping[str, Mapping[str, Any]], files: int) -> str:
-    """Return the head of the page of records by path, which come from so many files."""
+    """Return the head of the page for records by path, joined from ``files`` files."""
     sets = networks = 0.0
     for held in contents.values():
         if "rows" in held and "device_name" in held:  # the cost of networks
@@ -69,23 +69,23 @@ def head_of_records(contents: Mapping[str, Mapping[str, Any]], files: int) -> st
         elif "device_name" in held:
             sets += held["seconds"] / 3600
     return _TITLE + (
-        f"Tables of the records of {files} file{'s' * (files > 1)}; {sets + networks:.2f} hours of "
-        f"jobs (sets {sets:.2f}, networks {networks:.2f}; features, experts and whitening leave no "
-        f"record). {_UNITS}\n"
+        f"Made from the records of {files} file{'s' * (files > 1)}; {sets + networks:.2f} hours of "
+        f"jobs (sets {sets:.2f}, networks {networks:.2f}; features, experts and whitening have no "
+        f"records). {_UNITS}\n"
     )
 
 
 def _cells(cells: pd.DataFrame) -> str:
     text = (
         "\n## Cell by cell\n\n"
-        "`ours` is the mean over all networks with its interval: over the sets' means where there "
-        "are several sets, else over the networks of the one set, which says nothing of another "
-        f"set. A difference of more than {FAR:g} points is bold; its interval has both spreads, "
-        "and that of the paper's one set where ours is known. Seconds and peak MB (of the process, "
-        "on CUDA of the device) are of a set and of a network.\n"
+        "`ours` is the mean over all networks with its interval: over the means of sets where "
+        "there are several, else over the networks of a single set, which does not generalize to "
+        f"another set. Differences of more than {FAR:g} points are bold; their interval includes "
+        "both spreads, and the spread between sets if we know it. Seconds and peak MB (of the "
+        "process, or of the device on CUDA) are per set and per network.\n"
     )
     blocks = dict(iter(cells.groupby(["dataset", "ipc"], sort=False)))
-    order = tables.ipc_order(cells["ipc"])
+    order = frames.ipc_order(cells["ipc"])
     for dataset, ipc in sorted(blocks, key=lambda block: (block[0], order.index(block[1]))):
         part = blocks[dataset, ipc]
         rows = [
@@ -110,27 +110,27 @@ def _cells(cells: pd.DataFrame) -> str:
 def _statements(frame: pd.DataFrame) -> str:
     return (
         "\n## The paper's statements\n\n"
-        "Each with a statistic, its interval, and what they decide; a statement that the interval "
-        "leaves open is not decided by these cells. Means count each comparison once, so their "
-        "interval is over sets, methods and datasets; an extreme has the interval that holds for "
-        "all together. Values are percent points, of 7 a share and of 8 a correlation. The rule of "
-        "each is in `statements.py`.\n\n"
+        "Each row has a statistic, its interval, and the verdict; these cells do not decide a "
+        "statement that the interval leaves open. Means count each comparison once, so their "
+        "interval is over sets, methods and datasets; extremes have simultaneous intervals. Values "
+        "are percent points, except a share in 7 and a correlation in 8. `statements.py` has the "
+        "rule of each.\n\n"
         f"From the records:\n\n{statements_table(frame, 'records')}\n\n"
         "From the paper's printed tables alone (4, 5 and 6; 3 for the ranking; KIP's columns of "
-        "Table 4 under the right headings). The printed spread is over five networks of one set: "
-        "it does not hold the choice of the set, so the intervals of single sets (4, 6 and 8, and "
-        "the orders of pairs in 7) are too narrow for the method:\n\n"
+        "Table 4 under the right headings). The printed spread is over five networks of one set "
+        "and does not cover the choice of the set, so intervals of single sets (4, 6, 8, and the "
+        "orders of pairs in 7) are too narrow for the method:\n\n"
         f"{statements_table(frame, 'print')}\n"
     )
 
 
 def _augmentation(frame: pd.DataFrame) -> str:
-    every = frame[frame["method"] != "all"] if len(frame) else frame
+    single = frame[frame["method"] != "all"] if len(frame) else frame
     return _section(
         "Does augmentation at evaluation alone raise the accuracy?",
         _gaps(frame, ["dataset", "ipc", "architecture", "augmentation", "method"]),
-        _counted(every) if len(every) else "",
-        "No set was judged both with and without.",
+        _counted(single) if len(single) else "",
+        "No set has networks both with and without augmentation.",
     )
 
 
@@ -150,14 +150,14 @@ def _ends(frame: pd.DataFrame) -> str:
     return _section(
         "Accuracy along the iterations",
         rows,
-        "`last` is after the last iteration that was judged, `best` the best of all that were: a "
-        "choice made on the test images, as TM's printed number is (of 51). A curve still rises "
-        "whose end lies above its value at half the iterations beyond the noise; then `heading` is "
-        "what a - b n^-c, fitted to it, expects after the paper's iterations, with the interval of "
-        "a bootstrap, for these sets (curves of fewer than "
-        f"{curves.FEWEST} points after the start are not judged). All points: `curves.csv`.\n\n"
+        "`last` is the accuracy at the last evaluated iteration, `best` the best of all, chosen on "
+        "the test images, as TM's printed number is (of 51). A curve still rises if its end lies "
+        "above its value at half the iterations by more than the noise. Then `heading` "
+        "extrapolates a fit of a - b n^-c to the paper's iterations, with a bootstrap interval for "
+        f"these sets (for curves of at least {curves.FEWEST} points after the start). All points: "
+        "`curves.csv`.\n\n"
         "![Accuracy along the iterations](curves.png)",
-        "No cell was judged along its iterations.",
+        "No cell has networks along its iterations.",
     )
 
 
@@ -171,9 +171,9 @@ def _start(frame: pd.DataFrame) -> str:
     return _section(
         "Does another start converge faster than random images?",
         _gaps(frame, ["dataset", "ipc", "augmentation", "method", "start", "iteration"]),
-        "Accuracy after so many iterations minus that of the same method from random images; "
-        "`along` is the mean over the iterations between.",
-        "No method was started in several ways and judged along its iterations.",
+        "Accuracy minus that of the same method from random images, after the same number of "
+        "iterations; `along` is the mean over the iterations between start and end.",
+        "No method has several starts and networks along its iterations.",
     )
 
 
@@ -193,24 +193,24 @@ def _spread(frame: pd.DataFrame) -> str:
     return _section(
         "How much of the spread does one condensed set hide?",
         rows,
-        "Standard deviation of a network's accuracy around its set's mean (what a spread over "
-        "networks of one set shows), and over sets and networks together; the share of the "
-        "variance that is the choice of the set, with its interval.",
+        "Standard deviation of the accuracy over networks of one set, and over sets and networks "
+        "together; the share of the variance that comes from the choice of the set, with its "
+        "interval.",
         "No cell has several sets with several networks each.",
     )
 
 
-def _section(title: str, rows: list[dict[str, str]], said: str, nothing: str) -> str:
-    return f"\n## {title}\n\n" + (f"{said}\n\n{_table(rows)}\n" if rows else f"{nothing}\n")
+def _section(title: str, rows: list[dict[str, str]], text: str, text_if_empty: str) -> str:
+    return f"\n## {title}\n\n" + (f"{text}\n\n{_table(rows)}\n" if rows else f"{text_if_empty}\n")
 
 
 def _counted(frame: pd.DataFrame) -> str:
     above, below = (frame["low"] > 0).sum(), (frame["high"] < 0).sum()
     unknown = frame["low"].isna().sum()
-    said = f"Of {len(frame)} cells judged with and without, the interval of the difference lies "
-    said += f"above 0 in {above}, below in {below}, on both sides in "
-    said += f"{len(frame) - above - below - unknown}"
-    return said + (f"; {unknown} have one pair and no interval." if unknown else ".")
+    both_sides = len(frame) - above - below - unknown
+    text = f"The interval of the difference lies above 0 in {above} of {len(frame)} comparisons, "
+    text += f"below in {below}, and contains 0 in {both_sides}"
+    return text + (f"; {unknown} have one pair and no interval." if unknown else ".")
 
 
 def _gaps(frame: pd.DataFrame, columns: list[str]) -> list[dict[str, str]]:
@@ -218,8 +218,8 @@ def _gaps(frame: pd.DataFrame, columns: list[str]) -> list[dict[str, str]]:
     for row in frame.to_dict("records"):
         unit = row["paired_on"].removesuffix("s") if row["n"] == 1 else row["paired_on"]
         gap = _interval(row["difference"], row["low"], row["high"], sign="+")
-        about = {name: row[name] for name in columns}
-        rows.append(about | {"pairs": f"{row['n']} {unit}", "difference": gap})
+        where = {name: row[name] for name in columns}
+        rows.append(where | {"pairs": f"{row['n']} {unit}", "difference": gap})
     return rows
 
 
@@ -231,9 +231,9 @@ def _iterations(row: dict[str, Any]) -> str:
 
 
 def _networks(row: dict[str, Any]) -> str:
-    lost = sum(row.get(name, 0) for name in tables.LOST)
-    told = f"{row['networks'] - lost} of {row['networks']}" if lost else f"{row['networks']}"
-    return f"{told} ({row['sets']})"
+    lost = sum(row.get(name, 0) for name in frames.LOST)
+    count = f"{row['networks'] - lost} of {row['networks']}" if lost else row["networks"]
+    return f"{count} ({row['sets']})"
 
 
 def _printed(row: dict[str, Any]) -> str:

@@ -1,8 +1,9 @@
-"""Which of the paper's names an entry of a config answers to, and in what it differs.
+"""The paper's names for the entries of a config, and how the entries differ from the paper.
 
-By what an entry is, not by what it is called: a dataset by its kind, a method
-by algorithm, start and features, and so on. ``differs`` lists the options that
-are not the paper's; a number made with them is another protocol's. Free of torch.
+An entry is recognised by its content, not by its name in the config: a dataset
+by its kind, a method by algorithm, start and features, and so on. ``differs``
+lists the options that differ from the paper, and so make another protocol.
+Free of torch.
 """
 
 from dataclasses import dataclass
@@ -15,33 +16,33 @@ from condensation.workflow.grid import WHOLE
 
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "tinyimagenet": "TinyImageNet"}
 METHOD_NAMES = {name: entry.paper_name for name, entry in METHODS.items() if entry.paper_name}
-_EPOCHS, _EPOCHS_WITHOUT = 1000, 300  # the text's, and the released code's without augmentation
+_EPOCHS, _EPOCHS_WITHOUT = 1000, 300  # of the text; of the released code without augmentation
 _BATCH = 256
-# what a result does not depend on, or what is looked at on its own
-_NO_MATTER = {"algorithm", "snapshots", "chunk", "features", "trajectories"}
-_NO_MATTER |= {"architecture", "augmentation"}
+# options that do not change a result, or are compared separately
+_NOT_COMPARED = {"algorithm", "snapshots", "chunk", "features", "trajectories"}
+_NOT_COMPARED |= {"architecture", "augmentation"}
 
 
 @dataclass(frozen=True)
 class Name:
-    """A name in the paper, and in what an entry differs from what the paper means by it."""
+    """A name in the paper, and the options in which an entry differs from the paper."""
 
     name: str
     differs: tuple[str, ...] = ()
 
 
 def dataset(config: Config, name: str) -> Name | None:
-    """Return the paper's name of a dataset, which is that of the official one it is, or is like."""
+    """Return the paper's name of a dataset, by the official dataset that it is or is like."""
     known = DATASETS.get(config.datasets[name].kind)
     return Name(known) if known else None
 
 
 def method(config: Config, dataset_name: str, name: str, ipc: str) -> Name | None:
-    """Return the paper's name of a method at an IPC; None for one that no table holds.
+    """Return the paper's name of a method at an IPC; None if no table has the method.
 
-    K-Center on pixels is ``K-Center (raw input)``. The tables' sets start from
-    real images, and DC's up to IPC 50 from noise; other starts are those of
-    Figures 4 and 6.
+    K-Center on pixels is ``K-Center (raw input)``. The tables start from real
+    images, except DC up to IPC 50, which starts from noise; other starts belong
+    to Figures 4 and 6.
     """
     entry = config.methods[name]
     if entry.algorithm not in METHOD_NAMES or type(entry) is not METHODS[entry.algorithm]:
@@ -53,7 +54,7 @@ def method(config: Config, dataset_name: str, name: str, ipc: str) -> Name | Non
     if getattr(entry, "init", None) != getattr(theirs, "init", None):
         return None
     where = f"methods.{name}"
-    if isinstance(entry, KIP):  # the paper took sets that are published; their options are not
+    if isinstance(entry, KIP):  # the paper used published sets with unpublished options
         differs = [f"{where}: made here with kernel {entry.kernel} (paper: published, ConvNet3)"]
         return Name(known, tuple(differs))
     if isinstance(entry, KCenter) and entry.features == "pixels":
@@ -61,14 +62,14 @@ def method(config: Config, dataset_name: str, name: str, ipc: str) -> Name | Non
     kind = config.datasets[dataset_name].kind
     ours = config.options_of(dataset_name, name, int(ipc))
     try:
-        wanted = theirs.completed(kind, int(ipc), zca=False).model_dump(exclude={"algorithm"})
-    except KeyError:  # no published row: no printed number either
+        papers = theirs.completed(kind, int(ipc), zca=False).model_dump(exclude={"algorithm"})
+    except KeyError:  # without a published row there is no printed number either
         return None
-    differs = _differences(where, ours, wanted)
-    if "architecture" in wanted:
+    differs = _differences(where, ours, papers)
+    if "architecture" in papers:
         differs += _network(config, where, ours["architecture"])
-    if "augmentation" in wanted:
-        differs += _policy(config, where, ours["augmentation"], wanted["augmentation"])
+    if "augmentation" in papers:
+        differs += _policy(config, where, ours["augmentation"], papers["augmentation"])
     if isinstance(entry, KCenter):
         differs += _features(config, entry.features)
     if isinstance(entry, TM):
@@ -93,11 +94,11 @@ def augmentation(config: Config, name: str) -> Name | None:
     entry = config.augmentations[name]
     for known, paper in (
         *(("none", "n/a"), ("dsa", "DSA")),
-        *((one, one) for one in ("imagenet_aug", "randaug", "autoaug")),
+        *((policy, policy) for policy in ("imagenet_aug", "randaug", "autoaug")),
     ):
         theirs = BUILT_IN["augmentations"][known]
-        same = entry.policy == theirs["policy"]
-        if same and getattr(entry, "transforms", None) == theirs.get("transforms"):
+        transforms = getattr(entry, "transforms", None)
+        if (entry.policy, transforms) == (theirs["policy"], theirs.get("transforms")):
             theirs = type(entry)(**theirs)
             where = f"augmentations.{name}"
             return Name(paper, _differences(where, vars(entry), vars(theirs)))
@@ -115,9 +116,9 @@ def optimizer(config: Config, name: str) -> Name | None:
 
 
 def protocol(config: Config, augmentation_name: str) -> tuple[str, ...]:
-    """Return in what the training of the judged networks differs from the paper's.
+    """Return how the training of the evaluated networks differs from the paper's.
 
-    Without augmentation its text says 1000 epochs and its code 300; both pass.
+    Without augmentation the paper's text has 1000 epochs and its code 300; both are accepted.
     """
     ours, differs = config.evaluation, []
     epochs, allowed = ours.epochs, [_EPOCHS]
@@ -132,29 +133,28 @@ def protocol(config: Config, augmentation_name: str) -> tuple[str, ...]:
 
 
 def _differences(where: str, ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[str, ...]:
-    found = []
+    differs = []
     for key in theirs:
-        one, other = ours[key], theirs[key]
-        if key == "gradient" and one != "tesla":  # two ways to the same gradient
+        if key == "gradient" and ours[key] != "tesla":  # two ways to the same gradient
             continue
-        if key not in _NO_MATTER and one != other:
-            found.append(f"{where}: {key} {one} (paper: {other})")
-    return tuple(found)
+        if key not in _NOT_COMPARED and ours[key] != theirs[key]:
+            differs.append(f"{where}: {key} {ours[key]} (paper: {theirs[key]})")
+    return tuple(differs)
 
 
 def _network(config: Config, where: str, name: str) -> tuple[str, ...]:
-    """Return in what a network that a method uses differs from the paper's, a ConvNet."""
-    found = architecture(config, name)
-    if found is None or found.name != "ConvNet":
+    """Return how the network that a method uses differs from the paper's ConvNet."""
+    known = architecture(config, name)
+    if known is None or known.name != "ConvNet":
         return (f"{where}: architecture {name} (paper: ConvNet)",)
-    return found.differs
+    return known.differs
 
 
-def _policy(config: Config, where: str, name: str, wanted: str) -> tuple[str, ...]:
-    found = augmentation(config, name)
-    if found is None or found.name != {"none": "n/a", "dsa": "DSA"}[wanted]:
-        return (f"{where}: augmentation {name} (paper: {wanted})",)
-    return found.differs
+def _policy(config: Config, where: str, name: str, policy: str) -> tuple[str, ...]:
+    known = augmentation(config, name)
+    if known is None or known.name != {"none": "n/a", "dsa": "DSA"}[policy]:
+        return (f"{where}: augmentation {name} (paper: {policy})",)
+    return known.differs
 
 
 def _features(config: Config, name: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The paper's printed numbers, and the slips in them.
 
 The files of ``config/paper`` hold Tables 1 to 9 of DC-BENCH (Cui et al., 2022)
-as printed. Sums are done in decimals, because a slip is a matter of the last digit.
+as printed. Sums use decimals, because slips show in the last digit.
 """
 
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ import pandas as pd
 from condensation.core.errors import InputError
 
 TABLES = range(1, 10)
-NETWORKS = 5  # behind every printed mean and spread
+NETWORKS = 5  # per printed mean and spread
 WITHOUT, AUGMENTATIONS = "n/a", ("imagenet_aug", "randaug", "autoaug", "DSA")
 TRANSFER = ("MLP", "ResNet18", "ResNet152", "ViT")
 WHOLE = "Whole Dataset"
-# Table 4 heads KIP's five columns one place too far to the left: what is printed under the first
-# name belongs under the second. DSA and n/a follow from Tables 1, 2, 5 and 7, the order of the
-# other three from the rotation.
+# The headings of KIP's five columns in Table 4 are rotated by one place: numbers under the first
+# name belong to the second. For DSA and n/a this follows from Tables 1, 2, 5 and 7, for the other
+# three from the rotation.
 KIP_COLUMNS = dict(zip((WITHOUT, *AUGMENTATIONS), (*AUGMENTATIONS, WITHOUT), strict=True))
 _LARGEST = 10**9  # seconds and MB are printed too
 _ROUNDING = Decimal("0.005")  # of two printed decimals
-_COLUMN = {  # what tells a table's columns apart
+_COLUMN = {  # the name of a table's column axis
     1: "statistic",
     2: "architecture",
     3: "metric",
@@ -36,11 +36,12 @@ _COLUMN = {  # what tells a table's columns apart
 }
 
 Key = tuple[int, str, str, str, str]  # table, dataset, method, IPC, column
+_KEY = ["table", "dataset", "method", "ipc", "column"]
 
 
 @dataclass(frozen=True)
 class Number:
-    """One printed number; ``value`` and ``std`` are None where there is none."""
+    """One printed number; ``value`` and ``std`` are None if they are missing."""
 
     text: str
     value: Decimal | None
@@ -48,12 +49,12 @@ class Number:
 
 
 def load(files: list[str | Path]) -> dict[Key, Number]:
-    """Return every printed number of ``table<n>.csv`` and ``whole_dataset.csv``.
+    """Return the printed numbers of ``table<n>.csv`` and ``whole_dataset.csv``.
 
-    ConvNetD3 and ConvNetD4 are both ``ConvNet``; an IPC is text, and that of
-    the whole training set is empty. Table 4's columns are those printed.
+    ConvNetD3 and ConvNetD4 are both ``ConvNet``; an IPC is text, and empty for
+    the whole training set. KIP's columns of Table 4 have the printed names.
 
-    Raises InputError for a file that is none of these, or damaged.
+    Raises InputError for another or a damaged file.
     """
     numbers = {}
     for path in map(Path, files):
@@ -87,12 +88,12 @@ def _number(table: int, row: dict[str, str]) -> tuple[Key, Number]:
 def _decimal(text: str) -> Decimal:
     number = Decimal(text)
     if not abs(number) < _LARGEST:
-        raise ValueError(f"{text} is no printed number")
+        raise ValueError(f"{text} is not a printed number")
     return number
 
 
-def reread(numbers: dict[Key, Number]) -> dict[Key, Number]:
-    """Return the numbers with Table 4's KIP columns under the names that they belong to."""
+def correct_kip_columns(numbers: dict[Key, Number]) -> dict[Key, Number]:
+    """Return the numbers with KIP's columns of Table 4 under their right names."""
     return {
         (*key[:4], KIP_COLUMNS[key[4]]) if key[0] == 4 and key[2] == "KIP" else key: number
         for key, number in numbers.items()
@@ -102,8 +103,8 @@ def reread(numbers: dict[Key, Number]) -> dict[Key, Number]:
 def slips(numbers: dict[Key, Number]) -> pd.DataFrame:
     """Return the cells of Tables 1 and 2 that Tables 4 and 5 contradict by more than rounding.
 
-    A row: ``table, dataset, method, ipc, column, printed, implied, difference, remark``;
-    ``implied`` is what Table 4 (for Table 1) or Table 5 (for Table 2) gives as printed.
+    Columns ``table, dataset, method, ipc, column, printed, implied, difference, remark``;
+    ``implied`` follows from Table 4 (for Table 1) or Table 5 (for Table 2) as printed.
     """
     rows = []
     for (table, dataset, method, ipc, column), number in numbers.items():
@@ -111,13 +112,10 @@ def slips(numbers: dict[Key, Number]) -> pd.DataFrame:
             continue
         implied = _implied(numbers, table, dataset, method, ipc, column)
         if implied is not None and abs(number.value - implied) > _ROUNDING:
-            cell = (table, dataset, method, ipc, column)
-            about = dict(zip(("table", "dataset", "method", "ipc", "column"), cell, strict=True))
-            about |= {"printed": number.value, "implied": implied}
-            about["difference"] = number.value - implied
-            rows.append(about | {"remark": _remark(numbers, *cell, number.value, implied)})
-    columns = ["table", "dataset", "method", "ipc", "column"]
-    return pd.DataFrame(rows, columns=[*columns, "printed", "implied", "difference", "remark"])
+            key = (table, dataset, method, ipc, column)
+            remark = _remark(numbers, *key, number.value, implied)
+            rows.append((*key, number.value, implied, number.value - implied, remark))
+    return pd.DataFrame(rows, columns=[*_KEY, "printed", "implied", "difference", "remark"])
 
 
 def _implied(
@@ -125,10 +123,10 @@ def _implied(
 ) -> Decimal | None:
     source = 4 if table == 1 else 5
     names = {"avg": AUGMENTATIONS, "best": AUGMENTATIONS, "Transfer": TRANSFER}
-    wanted = names.get(column, (column,))
-    cells = [numbers.get((source, dataset, method, ipc, name)) for name in wanted]
+    columns = names.get(column, (column,))
+    cells = [numbers.get((source, dataset, method, ipc, name)) for name in columns]
     values = [cell.value for cell in cells if cell is not None]
-    if len(values) < len(wanted):
+    if len(values) < len(columns):
         return None
     return max(values) if column == "best" else sum(values) / len(values)
 
@@ -144,50 +142,50 @@ def _remark(
     implied: Decimal,
 ) -> str:
     if method == "KIP" and table == 1:
-        again = _implied(reread(numbers), table, dataset, method, ipc, column)
-        if again is not None and abs(again - printed) <= _ROUNDING:
-            return "agrees once Table 4's KIP columns are read one place on"
+        corrected = _implied(correct_kip_columns(numbers), table, dataset, method, ipc, column)
+        if corrected is not None and abs(corrected - printed) <= _ROUNDING:
+            return "agrees with Table 4's KIP columns under their right names"
     if abs(printed - implied) <= 2 * _ROUNDING:
         return "rounding"
     if sorted(str(printed)) == sorted(f"{implied:.2f}"):
         return "the same digits in another order"
     dsa = numbers.get((4, dataset, method, ipc, "DSA"))
     if column == "best" and dsa is not None and dsa.value == printed:
-        return "DSA's value, which is not the best one"
+        return "the value of DSA, which is not the best"
     return ""
 
 
-def implied(numbers: dict[Key, Number]) -> dict[Key, Decimal]:
-    """Return what the other tables imply for each cell of ``slips``."""
-    found = slips(numbers)
-    keys = found[["table", "dataset", "method", "ipc", "column"]]
-    return dict(zip(keys.itertuples(index=False, name=None), found["implied"], strict=True))
+def implied_values(numbers: dict[Key, Number]) -> dict[Key, Decimal]:
+    """Return the value that the other tables imply for each cell of ``slips``."""
+    table = slips(numbers)
+    keys = table[_KEY].itertuples(index=False, name=None)
+    return dict(zip(keys, table["implied"], strict=True))
 
 
-def checks(numbers: dict[Key, Number]) -> pd.DataFrame:
-    """Return which tables repeat each other's numbers: ``check, agree, of, exceptions``.
+def repeated_numbers(numbers: dict[Key, Number]) -> pd.DataFrame:
+    """Compare numbers that several tables print: columns ``check, agree, of, exceptions``.
 
-    Mean and, where both print one, spread are compared.
+    Compares the means, and the spreads where both tables print one.
     """
 
     def agreement(name: str, pairs: list[tuple[Key, Key]]) -> dict:
         wrong = []
-        for one, other in pairs:
-            a, b = numbers[one], numbers[other]
+        for first, second in pairs:
+            a, b = numbers[first], numbers[second]
             spreads_differ = None not in (a.std, b.std) and a.std != b.std
             if a.value != b.value or spreads_differ:
-                wrong.append(f"{one[2]} {one[1]} {one[3]}".strip())
+                wrong.append(f"{first[2]} {first[1]} {first[3]}".strip())
         agree = len(pairs) - len(wrong)
         return {"check": name, "agree": agree, "of": len(pairs), "exceptions": ", ".join(wrong)}
 
     def pairs(table: int, column: str, other: str, only: str = "", shift: int = 4) -> list:
-        found = []
+        matches = []
         for key in numbers:
             if key[0] == table and key[4] == column and key[2] != WHOLE and only in key[2]:
                 partner = (shift, *key[1:4], other)
                 if partner in numbers and numbers[key].value is not None:
-                    found.append((key, partner))
-        return found
+                    matches.append((key, partner))
+        return matches
 
     whole = [(key, (4, *key[1:])) for key in numbers if key[0] == 1 and key[2] == WHOLE]
     return pd.DataFrame(
@@ -211,7 +209,7 @@ def checks(numbers: dict[Key, Number]) -> pd.DataFrame:
 
 def markdown(numbers: dict[Key, Number]) -> str:
     """Return the page of the paper's slips."""
-    found, held = slips(numbers), checks(numbers)
+    slips_found, repeats = slips(numbers), repeated_numbers(numbers)
     kip = [
         {"dataset": dataset, "ipc": ipc}
         | {name: numbers[(4, dataset, "KIP", ipc, name)].text for name in KIP_COLUMNS}
@@ -222,15 +220,15 @@ def markdown(numbers: dict[Key, Number]) -> str:
     parts = [
         "# Slips in the printed tables",
         "Computed from the numbers as printed (`config/paper`). Table 1 follows from Table 4, and "
-        "Table 2 from Table 5; a cell is listed where they differ by more than rounding (0.005).",
-        f"## {len(found)} cells of Tables 1 and 2",
-        found.to_markdown(index=False, disable_numparse=True),
+        "Table 2 from Table 5; the list has the cells that differ by more than rounding (0.005).",
+        f"## {len(slips_found)} cells of Tables 1 and 2",
+        slips_found.to_markdown(index=False, disable_numparse=True),
         "## KIP's rows of Table 4",
-        "Its columns are printed one place off: Table 1's n/a is the column headed DSA in every "
-        "row, and Tables 5 and 7 quote the column headed autoaug as DSA's. The last line says what "
-        "each column is. For the first three that is inferred from the rotation.",
+        "The headings are rotated by one place: in all rows Table 1's n/a equals the column headed "
+        "DSA, and Tables 5 and 7 have the column headed autoaug as DSA. The last line gives the "
+        "right names. For the first three columns they follow from the rotation.",
         pd.DataFrame(kip).to_markdown(index=False, disable_numparse=True),
-        "## Where tables repeat each other",
-        held.to_markdown(index=False),
+        "## Numbers that several tables print",
+        repeats.to_markdown(index=False),
     ]
     return "\n\n".join(parts) + "\n"

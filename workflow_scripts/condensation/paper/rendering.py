@@ -1,4 +1,4 @@
-"""A table for reading: Markdown, and LaTeX with booktabs."""
+"""Tables as Markdown, and as LaTeX with booktabs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from condensation.workflow.grid import WHOLE
 
 @dataclass(frozen=True)
 class Table:
-    """One table: ``rows`` and ``columns`` are the columns of ``entries`` that lay it out."""
+    """A table: ``rows`` and ``columns`` name the columns of ``entries`` that index it."""
 
     number: int
     title: str
@@ -23,11 +23,11 @@ class Table:
 
 
 MARKS = {"within": "=", "outside": "≠", "other protocol": "~", "no interval": "?", "": ""}
-_LONG = 45  # rows of a LaTeX table that still fits on a page
+_LONG = 45  # rows of a LaTeX table that fit on a page
 
 
-def wide(table: Table, text: Callable[[dict[str, Any]], str], empty: str = "-") -> pd.DataFrame:
-    """Return the table as it is laid out, each entry as ``text`` writes it."""
+def lay_out(table: Table, text: Callable[[dict[str, Any]], str], empty: str = "-") -> pd.DataFrame:
+    """Return the entries as text, indexed by the rows and columns of the table."""
     shown = table.entries.assign(
         text=[text(entry) for entry in table.entries.to_dict("records")],
         ipc=[_ipc(ipc) for ipc in table.entries["ipc"]],
@@ -37,8 +37,8 @@ def wide(table: Table, text: Callable[[dict[str, Any]], str], empty: str = "-") 
     orders = {"ipc": [_ipc(ipc) for ipc in frames.ipc_order(table.entries["ipc"])]}
 
     def ordered(names: list[str]) -> pd.MultiIndex:
-        """The combinations that exist, each name in the order of its first entry."""
-        found = shown[names].drop_duplicates()
+        """Return the combinations that exist, each name in the order of its first entry."""
+        present = shown[names].drop_duplicates()
         ranks = {
             name: {
                 value: i
@@ -46,8 +46,8 @@ def wide(table: Table, text: Callable[[dict[str, Any]], str], empty: str = "-") 
             }
             for name in names
         }
-        keys = found.apply(lambda column: column.map(ranks[column.name]))
-        return pd.MultiIndex.from_frame(found.loc[keys.sort_values(names).index])
+        keys = present.apply(lambda column: column.map(ranks[column.name]))
+        return pd.MultiIndex.from_frame(present.loc[keys.sort_values(names).index])
 
     index, header = ordered(rows), ordered(columns)
     if len(rows) == 1:
@@ -61,8 +61,8 @@ def _ipc(ipc: str) -> str:
     return "whole set" if ipc == WHOLE else ipc
 
 
-def number(entry: dict[str, Any], plus_minus: str = "±") -> str:
-    """Return ours as text: mean and population std; why there is none; how many failed."""
+def format_number(entry: dict[str, Any], plus_minus: str = "±") -> str:
+    """Return our number as text: mean and population std, or its status, and failed networks."""
     if entry["status"] == "missing":
         return "missing" if entry["missing"] else "-"
     if entry["status"] != "ok":
@@ -79,11 +79,11 @@ def _digits(value: float) -> int:
     return 0 if abs(value) >= 500 else 2 if abs(value) >= 1 else 4
 
 
-def beside(entry: dict[str, Any]) -> str:
-    """Return ours, and in brackets the printed number, the difference and the verdict's mark."""
+def format_with_print(entry: dict[str, Any]) -> str:
+    """Return our number, the printed one and the difference in brackets, and the verdict's mark."""
     if not entry["printed"]:
         return ""
-    ours = number(entry | {"std": float("nan")})
+    ours = format_number(entry | {"std": float("nan")})
     printed = entry["printed"] + ("†" if entry["implied"] else "")
     if entry["difference"] != entry["difference"]:
         return f"{ours} ({printed})"
@@ -92,17 +92,17 @@ def beside(entry: dict[str, Any]) -> str:
 
 
 def markdown(table: Table) -> str:
-    """Return the table for reading; below it, where there are any, the printed numbers."""
+    """Return the table as Markdown, followed by a comparison with the printed numbers."""
     parts = [f"# Table {table.number}: {table.title}"]
     parts += [note for note in table.notes if note]
     if table.entries.empty:
         return "\n\n".join([parts[0], "This config holds no cell of this table."]) + "\n"
     if table.entries["std"].notna().any():
         parts.append(
-            "Test accuracy in percent, mean ± population standard deviation over networks; the CSV "
+            "Test accuracy in percent: mean ± population standard deviation over networks; the CSV "
             "has 95 % intervals. `-`: not in this config."
         )
-    parts.append(_flat(wide(table, number)))
+    parts.append(_flat(lay_out(table, format_number)))
     known = table.entries[table.entries["printed"] != ""]
     if len(known):
         counts = known["verdict"].value_counts()
@@ -113,19 +113,19 @@ def markdown(table: Table) -> str:
         )
         parts += [
             "## Beside the printed numbers",
-            f"Ours (printed, ours - printed), and a verdict: {legend}. The interval is that of the "
-            "difference of two means (95 %, Welch's t), from the spread of our networks and the "
-            "printed one of five, or ours alone where none is printed. It knows the spread of "
-            "networks, not that of condensed sets, unless the config makes several. † is a slip of "
-            "the paper (printed_slips.md).",
-            _flat(wide(Table(**{**vars(table), "entries": known}), beside, "")),
+            f"Ours (printed, ours - printed), and a verdict: {legend}. The verdict uses the 95 % "
+            "interval of the difference of two means (Welch's t), from the spread of our networks "
+            "and the printed spread of five (ours alone if none is printed). It covers the spread "
+            "of networks, and that of condensed sets only if the config makes several. † marks a "
+            "slip of the paper (printed_slips.md).",
+            _flat(lay_out(Table(**{**vars(table), "entries": known}), format_with_print, "")),
         ]
         differs = dict.fromkeys(
             reason for text in known["differs"] if text for reason in text.split("; ")
         )
         if differs:
             parts += [
-                "What differs from the paper's protocol:",
+                "Differences from the paper's protocol:",
                 "\n".join(f"- {d}" for d in differs),
             ]
     return "\n\n".join(parts) + "\n"
@@ -142,10 +142,10 @@ def _flat(laid: pd.DataFrame) -> str:
 
 
 def latex(table: Table) -> str:
-    """Return the table for a paper: booktabs, and longtable where it is longer than a page."""
+    """Return the table as LaTeX: booktabs, and longtable if it is longer than a page."""
     if table.entries.empty:
         return f"% Table {table.number}: this config holds no cell of this table.\n"
-    laid = wide(table, lambda entry: number(entry, "\\pm"))
+    laid = lay_out(table, lambda entry: format_number(entry, "\\pm"))
     laid = laid.map(
         lambda text: f"${text}$" if "\\pm" in text and "(" not in text else _mixed(text)
     )

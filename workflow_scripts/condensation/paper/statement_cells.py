@@ -1,8 +1,8 @@
-"""The frames that ``statements`` judges: from finished cells of a config, and from print.
+"""The frames that ``statements`` judges: from the cells of a run, and from the printed tables.
 
-Names are the paper's, where there is one. Of several entries of a config that
-stand for the same method of the paper the one that differs least from it
-counts (then the one of most iterations, then the first), so that none counts twice.
+Entries have the paper's names, where it has one. If several entries of a config
+stand for the same method of the paper, only the one closest to it counts (then
+the one with most iterations, then the first), so that no method counts twice.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from condensation.config.schema import Config
 from condensation.paper import names, printed
 from condensation.paper.cells import RAW, WAY, Cell, Cells
 from condensation.paper.printed import Key, Number
-from condensation.paper.statements import ALONG, CELLS, RANKINGS
+from condensation.paper.statements import CELLS, CURVES, RANKINGS
 from condensation.results import frames, statistics
 from condensation.workflow.grid import WHOLE
 
@@ -23,11 +23,11 @@ _CHANCE = {"CIFAR-10": 10.0, "CIFAR-100": 1.0, "TinyImageNet": 0.5}
 _KEY = CELLS[:5]
 
 
-def of_run(collected: Cells) -> pd.DataFrame:
-    """Return the finished cells that the paper has names for, with the optimizer of the tables.
+def cells_from_run(collected: Cells) -> pd.DataFrame:
+    """Return the finished cells of methods in the paper, with the optimizer of the tables.
 
-    ``std`` and ``n`` are of the sets' means where a cell has several sets, else
-    of the networks of the one.
+    ``std`` and ``n`` are over the means of sets where a cell has several sets,
+    else over its networks.
     """
     config, rows = collected.config, []
     for order, cell in enumerate(collected.cells.values()):
@@ -66,13 +66,13 @@ def of_run(collected: Cells) -> pd.DataFrame:
 _RANK = ["entry", "far", "iterations", "far_way", "order"]
 
 
-def along_run(
+def curves_from_run(
     config: Config, runs: pd.DataFrame, starts: Mapping[str, tuple[str, str]]
 ) -> pd.DataFrame:
-    """Return the cells of methods that differ in their start alone, at each iteration.
+    """Return the cells of methods that differ only in their start, at each iteration.
 
-    ``runs`` are of one optimizer; ``starts`` is by method its group's name and
-    its start. A finished set stands at its method's number of iterations.
+    ``runs`` have one optimizer; ``starts`` holds by method the name of its group
+    and its start. The iteration of a finished set is its method's number of iterations.
     """
     rows = []
     part = runs[runs["method"].isin(list(starts)) & runs["accuracy"].notna()]
@@ -89,12 +89,12 @@ def along_run(
                 **_spread(block["accuracy"], block["condensation_seed"]),
             }
         )
-    # a snapshot of the last iteration is the finished set
-    return pd.DataFrame(rows, columns=ALONG).drop_duplicates(ALONG[:7]).reset_index(drop=True)
+    # a snapshot of the last iteration equals the finished set
+    return pd.DataFrame(rows, columns=CURVES).drop_duplicates(CURVES[:7]).reset_index(drop=True)
 
 
-def ranked_by_run(config: Config, ranking: pd.DataFrame) -> pd.DataFrame:
-    """Return the sets of a table ``nas.csv`` on which architectures were ranked."""
+def rankings_from_run(config: Config, ranking: pd.DataFrame) -> pd.DataFrame:
+    """Return the condensed sets of a table ``nas.csv``, with their rank correlations."""
     rows = []
     for row in ranking.to_dict("records"):
         name = None
@@ -110,22 +110,22 @@ def ranked_by_run(config: Config, ranking: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=RANKINGS)
 
 
-def of_print(numbers: Mapping[Key, Number]) -> pd.DataFrame:
-    """Return the cells of Tables 4, 5 and 6; KIP's columns of Table 4 are to be reread before.
+def cells_from_print(numbers: Mapping[Key, Number]) -> pd.DataFrame:
+    """Return the cells of Tables 4, 5 and 6, from numbers with corrected KIP columns.
 
-    ``std`` is over five networks of one set, so it holds nothing of the choice of
-    a set. What two tables print counts once, as in the first.
+    ``std`` is over five networks of one set, so it does not cover the choice of
+    the set. A cell in several tables counts once, as in the first.
     """
     rows = []
     for (table, dataset, method, ipc, column), number in numbers.items():
         if table in (4, 5, 6) and method != printed.WHOLE and number.value is not None:
-            on = {"architecture": "ConvNet", "augmentation": "DSA"}
-            on |= {4: {"augmentation": column}, 5: {"architecture": column}, 6: {}}[table]
+            axes = {"architecture": "ConvNet", "augmentation": "DSA"}
+            axes |= {4: {"augmentation": column}, 5: {"architecture": column}, 6: {}}[table]
             spread = None if number.std is None else float(number.std)
             rows.append(
                 {
                     **{"table": table, "dataset": dataset, "method": method, "ipc": int(ipc)},
-                    **on,
+                    **axes,
                     **{"mean": float(number.value), "std": spread, "n": printed.NETWORKS},
                     "chance": _CHANCE[dataset],
                 }
@@ -134,8 +134,8 @@ def of_print(numbers: Mapping[Key, Number]) -> pd.DataFrame:
     return frame.drop_duplicates(_KEY)[CELLS].astype({"std": float}).reset_index(drop=True)
 
 
-def ranked_in_print(numbers: Mapping[Key, Number]) -> pd.DataFrame:
-    """Return the correlations of Table 3, over the 100 architectures of the paper's text."""
+def rankings_from_print(numbers: Mapping[Key, Number]) -> pd.DataFrame:
+    """Return the correlations of Table 3, over the paper's 100 architectures."""
     rows = [
         (dataset, method, int(ipc), float(number.value), ARCHITECTURES_OF_TABLE3)
         for (table, dataset, method, ipc, column), number in numbers.items()

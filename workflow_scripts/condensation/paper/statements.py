@@ -1,23 +1,23 @@
-"""The paper's nine takeaways, each as a test on cells: a statistic, its interval and a verdict.
+"""The paper's nine takeaways as tests on cells: a statistic, its interval and a verdict.
 
-The cells come from records or from print (``statement_cells``). Three tidy
-frames, names being the paper's, accuracies in percent:
+The cells come from records or from the printed tables (``statement_cells``), as
+three tidy frames with the paper's names and accuracies in percent:
 
-``cells``, finished sets judged by networks:
+``cells``, networks on finished sets:
     ``dataset, method, ipc`` (int), ``architecture, augmentation, mean, std``
     (population), ``n``, ``chance`` (accuracy of guessing, NaN if not known).
 ``rankings``, sets on which architectures were ranked:
     ``dataset, method, ipc, correlation`` (Spearman's), ``n`` (architectures).
-``along``, unfinished sets too:
+``curves``, networks on unfinished sets too:
     ``dataset, method, ipc, architecture, augmentation, start, iteration`` (int),
     ``mean, std, n``; the largest iteration of a method is its end.
 
-A cell's standard error is std / sqrt(n - 1): where ``n`` counts networks of one
-set, it says nothing of another set. Intervals are of 95 %. A claim about what
-is so on average is judged by the interval of the mean over comparisons, each
-of which counts once, so that the spread between sets, methods and datasets is
-in it. A claim about every set is judged by the extreme one, with intervals that
-hold for all together (Bonferroni). An interval that holds the bound decides nothing.
+A cell's standard error is std / sqrt(n - 1); if ``n`` counts networks of one
+set, it does not cover the choice of the set. Intervals have 95 %. The interval
+of the mean over comparisons judges a claim about the average. Each comparison
+counts once, so the interval includes the spread between sets, methods and
+datasets. The extreme set judges a claim about all sets, with simultaneous
+intervals (Bonferroni). An interval that contains the bound decides nothing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,25 +32,25 @@ from condensation.results.statistics import CONFIDENCE
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided by these cells"
 SELECTION, CONDENSATION = ("Random", "K-Center"), ("DC", "DSA", "DM", "KIP", "TM")
-SENSITIVE = ("KIP", "TM")  # the two that the paper names
+SENSITIVE = ("KIP", "TM")  # as the paper names them
 WITHOUT, AUGMENTED = "n/a", "DSA"
 CONVNET, DEEPEST = "ConvNet", "ResNet152"
-SMALL, LARGE = 10, 200  # images per class: up to which IPC is small, above which no longer
-MARGIN = 1.0  # points; a smaller lead over random counts as none
-HALF = 0.5  # of a lead over chance, that a set keeps; a correlation, from which it ranks
-NOISE = 0.05  # of the orders of pairs that differ beyond intervals of 95 %, the wrong ones
+SMALL, LARGE = 10, 200  # images per class: small up to the first, large above the second
+MARGIN = 1.0  # points; a smaller lead over random does not count
+HALF = 0.5  # share of the lead over chance that a set keeps; correlation of a set that ranks
+NOISE = 0.05  # expected share of wrong orders among pairs that differ at 95 %
 CELLS = ["dataset", "method", "ipc", "architecture", "augmentation", "mean", "std", "n", "chance"]
 RANKINGS = ["dataset", "method", "ipc", "correlation", "n"]
-ALONG = ["dataset", "method", "ipc", "architecture", "augmentation", "start", "iteration"]
-ALONG += ["mean", "std", "n"]
+CURVES = ["dataset", "method", "ipc", "architecture", "augmentation", "start", "iteration"]
+CURVES += ["mean", "std", "n"]
 _SET = ["dataset", "method", "ipc"]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value in percent points (of ranks: a correlation) and how well it is known.
+    """A value in percent points (or a correlation) and its uncertainty.
 
-    ``error`` is the standard error, NaN if not known; ``cells`` are the frame's labels.
+    ``error`` is the standard error, NaN if unknown; ``cells`` are labels of the frame.
     """
 
     value: float
@@ -60,7 +60,7 @@ class Estimate:
     cells: tuple[int, ...]
 
     def interval(self, tests: int = 1) -> tuple[float, float]:
-        """Return the t interval that holds for so many estimates together."""
+        """Return the t interval, simultaneous for this number of estimates."""
         tail = (1 - CONFIDENCE) / 2 / tests
         half = stats.t.ppf(1 - tail, self.freedom) * self.error if self.error else 0.0
         return self.value - half, self.value + half
@@ -68,7 +68,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Finding:
-    """What cells say of a statement; ``value`` and its interval are what ``measure`` names."""
+    """The verdict on a statement; ``measure`` describes the value and its interval."""
 
     statement: str
     measure: str
@@ -81,10 +81,10 @@ class Finding:
     remark: str = ""
 
 
-def every(cells: pd.DataFrame, rankings: pd.DataFrame, along: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per statement: ``number`` and the fields of ``Finding``, ``cells`` counted."""
-    findings = [judge(cells) for judge in OF_CELLS]
-    findings += [condensed_sets_do_not_rank(rankings), kcenter_start_is_faster(along)]
+def judge_all(cells: pd.DataFrame, rankings: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per statement: ``number`` and the fields of ``Finding`` (``cells`` counted)."""
+    findings = [judge(cells) for judge in JUDGES_OF_CELLS]
+    findings += [condensed_sets_do_not_rank(rankings), kcenter_start_is_faster(curves)]
     rows = [
         {"number": number, **vars(finding), "cells": len(finding.cells)}
         for number, finding in enumerate(findings, 1)
@@ -95,8 +95,8 @@ def every(cells: pd.DataFrame, rankings: pd.DataFrame, along: pd.DataFrame) -> p
 def augmentation_raises(cells: pd.DataFrame) -> Finding:
     """Judge that augmentation at evaluation alone raises the accuracy.
 
-    Statistic: the mean over sets of the ConvNet's accuracy with DSA minus that
-    without. Holds where its interval lies above 0, does not where it lies below.
+    Statistic: the ConvNet's accuracy with DSA minus without, mean over sets.
+    Holds if its interval lies above 0, fails if it lies below.
     """
     gains: dict[str, list[Estimate]] = {}
     by_ipc: dict[int, list[float]] = {}
@@ -126,13 +126,13 @@ def kip_and_tm_are_most_sensitive(cells: pd.DataFrame) -> Finding:
     """Judge that KIP and TM depend most on the augmentation at evaluation.
 
     A set's sensitivity is the range of the ConvNet's accuracies over its
-    augmentations, none included, so it does not matter which column is which.
-    Each of the two is compared with each other method over the blocks (dataset,
-    IPC) that have both, on the augmentations that both have.
+    augmentations (and none), so the order of columns does not matter. Each of
+    the two is compared with each other method over the blocks (dataset, IPC)
+    and augmentations that both have.
 
-    Statistic: of these mean differences, other minus KIP or TM, the largest.
-    Holds where none is above 0 and both methods are there, does not where one
-    is: intervals over blocks (of one block over networks).
+    Statistic: the largest of these mean differences, other minus KIP or TM.
+    Holds if none is above 0 and both methods are there, fails if any is above
+    0, by intervals over blocks (over networks if there is one block).
     """
     leads: dict[tuple[str, str], list[Estimate]] = {}
     for key, part in _groups(_on(cells, architecture=CONVNET), ["dataset", "ipc"]):
@@ -157,10 +157,10 @@ def kip_and_tm_are_most_sensitive(cells: pd.DataFrame) -> Finding:
 def condensation_beats_selection(cells: pd.DataFrame) -> Finding:
     """Judge that condensation beats selection at small IPC (up to ``SMALL``).
 
-    Statistic: the mean over condensed sets of the ConvNet's accuracy minus that
-    of the better of Random and K-Center, DSA at evaluation. Holds where its
-    interval lies above 0, does not where it lies below. The better of two is
-    taken after the fact, which is against the statement.
+    Statistic: the ConvNet's accuracy on a condensed set minus the better of
+    Random and K-Center, DSA at evaluation, mean over sets. Holds if its interval
+    lies above 0, fails if it lies below. Choosing the better of two afterwards
+    works against the statement.
     """
     leads = []
     small = _on(cells, architecture=CONVNET, augmentation=AUGMENTED)
@@ -183,9 +183,9 @@ def condensation_beats_selection(cells: pd.DataFrame) -> Finding:
 def no_better_than_random(cells: pd.DataFrame) -> Finding:
     """Judge that condensation is no better than random selection above IPC ``LARGE``.
 
-    Statistic: of the leads of condensed sets over Random at the same IPC
-    (ConvNet, DSA at evaluation), the one that decides. Holds where none is
-    ``MARGIN`` points or more, does not where one is more, by intervals for all together.
+    Statistic: the decisive lead of a condensed set over Random at the same IPC
+    (ConvNet, DSA at evaluation). Holds if all leads are below ``MARGIN`` points,
+    fails if any is above, by simultaneous intervals.
     """
     leads = []
     large = _on(cells, architecture=CONVNET, augmentation=AUGMENTED)
@@ -206,10 +206,9 @@ def no_better_than_random(cells: pd.DataFrame) -> Finding:
 def accuracy_falls_elsewhere(cells: pd.DataFrame) -> Finding:
     """Judge that the accuracy falls on architectures other than the ConvNet.
 
-    Statistic: the mean over sets and other architectures of the ConvNet's
-    accuracy minus the other's, DSA at evaluation. Of a set the mean over its
-    architectures counts once. Holds where its interval lies above 0, does not
-    where it lies below.
+    Statistic: the ConvNet's accuracy minus the mean of the other architectures,
+    DSA at evaluation, mean over sets. Holds if its interval lies above 0, fails
+    if it lies below.
     """
     of_sets, single = [], []
     for key, part in _groups(_on(cells, augmentation=AUGMENTED), _SET):
@@ -231,11 +230,11 @@ def accuracy_falls_elsewhere(cells: pd.DataFrame) -> Finding:
 def none_transfers(cells: pd.DataFrame) -> Finding:
     """Judge that no set transfers to ResNet-152, DSA at evaluation.
 
-    A set transfers that keeps more than half of the ConvNet's lead over chance:
-    the statistic is, of all sets, the largest accuracy of the ResNet-152 minus
-    the middle of chance and the ConvNet's, in points. Holds where none is above
-    0, does not where one is, by intervals for all together. That is one reading:
-    below the ConvNet it is not enough to be, nor must it be at chance.
+    A set transfers if it keeps more than half of the ConvNet's lead over chance.
+    Statistic: the accuracy of the ResNet-152 minus the middle of chance and the
+    ConvNet's accuracy, in points, the largest of all sets. Holds if none is
+    above 0, fails if any is, by simultaneous intervals. This is our reading: an
+    accuracy below the ConvNet's is not enough, and chance level is not needed.
     """
     leads, kept = [], []
     for key, part in _groups(_on(cells, augmentation=AUGMENTED), _SET):
@@ -261,12 +260,12 @@ def none_transfers(cells: pd.DataFrame) -> Finding:
 def ranks_are_not_kept(cells: pd.DataFrame) -> Finding:
     """Judge that the ranks of methods are not kept between architectures.
 
-    A pair of methods that differs beyond its interval on the ConvNet and on
-    another architecture (DSA at evaluation) keeps its order or changes it.
-    Statistic: the share that changes it, in a block (dataset, IPC), mean over
-    blocks. Its interval is the wider, at each end, of that over blocks and of
-    the exact binomial one over pairs. Holds where it lies above ``NOISE``, the
-    share of wrong orders that the intervals let through; does not where it lies below.
+    A pair of methods that differs significantly on the ConvNet and on another
+    architecture (DSA at evaluation) keeps its order or changes it. Statistic:
+    the share of pairs in a block (dataset, IPC) that change it, mean over
+    blocks. Each end of its interval is the wider of the interval over blocks and
+    the exact binomial interval over pairs. Holds if it lies above ``NOISE``, the
+    share expected by chance; fails if it lies below.
     """
     statement = "Ranks are not kept between architectures"
     measure = "share of pairs of methods in another order than on the ConvNet"
@@ -277,11 +276,11 @@ def ranks_are_not_kept(cells: pd.DataFrame) -> Finding:
         for name in [name for name in by if name != CONVNET and CONVNET in by]:
             shared = sorted(by[name].keys() & by[CONVNET].keys())
             first, second = ([by[a][m] for m in shared] for a in (CONVNET, name))
-            for left, right in combinations(range(len(shared)), 2):
-                signs = [_sign(block, at[left], at[right]) for at in (first, second)]
+            for i, j in combinations(range(len(shared)), 2):
+                signs = [_sign(block, at[i], at[j]) for at in (first, second)]
                 if all(signs):
                     products.append(signs[0] * signs[1])
-                    used |= {at[place] for at in (first, second) for place in (left, right)}
+                    used |= {at[place] for at in (first, second) for place in (i, j)}
             if len(shared) > 2:
                 taus.append(stats.kendalltau(block["mean"][first], block["mean"][second]).statistic)
         if products:
@@ -302,7 +301,7 @@ def ranks_are_not_kept(cells: pd.DataFrame) -> Finding:
     return Finding(statement, measure, *known, len(shares), mean.cells, remark)
 
 
-OF_CELLS: Sequence[Callable[[pd.DataFrame], Finding]] = (
+JUDGES_OF_CELLS: Sequence[Callable[[pd.DataFrame], Finding]] = (
     augmentation_raises,
     kip_and_tm_are_most_sensitive,
     condensation_beats_selection,
@@ -316,10 +315,10 @@ OF_CELLS: Sequence[Callable[[pd.DataFrame], Finding]] = (
 def condensed_sets_do_not_rank(rankings: pd.DataFrame) -> Finding:
     """Judge that condensed sets do not rank architectures.
 
-    Statistic: of all condensed sets the largest Spearman correlation between
+    Statistic: the largest Spearman correlation of all condensed sets, between
     accuracy on the set and true accuracy, with Fisher's interval over
-    architectures (standard error of Bonett and Wright). Holds where none is
-    above ``HALF``, does not where one is, by intervals for all together.
+    architectures (standard error of Bonett and Wright). Holds if none is above
+    ``HALF``, fails if any is, by simultaneous intervals.
     """
     estimates = []
     for label, row in rankings[rankings["method"].isin(CONDENSATION)].iterrows():
@@ -338,17 +337,17 @@ def condensed_sets_do_not_rank(rankings: pd.DataFrame) -> Finding:
     return Finding(**vars(judged) | back)
 
 
-def kcenter_start_is_faster(along: pd.DataFrame) -> Finding:
+def kcenter_start_is_faster(curves: pd.DataFrame) -> Finding:
     """Judge that condensation converges faster from K-Center than from random images.
 
-    Statistic: the accuracy from K-Center minus that from random images after as
-    many iterations, mean over the iterations between start and end, then over
-    methods, datasets and IPC. Holds where its interval lies above 0, does not
-    where it lies below. Iterations of one set are not independent, so of a
-    block their standard errors are averaged, not divided.
+    Statistic: the accuracy from K-Center minus from random images after the same
+    iterations, mean over the iterations between start and end, then over
+    methods, datasets and IPC. Holds if its interval lies above 0, fails if it
+    lies below. Iterations of one set are not independent, so the standard error
+    of a block is the mean of theirs.
     """
     leads = []
-    for key, block in _groups(along, ALONG[:5]):
+    for key, block in _groups(curves, CURVES[:5]):
         gaps = []
         for (iteration,), part in _groups(block, ["iteration"]):
             at = _labels(part, "start")
@@ -387,7 +386,7 @@ def _labels(part: pd.DataFrame, axis: str) -> dict[str, int]:
 
 
 def _name(dataset: str, method: str | int, ipc: int | None = None) -> str:
-    """Return the name of a set; without ``ipc`` that of a block, of which the second is the IPC."""
+    """Return the name of a set, or of a block if called with dataset and IPC alone."""
     if ipc is None:
         return f"{dataset}, IPC {method}"
     return f"{method} on {dataset}, IPC {ipc}"
@@ -397,7 +396,7 @@ def _contrast(
     frame: pd.DataFrame, weights: dict[int, float], name: str, plus: float = 0.0
 ) -> Estimate:
     """Return the weighted sum of cells' means, with Welch's degrees of freedom."""
-    at = frame.index.get_indexer(list(weights))  # many contrasts: not by frames of their rows
+    at = frame.index.get_indexer(list(weights))  # faster than a frame per contrast
     mean, std, n = (frame[column].to_numpy(float)[at] for column in ("mean", "std", "n"))
     weight, freedom = np.array(list(weights.values())), n - 1
     value = float(weight @ mean) + plus
@@ -416,13 +415,13 @@ def _range(part: pd.DataFrame, at: dict[str, int], names: set[str]) -> dict[int,
 
 
 def _sign(block: pd.DataFrame, first: int, second: int) -> int:
-    """Return which of two cells is better beyond the interval: 1, -1, or 0 for neither."""
+    """Return which of two cells is significantly better: 1, -1, or 0 for neither."""
     low, high = _contrast(block, {first: 1, second: -1}, "").interval()
     return int(low > 0) - int(high < 0)
 
 
 def _mean(estimates: list[Estimate], name: str = "") -> Estimate:
-    """Return the mean with its standard error over the estimates; of one, that one's."""
+    """Return the mean with its standard error over the estimates; a single one as it is."""
     if len(estimates) == 1:
         return Estimate(**vars(estimates[0]) | {"name": name or estimates[0].name})
     values = [estimate.value for estimate in estimates]
@@ -432,10 +431,7 @@ def _mean(estimates: list[Estimate], name: str = "") -> Estimate:
 
 
 def _on_average(
-    statement: str,
-    measure: str,
-    estimates: list[Estimate],
-    remark: str = "",
+    statement: str, measure: str, estimates: list[Estimate], remark: str = ""
 ) -> Finding:
     """Judge that the mean of the estimates is above 0."""
     if not estimates:
@@ -450,7 +446,7 @@ def _on_average(
 def _none_above(
     statement: str, measure: str, estimates: list[Estimate], bound: float = 0.0, remark: str = ""
 ) -> Finding:
-    """Judge that no estimate is above a bound; the statistic is the one that decides."""
+    """Judge that no estimate is above a bound; the decisive estimate is the statistic."""
     if not estimates:
         return _undecided(statement, measure)
     intervals = [estimate.interval(len(estimates)) for estimate in estimates]
@@ -461,15 +457,15 @@ def _none_above(
         verdict, decisive = HOLDS, int(np.argmax(highs))
     else:
         verdict, decisive = OPEN, int(np.argmax([estimate.value for estimate in estimates]))
-    said = [f"it is that of {estimates[decisive].name}"]
+    remarks = [f"decided by {estimates[decisive].name}"]
     if verdict == FAILS:
-        said.append(f"{int((lows > bound).sum())} of {len(estimates)} are above the bound")
+        remarks.append(f"{int((lows > bound).sum())} of {len(estimates)} are above the bound")
     if verdict == OPEN:
-        said.append(f"{int((highs < bound).sum())} of {len(estimates)} are below the bound")
+        remarks.append(f"{int((highs < bound).sum())} of {len(estimates)} are below the bound")
     used = dict.fromkeys(label for estimate in estimates for label in estimate.cells)
     known = (estimates[decisive].value, lows[decisive], highs[decisive], verdict)
-    said = "; ".join([*said, remark] if remark else said)
-    return Finding(statement, measure, *map(_plain, known), len(estimates), tuple(used), said)
+    remark = "; ".join([*remarks, remark] if remark else remarks)
+    return Finding(statement, measure, *map(_plain, known), len(estimates), tuple(used), remark)
 
 
 def _plain(value: float | str) -> float | str:
@@ -482,9 +478,9 @@ def _undecided(statement: str, measure: str) -> Finding:
 
 
 def _counted(estimates: list[Estimate]) -> str:
-    """Say in how many comparisons the interval lies above and below 0, each by itself."""
+    """Count the comparisons whose own interval lies above and below 0."""
     ends = [estimate.interval() for estimate in estimates]
     above, below = sum(low > 0 for low, _ in ends), sum(high < 0 for _, high in ends)
     unknown = sum(np.isnan(low) for low, _ in ends)
-    said = f"above 0 in {above} of {len(ends)}, below in {below}"
-    return said + (f", {unknown} without an interval" if unknown else "")
+    text = f"above 0 in {above} of {len(ends)}, below in {below}"
+    return text + (f", {unknown} without an interval" if unknown else "")

@@ -1,66 +1,77 @@
-"""Tables 1 to 9 in the paper's form, for whatever a config holds.
+"""Tables 1 to 9 in the paper's form, for the cells of any config.
 
-Which cells go where is read off the records and the config's entries, not off
-the names of experiments. Where a table fixes an axis (Table 4 the network, say)
-it takes the config's ConvNet, DSA augmentation and SGD, or what the config has
-most of.
+Records and the config's entries decide which cells go where, not the names of
+experiments. Axes that a table fixes (such as the network in Table 4) have the
+config's ConvNet, DSA augmentation and SGD, or what the config uses most.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from condensation.paper import names as paper_names
-from condensation.paper.cells import RAW, Cell, Cells, frame, measured, nothing, unprinted
+from condensation.paper.cells import RAW, Cell, Cells, frame, no_numbers, not_printed, our_numbers
 from condensation.paper.printed import AUGMENTATIONS, TRANSFER, WITHOUT
 from condensation.paper.rendering import Table
 from condensation.results import frames
 from condensation.workflow.grid import WHOLE
 
+_SET = ["dataset", "method", "ipc"]
+
 
 def table1(cells: Cells) -> Table:
     """Return Table 1: without augmentation, the mean over augmentations, and the best."""
-    policies = cells.used("augmentation", **cells.others("augmentation"))
-    without = [p for p in policies if cells.config.augmentations[p].policy == "none"]
-    others = [p for p in policies if p not in without]
-    names = [cells.name("augmentation", p) for p in others]
-    theirs = sorted(name or "" for name in names) == sorted(AUGMENTATIONS)
-    differs = [] if theirs else [f"over {', '.join(others)} (paper: {', '.join(AUGMENTATIONS)})"]
+    policies = cells.names("augmentation", **cells.others("augmentation"))
+    plain = [p for p in policies if cells.config.augmentations[p].policy == "none"]
+    others = [p for p in policies if p not in plain]
+    differs = _differs_over(cells, "augmentation", others, AUGMENTATIONS)
     rows = []
-    every = cells.varied("augmentation")
-    whole = [one for one in cells.sets(**cells.others("augmentation")) if one[2] == WHOLE]
-    for one in dict.fromkeys([*every, *whole]):
-        ways = cells.along("augmentation", one)
-        about = dict(zip(("dataset", "method", "ipc"), one, strict=True))
-        parts = {WITHOUT: without[:1], "avg": others, "best": _best(ways, others)}
-        if one in whole:
-            parts = {cells.name("augmentation", p) or p: [p] for p in others if p in ways}
+    sets = cells.sets(**cells.others("augmentation"))
+    whole = [key for key in sets if key[2] == WHOLE]
+    for key in dict.fromkeys([*cells.varied_sets("augmentation"), *whole]):
+        by_policy = cells.along("augmentation", key)
+        where = dict(zip(_SET, key, strict=True))
+        parts = {WITHOUT: plain[:1], "avg": others, "best": _best(by_policy, others)}
+        if key in whole:
+            present = [p for p in others if p in by_policy]
+            parts = {cells.paper_name("augmentation", p) or p: [p] for p in present}
         for statistic, chosen in parts.items():
-            members = [ways.get(policy) for policy in chosen] or [None]
+            members = [by_policy.get(policy) for policy in chosen] or [None]
             reasons = differs if statistic in ("avg", "best") else []
-            where = about | {"statistic": statistic, "over": " ".join(chosen)}
-            # the paper's number of the whole set is printed with its spread in the text
-            rows.append(cells.entry(4 if one in whole else 1, members, statistic, reasons, **where))
-        if one not in whole and len(others) > 1 and all(name in ways for name in others):
-            found = _chosen([ways[policy] for policy in others])
-            rows.append(about | {"statistic": "chosen"} | found)
+            place = where | {"statistic": statistic, "over": " ".join(chosen)}
+            # the paper's text prints the number of the whole set with its spread
+            number = 4 if key in whole else 1
+            rows.append(cells.entry(number, members, statistic, reasons, **place))
+        if key not in whole and len(others) > 1 and all(name in by_policy for name in others):
+            columns = _chosen([by_policy[policy] for policy in others])
+            rows.append(where | {"statistic": "chosen"} | columns)
     notes = (
         f"`{WITHOUT}` is training without augmentation, `avg` the mean over "
-        f"{_list(others) or 'the others'}.",
-        "`best` is the paper's statistic: the augmentation that did best on the test images, "
-        "judged on the same images, which is optimistic. `chosen` chooses on one half of every "
-        "class's test images and judges on the other, both ways, and is the mean of the two.",
+        f"{', '.join(others) or 'the others'}.",
+        "`best` is the paper's statistic, the augmentation with the highest accuracy on the test "
+        "images; this is optimistic, because the same images choose and judge. `chosen` chooses on "
+        "one half of each class's test images and judges on the other, both ways, and takes the "
+        "mean of the two.",
     )
     layout = ("dataset", "ipc", "statistic"), ("method",)
     return Table(1, "Accuracy by method", *layout, frame(rows), notes)
 
 
-def _best(ways: dict[str, Cell], policies: list[str]) -> list[str]:
-    """Return the augmentation of the highest mean; all, where one of them is missing."""
-    if not all(policy in ways for policy in policies):
+def _differs_over(cells: Cells, axis: str, names: list[str], papers: Sequence[str]) -> list[str]:
+    """Return how the names that a mean is over differ from the paper's."""
+    if sorted(cells.paper_name(axis, name) or "" for name in names) == sorted(papers):
+        return []
+    return [f"over {', '.join(names)} (paper: {', '.join(papers)})"]
+
+
+def _best(by_policy: dict[str, Cell], policies: list[str]) -> list[str]:
+    """Return the augmentation with the highest mean; all of them if any is missing."""
+    if not all(policy in by_policy for policy in policies):
         return policies
-    means = {policy: ways[policy].networks["accuracy"].astype(float).mean() for policy in policies}
+    accuracies = {policy: by_policy[policy].networks["accuracy"] for policy in policies}
+    means = {policy: values.astype(float).mean() for policy, values in accuracies.items()}
     known = {policy: mean for policy, mean in means.items() if mean == mean}
     return [max(known, key=known.get)] if known else policies
 
@@ -73,39 +84,32 @@ def _chosen(cells: list[Cell]) -> dict[str, Any]:
         means = [cell.networks[choose].astype(float).mean() for cell in cells]
         known = [i for i, mean in enumerate(means) if mean == mean]
         if not known:
-            return nothing("missing") | {"over": ""}
+            return no_numbers("missing") | {"over": ""}
         best = cells[max(known, key=lambda i: means[i])]
         halves.append((best.networks[judge].astype(float), best.augmentation))
     accuracy = (halves[0][0] + halves[1][0]) / 2
-    chosen = " ".join(dict.fromkeys(name for _, name in halves))
-    about = measured(accuracy.reindex(index), dict.fromkeys(frames.LOST, 0))
-    return about | unprinted() | {"over": chosen}
+    names = " ".join(dict.fromkeys(name for _, name in halves))
+    columns = our_numbers(accuracy.reindex(index), dict.fromkeys(frames.LOST, 0))
+    return columns | not_printed() | {"over": names}
 
 
 def table2(cells: Cells) -> Table:
     """Return Table 2: accuracy of the reference network, and the mean of the others."""
-    fixed = cells.others("architecture")
-    transfer = [
-        name
-        for name in cells.used("architecture", **fixed)
-        if name != cells.reference["architecture"]
-    ]
-    names = [cells.name("architecture", name) for name in transfer]
-    theirs = sorted(name or "" for name in names) == sorted(TRANSFER)
-    differs = [] if theirs else [f"over {', '.join(transfer)} (paper: {', '.join(TRANSFER)})"]
+    reference = cells.reference["architecture"]
+    used = cells.names("architecture", **cells.others("architecture"))
+    transfer = [name for name in used if name != reference]
+    differs = _differs_over(cells, "architecture", transfer, TRANSFER)
     rows = []
-    for dataset, method, ipc in cells.varied("architecture"):
-        one = (dataset, method, ipc)
-        ways = cells.along("architecture", one)
-        about = {"ipc": ipc, "method": method, "dataset": dataset}
-        own = cells.reference["architecture"]
-        shown = cells.name("architecture", own) or own
-        rows.append(cells.entry(2, [ways.get(own)], shown, **about, network=shown))
-        members = [ways.get(name) for name in transfer] or [None]
-        rows.append(cells.entry(2, members, "Transfer", differs, **about, network="Transfer"))
-    note = f"Transfer is the mean over {_list(transfer)}; the paper prints IPC 10."
+    for dataset, method, ipc in cells.varied_sets("architecture"):
+        by_network = cells.along("architecture", (dataset, method, ipc))
+        where = {"ipc": ipc, "method": method, "dataset": dataset}
+        shown = cells.paper_name("architecture", reference) or reference
+        rows.append(cells.entry(2, [by_network.get(reference)], shown, **where, network=shown))
+        members = [by_network.get(name) for name in transfer] or [None]
+        rows.append(cells.entry(2, members, "Transfer", differs, **where, network="Transfer"))
+    note = f"Transfer is the mean over {', '.join(transfer)}; the paper prints IPC 10."
     if not transfer:
-        note = "The sets of this config were judged by one network."
+        note = "The config evaluates its sets with a single network."
     layout = ("ipc", "method"), ("dataset", "network")
     return Table(2, "Transfer to other networks", *layout, frame(rows), (note,))
 
@@ -119,7 +123,7 @@ def table4(cells: Cells) -> Table:
 
 def _kip_note(rows: pd.DataFrame) -> str:
     return (
-        "KIP's printed columns are read one place on, as the page of slips (printed_slips.md) says."
+        "KIP's printed columns have their headings corrected, as printed_slips.md explains."
         if (rows["printed"] != "").any()
         else ""
     )
@@ -133,22 +137,23 @@ def table5(cells: Cells) -> Table:
 
 def _along(cells: Cells, number: int, axis: str) -> pd.DataFrame:
     rows = []
-    for one in cells.varied(axis):
-        about = dict(zip(("dataset", "method", "ipc"), one, strict=True))
-        for name, cell in cells.along(axis, one).items():
-            column = cells.name(axis, name)
-            rows.append(cells.entry(number, [cell], column, **about, **{axis: name}))
+    for key in cells.varied_sets(axis):
+        where = dict(zip(_SET, key, strict=True))
+        for name, cell in cells.along(axis, key).items():
+            column = cells.paper_name(axis, name)
+            rows.append(cells.entry(number, [cell], column, **where, **{axis: name}))
     return frame(rows)
 
 
 def table6(cells: Cells) -> Table:
     """Return Table 6: accuracy by IPC."""
-    every = [one for one in cells.sets(**cells.reference) if one[2] != WHOLE]
-    several = [one for one in every if sum(o[:2] == one[:2] for o in every) > 1]
-    rows = []
-    for one in several or every:
-        about = dict(zip(("dataset", "method", "ipc"), one, strict=True))
-        rows.append(cells.entry(6, [cells.at(one)], "", **about))
+    sets = [key for key in cells.sets(**cells.reference) if key[2] != WHOLE]
+    counts = Counter(key[:2] for key in sets)
+    several = [key for key in sets if counts[key[:2]] > 1]
+    rows = [
+        cells.entry(6, [cells.reference_cell(key)], "", **dict(zip(_SET, key, strict=True)))
+        for key in several or sets
+    ]
     return Table(6, "Accuracy by IPC", ("dataset", "method"), ("ipc",), frame(rows))
 
 
@@ -161,77 +166,81 @@ def table7(cells: Cells) -> Table:
 def table9(cells: Cells) -> Table:
     """Return Table 9: K-Center by the features that it clusters."""
     rows = []
-    for one in cells.sets(**cells.reference):
-        entry = cells.config.methods[one[1]]
+    for key in cells.sets(**cells.reference):
+        entry = cells.config.methods[key[1]]
         if entry.algorithm == "kcenter":
             column = "raw input" if entry.features == "pixels" else "embedding"
-            about = {"dataset": one[0], "method": one[1], "ipc": one[2]}
-            about["features"] = entry.features
-            rows.append(cells.entry(9, [cells.at(one)], column, **about))
+            where = dict(zip(_SET, key, strict=True)) | {"features": entry.features}
+            rows.append(cells.entry(9, [cells.reference_cell(key)], column, **where))
     layout = ("dataset", "ipc"), ("method", "features")
     return Table(9, "K-Center by its features", *layout, frame(rows))
 
 
-def table3(cells: Cells, nas: pd.DataFrame) -> Table:
+def table3(cells: Cells, ranking: pd.DataFrame) -> Table:
     """Return Table 3 from the table of the architecture ranking, ``nas.csv``.
 
-    ``nas`` has a row per ranked set: ``method`` and ``ipc``, or the name of a
-    ``reference`` of real images; ``condensation_seed``; the measures, of which
-    those of ``_RANKING`` are shown; ``<measure>_low`` and ``_high`` where there
-    is an interval. The released search differs from the paper's text, so no
-    printed number is held to be of the same protocol.
+    ``ranking`` has a row per ranked set: ``method`` and ``ipc``, or the name of
+    a ``reference`` of real images; ``condensation_seed``; the measures, of which
+    Table 3 shows those of ``_MEASURES``; ``<measure>_low`` and ``_high`` if there
+    is an interval. The released search differs from the paper's text, so the
+    protocol of a printed number never counts as ours.
     """
     search = getattr(cells.config, "nas", None)
     rows = []
-    for row in nas.to_dict("records"):
+    for row in ranking.to_dict("records"):
         method, ipc = row["method"], str(row["ipc"])
-        about = {"method": method, "ipc": ipc, "set": str(row.get("condensation_seed", 0))}
+        where = {"method": method, "ipc": ipc, "set": str(row.get("condensation_seed", 0))}
         known = paper_names.method(cells.config, search.dataset, method, ipc) if method else None
         name = known.name if known else None
         if not method:
-            about |= {"method": row["reference"], "ipc": WHOLE, "set": "0"}
+            where |= {"method": row["reference"], "ipc": WHOLE, "set": "0"}
             ipc = ""
-            every_image = search.references[row["reference"]].images is None
-            name = "Original Dataset" if every_image else None
-        for measure, theirs in _RANKING.items():
+            whole_set = search.references[row["reference"]].images is None
+            name = "Original Dataset" if whole_set else None
+        for measure, column in _MEASURES.items():
             if measure not in row:
                 continue
-            entry = about | {"statistic": measure} | nothing("ok") | {"mean": row[measure]}
+            entry = where | {"statistic": measure} | no_numbers("ok") | {"mean": row[measure]}
             entry["low"], entry["high"] = row.get(f"{measure}_low"), row.get(f"{measure}_high")
             if row[measure] != row[measure]:
                 entry["status"] = "missing"
             dataset = search and paper_names.dataset(cells.config, search.dataset)
-            found = cells.numbers.get((3, dataset.name if dataset else "", name or "", ipc, theirs))
-            if found is not None:
-                entry |= {"printed": found.text, "verdict": "other protocol"}
-                entry["difference"] = row[measure] - float(found.value)
+            key = (3, dataset.name if dataset else "", name or "", ipc, column)
+            if number := cells.numbers.get(key):
+                entry |= {"printed": number.text, "verdict": "other protocol"}
+                entry["difference"] = row[measure] - float(number.value)
                 entry["differs"] = "nas: another search than the released one"
             rows.append(entry)
-    made = frame(rows)
-    several = len(made) and made["set"].nunique() > 1
+    entries = frame(rows)
+    several = len(entries) and entries["set"].nunique() > 1
     layout = ("method", "ipc", *(["set"] if several else [])), ("statistic",)
-    return Table(3, "Ranking of architectures", *layout, made)
+    return Table(3, "Ranking of architectures", *layout, entries)
 
 
-# shown, and the paper's name of it
-_RANKING = {"spearman": "spearman_correlation", "kendall": "", "top1": "top1_percent", "regret": ""}
+# measures of Table 3, with the paper's names
+_MEASURES = {
+    "spearman": "spearman_correlation",
+    "kendall": "",
+    "top1": "top1_percent",
+    "regret": "",
+}
 
 
 def table8(cells: Cells, costs: pd.DataFrame) -> Table:
-    """Return Table 8: what condensation costs.
+    """Return Table 8: the cost of condensation.
 
-    ``costs`` is the frame of ``tables.costs``; several sets of a cell are averaged.
+    ``costs`` is the frame of ``frames.costs``; the sets of a cell are averaged.
     """
     rows = []
     metrics = {"seconds_per_iteration": "s/iteration", "memory_mb": "MB", "seconds": "s"}
-    theirs = {"seconds_per_iteration": "seconds_per_iteration", "memory_mb": "gpu_memory_mb"}
-    for key, part in costs.groupby(["dataset", "method", "ipc"], sort=False):
+    columns = {"seconds_per_iteration": "seconds_per_iteration", "memory_mb": "gpu_memory_mb"}
+    for key, part in costs.groupby(_SET, sort=False):
         if key[2] == WHOLE:
             continue
-        about = dict(zip(("dataset", "method", "ipc"), key, strict=True))
+        where = dict(zip(_SET, key, strict=True))
         devices = ", ".join(sorted(set(part["device"])))
         for metric, shown in metrics.items():
-            entry = nothing("ok") | about | {"statistic": shown, "sets": len(part)}
+            entry = no_numbers("ok") | where | {"statistic": shown, "sets": len(part)}
             entry["device"] = devices
             if part["failed"].any():
                 entry["status"] = str(part["failed"][part["failed"] != ""].iloc[0])
@@ -242,33 +251,29 @@ def table8(cells: Cells, costs: pd.DataFrame) -> Table:
                 if metric == "seconds_per_iteration":
                     entry["low"] = part["first_quartile"].mean()
                     entry["high"] = part["third_quartile"].mean()
-            dataset = paper_names.dataset(cells.config, about["dataset"])
+            dataset = paper_names.dataset(cells.config, where["dataset"])
             method = paper_names.method(cells.config, *key)
             if dataset and method and not method.name.endswith(RAW):
-                at = (8, dataset.name, method.name, about["ipc"], theirs.get(metric, ""))
-                if found := cells.numbers.get(at):
-                    entry |= {"printed": found.text, "verdict": "other protocol"}
-                    entry["printed_std"] = None if found.std is None else float(found.std)
+                place = (8, dataset.name, method.name, where["ipc"], columns.get(metric, ""))
+                if number := cells.numbers.get(place):
+                    entry |= {"printed": number.text, "verdict": "other protocol"}
+                    entry["printed_std"] = None if number.std is None else float(number.std)
                     entry["differs"] = f"on {devices} (paper: A100, 40 GB)"
-                    if found.value is not None and entry["status"] == "ok":
-                        entry["difference"] = entry["mean"] - float(found.value)
+                    if number.value is not None and entry["status"] == "ok":
+                        entry["difference"] = entry["mean"] - float(number.value)
             rows.append(entry)
     notes = (
-        "Seconds are the median over the iterations of a run, with quartiles as `low` and `high` "
-        "in the CSV; MB is the peak of the device on CUDA, else of the process; s is the time for "
-        "the whole set.",
+        "Seconds per iteration are medians over a run; the CSV has their quartiles as `low` and "
+        "`high`. MB is the peak of the device on CUDA, else of the process; s is the time of a "
+        "whole set.",
     )
     layout = ("dataset", "statistic", "method"), ("ipc",)
     return Table(8, "Cost of condensation", *layout, frame(rows), notes)
 
 
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names)
-
-
-def every(cells: Cells, costs: pd.DataFrame, nas: pd.DataFrame | None) -> list[Table]:
-    """Return Tables 1 to 9; ``nas`` None leaves Table 3 empty."""
-    if nas is None:
-        nas = pd.DataFrame(columns=["method", "ipc"])
-    made = [table1(cells), table2(cells), table3(cells, nas), table4(cells), table5(cells)]
-    return [*made, table6(cells), table7(cells), table8(cells, costs), table9(cells)]
+def all_tables(cells: Cells, costs: pd.DataFrame, ranking: pd.DataFrame | None) -> list[Table]:
+    """Return Tables 1 to 9; Table 3 is empty without ``ranking``."""
+    if ranking is None:
+        ranking = pd.DataFrame(columns=["method", "ipc"])
+    by_axis = table1(cells), table2(cells), table3(cells, ranking), table4(cells), table5(cells)
+    return [*by_axis, table6(cells), table7(cells), table8(cells, costs), table9(cells)]

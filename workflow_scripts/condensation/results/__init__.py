@@ -1,1 +1,1 @@
-"""Records of finished jobs: collected, checked, tidied, compared."""
+"""Records of finished jobs: reading, checks, tables, statistics."""

@@ -1,4 +1,4 @@
-"""The comparisons of a config's methods, as files and as a page."""
+"""All comparisons of a config's methods, as tables and as a page."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,65 +6,60 @@ from typing import Any
 import pandas as pd
 
 from condensation.config.schema import Config
-from condensation.results import frames as tables
-from condensation.results import ranks, statistics
+from condensation.results import frames, ranks, statistics
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """``frames``: ``comparisons``, ``variance`` and ``equivalence``; ``ranking`` as a mapping."""
+    """``tables``: ``comparisons``, ``variance`` ``equivalence``; ``ranking`` as in ``ranks``."""
 
-    frames: dict[str, pd.DataFrame]
+    tables: dict[str, pd.DataFrame]
     ranking: dict[str, Any]
 
 
 def compare(runs: pd.DataFrame, config: Config) -> Comparison:
-    """Return all comparisons of the finished sets; the whole dataset takes no part.
+    """Compare the methods on finished sets; the whole dataset takes no part.
 
-    ``runs`` is the frame of ``tables.runs``; levels and margins are those of
-    ``config.statistics``.
+    ``runs`` is the frame of ``frames.runs``; ``config.statistics`` sets levels and margins.
     """
-    wanted = config.statistics
-    final = runs[runs["iteration"] == tables.FINAL]
-    found = set(final["method"])
+    settings = config.statistics
+    final = runs[runs["iteration"] == frames.FINAL]
+    present = set(final["method"])
     methods = [name for name, entry in config.methods.items() if entry.algorithm != "whole"]
-    methods = [name for name in methods if name in found]
+    methods = [name for name in methods if name in present]
     random = [name for name in methods if config.methods[name].algorithm == "random"]
     final = final[final["method"].isin(methods)]
     order = final["method"].map(methods.index)
     final = final.iloc[order.argsort(kind="stable")]  # pairs are first - second, in this order
-    frames = {
-        "comparisons": statistics.paired(final, wanted.alpha),
-        "variance": statistics.variance(final, tables.CELL),
+    tables = {
+        "comparisons": statistics.paired(final, settings.alpha),
+        "variance": statistics.variance(final, frames.CELL),
         "equivalence": statistics.equivalence(
-            *(final, random, wanted.equivalence_from_ipc),
-            *(wanted.equivalence_margin, wanted.alpha),
+            *(final, random, settings.equivalence_from_ipc),
+            *(settings.equivalence_margin, settings.alpha),
         ),
     }
-    ranking = ranks.ranking(final, methods, wanted.alpha, wanted.bootstrap)
-    return Comparison(frames, ranking)
+    ranking = ranks.ranking(final, methods, settings.alpha, settings.bootstrap)
+    return Comparison(tables, ranking)
 
 
-def markdown(found: Comparison, config: Config) -> str:
-    """Return the page of the comparisons: ranks, pairs, sources of variance, equivalence."""
-    wanted = config.statistics
-    pairs, variance = found.frames["comparisons"], found.frames["variance"]
-    equivalence = found.frames["equivalence"]
-    parts = ["# Comparisons of methods", "## Ranks"]
-    parts += [
-        f"Over {', '.join(statistics.BLOCK)}:",
-        _ranks(found.ranking),
-    ]
-    if "note" in found.ranking:
-        parts.append(found.ranking["note"])
-    parts += ["Over dataset and IPC (`by_set`):", _ranks(found.ranking["by_set"])]
+def markdown(comparison: Comparison, config: Config) -> str:
+    """Return the Markdown page: ranks, pairs, sources of variance, equivalence."""
+    settings = config.statistics
+    tables = comparison.tables
+    pairs, variance, equivalence = (tables[n] for n in ("comparisons", "variance", "equivalence"))
+    parts = ["# Comparisons of methods", "## Ranks", f"Over {', '.join(statistics.BLOCK)}:"]
+    parts.append(_ranks(comparison.ranking))
+    if "note" in comparison.ranking:
+        parts.append(comparison.ranking["note"])
+    parts += ["Over dataset and IPC (`by_set`):", _ranks(comparison.ranking["by_set"])]
     parts.append("## Pairs")
     significant = int(pairs["significant"].sum())
     parts.append(
         f"{len(pairs)} paired comparisons on shared seeds (comparisons.csv), {significant} of them "
-        f"significant at {wanted.alpha:g} after Holm's correction over the pairs of a block. t "
-        "tests over condensed sets where there are several, else over the networks of one set, and "
-        "then nothing is said of other sets of the method."
+        f"significant at {settings.alpha:g} after Holm's correction over the pairs of a block. t "
+        "tests pair condensed sets where there are several, else the networks of one set; the "
+        "latter say nothing about other sets of the method."
     )
     if len(pairs):
         parts.append(_table(_wins(pairs)))
@@ -72,29 +67,30 @@ def markdown(found: Comparison, config: Config) -> str:
     if len(variance):
         parts.append(
             "One-way random effects by the analysis of variance (method of moments): `outer` is "
-            "the variance between condensation seeds, `inner` that between networks of one set."
+            "the variance between condensation seeds, `inner` the variance between networks of one "
+            "set."
         )
         parts.append(_table(variance))
     else:
         parts.append("No cell has several condensed sets with several networks each.")
-    parts.append(f"## No better than random at IPC ≥ {wanted.equivalence_from_ipc}?")
+    parts.append(f"## No better than random at IPC ≥ {settings.equivalence_from_ipc}?")
     if len(equivalence):
         parts.append(
-            f"Two one-sided tests (TOST) with a margin of {wanted.equivalence_margin:g} points, "
-            "Holm's correction over all rows. `no better`: a lead of the margin or more is "
-            "refuted; `equivalent`: such a deficit too; `not shown`: neither."
+            f"Two one-sided tests (TOST) with a margin of {settings.equivalence_margin:g} points, "
+            "Holm's correction over all rows. `no better`: the tests refute a lead of the margin "
+            "or more; `equivalent`: they also refute such a deficit; `not shown`: neither."
         )
         parts.append(_table(equivalence))
     else:
-        parts.append("No cell has such an IPC and a random selection beside it.")
+        parts.append("No cell with such an IPC can be compared with random selection.")
     return "\n\n".join(parts) + "\n"
 
 
 def _ranks(ranking: dict[str, Any]) -> str:
     left_out = ranking["left_out"]
-    said = [f"methods {', '.join(left_out['methods'])}"] if left_out["methods"] else []
-    said += [f"{left_out['blocks']} blocks"] if left_out["blocks"] else []
-    incomplete = f" Left out as incomplete: {' and '.join(said)}." if said else ""
+    gaps = [f"methods {', '.join(left_out['methods'])}"] if left_out["methods"] else []
+    gaps += [f"{left_out['blocks']} blocks"] if left_out["blocks"] else []
+    incomplete = f" Left out as incomplete: {' and '.join(gaps)}." if gaps else ""
     if "reason" in ranking:
         return f"None: {ranking['reason']}.{incomplete}"
     rows = [
@@ -106,19 +102,19 @@ def _ranks(ranking: dict[str, Any]) -> str:
     return (
         f"{_table(pd.DataFrame(rows))}\n\n{ranking['blocks']} blocks. {test}; Nemenyi critical "
         f"difference {ranking['critical_difference']:.2f} at {ranking['alpha']:g}. `low`, `high`: "
-        "95 % bootstrap interval over blocks; `first`, `same_place`: shares of its samples in "
-        f"which the method is first, and keeps its place.{incomplete}"
+        "95 % bootstrap interval over blocks; `first`, `same_place`: shares of bootstrap samples "
+        f"in which the method comes first, and keeps its place.{incomplete}"
     )
 
 
 def _wins(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return, per method and other, in how many blocks the first is significantly better."""
+    """Count, per pair of methods, the blocks in which the first is significantly better."""
     names = list(dict.fromkeys([*pairs["first"], *pairs["second"]]))
     counts = pd.DataFrame(0, index=names, columns=names)
     known = pairs[pairs["significant"]]
     for row in known.itertuples():
-        ahead, behind = (row.first, row.second) if row.difference > 0 else (row.second, row.first)
-        counts.loc[ahead, behind] += 1
+        better, worse = (row.first, row.second) if row.difference > 0 else (row.second, row.first)
+        counts.loc[better, worse] += 1
     counts = counts.astype(str)
     for name in names:
         counts.loc[name, name] = ""

@@ -1,71 +1,70 @@
-"""From records to tidy tables."""
+"""Tidy tables from records."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from condensation.config.schema import Config
-from condensation.core import storage
 from condensation.core.errors import InputError
-from condensation.results import records, statistics
+from condensation.results import statistics
+from condensation.results.records import FAILED, Records, check
 from condensation.workflow.grid import WHOLE, Cell, Grid, SetId
 
 _SET = ["dataset", "method", "ipc", "condensation_seed", "iteration"]
 _WAY = ["architecture", "augmentation", "optimizer"]
+_NETWORK = [*_SET, *_WAY, "evaluation_seed"]
 CELL = ["dataset", "method", "ipc", "iteration", *_WAY]
 _VALUES = ["accuracy", "first_half", "second_half", "loss", "calibration_error"]
-_ABOUT = ["set_status", "other_code", "record"]
+_RECORD = ["set_status", "other_code", "record"]
 MISSING = "missing"  # the status of a network without a record
-LOST = (*records.FAILED, MISSING)
+LOST = (*FAILED, MISSING)
 COUNTS = ["sets", "networks", *LOST]
 _STATISTICS = ["mean", "std", "std_of_sets", "low", "high"]
 FINAL = "end"  # the iteration of a finished set
 
 
 def runs(
-    paths: Iterable[str | Path], config: Config | None = None, left_out: list[str] | None = None
+    records: Records, config: Config | None = None, left_out: list[str] | None = None
 ) -> pd.DataFrame:
     """Return one row per trained network: the cell, both seeds, accuracy (percent) and loss.
 
-    ``first_half`` and ``second_half`` are accuracies on half of the test
-    images each; ``set_status`` is that of the condensed set; ``other_code``
-    says that code of another digest than today's made the record or its set.
+    ``first_half`` and ``second_half`` are accuracies on half of the test images
+    each, ``set_status`` is the status of the condensed set, and ``other_code``
+    marks records that other code made, or whose set it made.
 
-    Raises InputError for a damaged record, for one that does not agree with
-    ``config``, where it is given, unless there is ``left_out``
-    (``condensation.results.records``), and for two records of one network.
+    Raises InputError for a record that ``records.check`` refuses and for two
+    records of one network; ``config`` and ``left_out`` as there.
     """
     rows = []
-    for record in records.read(paths, config, left_out):
+    for record in check(records, config, left_out):
         for row in record["rows"]:
             halves = row.get("accuracy_of_halves") or [None, None]
             values = {name: row.get(name) for name in ("accuracy", "loss", "calibration_error")}
             values |= dict(zip(("first_half", "second_half"), halves, strict=True))
             values["set_status"] = (record.get("set") or {}).get("status") or "ok"
             values |= {"other_code": record["other_code"], "record": record["path"]}
-            rows.append(_network(record, row) | {"status": row["status"]} | values)
-    columns = [*_SET, *_WAY, "evaluation_seed", "status", *_VALUES, *_ABOUT]
+            rows.append(_network_key(record, row) | {"status": row["status"]} | values)
+    columns = [*_NETWORK, "status", *_VALUES, *_RECORD]
     frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(_VALUES, float))
-    twice = frame[frame.duplicated([*_SET, *_WAY, "evaluation_seed"], keep=False)]
-    if len(twice):
-        files = " and ".join(sorted(set(twice["record"]))[:2])
+    repeated = frame[frame.duplicated(_NETWORK, keep=False)]
+    if len(repeated):
+        files = " and ".join(sorted(set(repeated["record"]))[:2])
         raise InputError(f"two records of the same network: {files}")
     return frame
 
 
 def with_missing(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     """Return ``runs`` with a row of status ``missing`` for each network without a record."""
-    names = [*_SET, *_WAY, "evaluation_seed"]
-    there = set(frame[names].itertuples(index=False, name=None))
+    recorded = set(frame[_NETWORK].itertuples(index=False, name=None))
     rows = [
-        dict(zip(names, key, strict=True))
+        dict(zip(_NETWORK, key, strict=True))
         | {"status": MISSING, "set_status": "", "other_code": False, "record": ""}
         for cell, seeds in grid.cells.items()
         for seed in range(seeds)
-        if (key := _key(cell, seed)) not in there
+        if (key := _key(cell, seed)) not in recorded
     ]
     if not rows:
         return frame
@@ -75,8 +74,8 @@ def with_missing(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
 
 
 @contextlib.contextmanager
-def reading(path: str | Path) -> Iterator[None]:
-    """Raise InputError for whatever pandas raises over a table that is none, or damaged."""
+def readable_table(path: str | Path) -> Iterator[None]:
+    """Turn what pandas raises for a damaged or foreign table into an InputError."""
     try:
         yield
     except (OSError, LookupError, TypeError, ValueError, ArithmeticError) as error:
@@ -85,11 +84,11 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 def load_runs(path: str | Path) -> pd.DataFrame:
-    """Return the frame of ``runs`` that was written to a CSV file; InputError if it is none."""
-    text = dict.fromkeys([*_SET, *_WAY, "status", *_ABOUT], str)
+    """Read the frame of ``runs`` from a CSV file; InputError if it holds another table."""
+    text = dict.fromkeys([*_SET, *_WAY, "status", *_RECORD], str)
     kinds = text | {"condensation_seed": int, "evaluation_seed": int, "other_code": bool}
     kinds |= dict.fromkeys(_VALUES, float)
-    with reading(path):
+    with readable_table(path):
         frame = pd.read_csv(
             path, dtype=text, keep_default_na=False, na_values={n: [""] for n in _VALUES}
         )
@@ -98,30 +97,29 @@ def load_runs(path: str | Path) -> pd.DataFrame:
 
 
 def load_accuracy(path: str | Path) -> pd.DataFrame:
-    """Return the frame of ``accuracy`` that was written to a CSV file, absent numbers as NaN.
+    """Read the frame of ``accuracy`` from a CSV file, absent numbers as NaN.
 
-    Raises InputError if it is none.
+    Raises InputError if it holds another table.
     """
-    # as text first: names may look like numbers, and `none` is a name
-    with reading(path):
+    # read as text first: names may look like numbers, and `none` is a name
+    with readable_table(path):
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         table = table.replace({name: {"": "nan"} for name in _STATISTICS})
         return table.astype(dict.fromkeys(_STATISTICS, float) | dict.fromkeys(COUNTS, int))
 
 
-def costs(sets: Iterable[SetId], paths: Iterable[str | Path], runs: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per condensed set with what it cost.
+def costs(set_costs: Mapping[SetId, Mapping[str, Any]], runs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per condensed set with its cost, from the contents of ``cost.json``.
 
     ``seconds_per_iteration`` (median) and its quartiles are NaN for a method
     without iterations; ``memory_mb`` is the peak of the device on CUDA, else of
-    the process; ``failed`` is the status of a set that failed, else empty.
+    the process; ``failed`` is the status of a failed set, else empty.
     """
     statuses = runs.set_index(["dataset", "method", "ipc", "condensation_seed"])["set_status"]
     statuses = statuses[~statuses.index.duplicated()]
     rows = []
-    for one, path in zip(sets, paths, strict=True):
-        cost = storage.read_json(path)
-        key = (one.dataset, one.method, one.ipc, one.condensation_seed)
+    for set_id, cost in set_costs.items():
+        key = (set_id.dataset, set_id.method, set_id.ipc, set_id.condensation_seed)
         status = statuses.get(key, "ok")
         quartiles = cost.get("seconds_per_iteration_quartiles") or [None, None]
         rows.append(
@@ -141,36 +139,36 @@ def costs(sets: Iterable[SetId], paths: Iterable[str | Path], runs: pd.DataFrame
     return frame.astype(dict.fromkeys(numbers, float))
 
 
-def per_class(paths: Iterable[str | Path]) -> pd.DataFrame:
+def per_class(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return one row per network and class: the cell, both seeds, ``class`` and accuracy."""
     rows = [
-        _network(record, row) | {"class": name, "accuracy": value}
-        for record in records.read(paths)
+        _network_key(record, row) | {"class": name, "accuracy": value}
+        for record in records
         for row in record["rows"]
         for name, value in (row.get("per_class") or {}).items()
     ]
-    return pd.DataFrame(rows, columns=[*_SET, *_WAY, "evaluation_seed", "class", "accuracy"])
+    return pd.DataFrame(rows, columns=[*_NETWORK, "class", "accuracy"])
 
 
-def _network(record: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
-    about = {"evaluation_seed": row["seed"], **record["cell"]}
-    return about | {"iteration": _iteration(about.get("iteration"))}
+def _network_key(record: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    key = {"evaluation_seed": row["seed"], **record["cell"]}
+    return key | {"iteration": _iteration(key.get("iteration"))}
 
 
 def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     """Return one row per experiment and cell.
 
-    ``mean`` and ``std`` (population, as in the paper) are over all networks of
-    the cell, but for those that ``diverged``, ran out of memory (``oom``) or
-    are ``missing``, which are counted; ``std_of_sets`` is that of the sets' means, where a cell
-    has several condensed sets; ``low`` and ``high`` are the 95 % interval of
-    ``statistics.summary``.
+    ``mean`` and ``std`` (population, as in the paper) are over the networks of
+    the cell; those that ``diverged``, ran out of memory (``oom``) or are
+    ``missing`` are counted and left out. ``std_of_sets`` is the spread of the
+    sets' means where a cell has several condensed sets; ``low`` and ``high`` are
+    the 95 % interval of ``statistics.summary``.
 
-    Raises InputError where a network of the grid has no record, and for a
+    Raises InputError for a network of the grid without a record, and for a
     record that the grid does not ask for.
     """
     _require_all(frame, grid)
-    keyed = frame.set_index([*_SET, *_WAY, "evaluation_seed"])[["accuracy", "status"]]
+    keyed = frame.set_index(_NETWORK)[["accuracy", "status"]]
     keyed = dict(zip(keyed.index, keyed.itertuples(index=False, name=None), strict=True))
     rows = []
     for experiment, cells in grid.experiments.items():
@@ -197,31 +195,31 @@ def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
 
 
 def _require_all(frame: pd.DataFrame, grid: Grid) -> None:
-    names = [*_SET, *_WAY, "evaluation_seed"]
-    files = dict(zip(frame[names].itertuples(index=False, name=None), frame["record"], strict=True))
-    wanted = {_key(cell, seed) for cell, seeds in grid.cells.items() for seed in range(seeds)}
-    for key in sorted(wanted - set(files)):
-        about = ", ".join(f"{n} {v}" for n, v in zip(names, key, strict=True))
-        raise InputError(f"no record of this network: {about}; `snakemake evaluations` makes it")
-    for key in sorted(set(files) - wanted):
+    networks = frame[_NETWORK].itertuples(index=False, name=None)
+    files = dict(zip(networks, frame["record"], strict=True))
+    expected = {_key(cell, seed) for cell, seeds in grid.cells.items() for seed in range(seeds)}
+    for key in sorted(expected - set(files)):
+        network = ", ".join(f"{n} {v}" for n, v in zip(_NETWORK, key, strict=True))
+        raise InputError(f"no record of this network: {network}; `snakemake evaluations` makes it")
+    for key in sorted(set(files) - expected):
         raise InputError(f"{files[key]}: holds a network that no experiment asks for; move it away")
 
 
 def _by_cell(cells: Iterable[Cell]) -> dict[tuple, list[Cell]]:
-    """Cells that differ in the condensation seed alone, together."""
+    """Group cells that differ in the condensation seed alone."""
     groups: dict[tuple, list[Cell]] = {}
     for cell in cells:
-        one = cell.set
-        key = (one.dataset, one.method, one.ipc, _iteration(one.iteration))
+        key = (cell.set.dataset, cell.set.method, cell.set.ipc, _iteration(cell.set.iteration))
         groups.setdefault((*key, *(getattr(cell, way) for way in _WAY)), []).append(cell)
     return groups
 
 
 def _key(cell: Cell, evaluation_seed: int) -> tuple:
-    one: SetId = cell.set
+    """Return the values of ``_NETWORK``."""
+    set_id = cell.set
+    key = (set_id.dataset, set_id.method, set_id.ipc, set_id.condensation_seed)
     ways = (getattr(cell, way) for way in _WAY)
-    about = (one.dataset, one.method, one.ipc, one.condensation_seed, _iteration(one.iteration))
-    return (*about, *ways, evaluation_seed)
+    return (*key, _iteration(set_id.iteration), *ways, evaluation_seed)
 
 
 def _iteration(iteration: int | None) -> str:
@@ -234,32 +232,30 @@ def ipc_order(values: Iterable[str]) -> list[str]:
 
 
 def markdown(table: pd.DataFrame, runs: pd.DataFrame | None = None) -> str:
-    """Return the accuracy table for reading: an experiment a section, an IPC a column.
+    """Return the accuracy table as Markdown: a section per experiment, a column per IPC.
 
-    ``runs`` adds what is to be said of single records.
+    ``runs`` adds a note on records that other code made.
     """
     parts = [
-        "# Accuracy\n\nTest accuracy in percent, mean ± population standard deviation over all "
-        "networks of a cell. `sets` is the number of condensed sets, `networks` the number of "
-        "networks trained on them, each on one.\n"
+        "# Accuracy\n\nTest accuracy in percent: mean ± population standard deviation over all "
+        "networks of a cell. `sets` counts condensed sets, `networks` the networks trained on "
+        "them, each on one set.\n"
     ]
     if missing := int(table["missing"].sum()):
         parts.append(
-            f"Incomplete: of {int(table['networks'].sum())} networks {missing} missing, because a "
-            "job failed or has not run yet. Run again to make them.\n"
+            f"Incomplete: {missing} of {int(table['networks'].sum())} networks are missing, "
+            "because a job failed or has not run yet. Run again to make them.\n"
         )
     old = [] if runs is None else sorted(set(runs["record"][runs["other_code"]]))
     if old:
         parts.append(
-            f"{len(old)} records or their sets were made by other code than the present, with the "
-            f"same options (`snakemake --touch` accepts that), the first of them {old[0]}\n"
+            f"Other code than the present made {len(old)} records or their sets, with the same "
+            f"options (`snakemake --touch` accepts that). The first of them is {old[0]}\n"
         )
     if table.empty:
         parts.append("No experiment holds a cell.\n")
     for (experiment, dataset), part in table.groupby(["experiment", "dataset"], sort=False):
-        part = part.assign(
-            cell=[_text(row) for row in part.to_dict("records")],
-        )
+        part = part.assign(cell=[_text(row) for row in part.to_dict("records")])
         rows = [*_WAY, "method", "sets", "networks"]
         if (part["iteration"] != FINAL).any():
             rows.insert(rows.index("method") + 1, "iteration")
@@ -282,5 +278,5 @@ def _text(row: dict[str, Any]) -> str:
     if row["mean"] != row["mean"]:
         return next(iter(lost), "-")
     text = f"{row['mean']:.2f} ± {row['std']:.2f}"
-    said = ", ".join(f"{count} {name}" for name, count in lost.items())
-    return f"{text} ({said})" if said else text
+    counts = ", ".join(f"{count} {name}" for name, count in lost.items())
+    return f"{text} ({counts})" if counts else text

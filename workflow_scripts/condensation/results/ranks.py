@@ -1,4 +1,4 @@
-"""Ranks of methods over blocks: Friedman's test, Nemenyi's critical difference, their stability."""
+"""Ranks of methods over blocks: Friedman's test, Nemenyi's critical difference, stability."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from condensation.results.statistics import BLOCK
 
 _SETS = ["dataset", "ipc"]
 NOT_INDEPENDENT = (
-    "Blocks that differ in architecture, augmentation or optimizer alone judge the same condensed "
-    "sets, so they are not independent and the p-values over them are too small; `by_set` has one "
-    "block per dataset and IPC, the mean over the ways of judging."
+    "Blocks that differ only in architecture, augmentation or optimizer share condensed sets, so "
+    "they are not independent and their p-values are too small; `by_set` has one block per "
+    "dataset and IPC, the mean over architectures, augmentations and optimizers."
 )
 
 
 def ranking(runs: pd.DataFrame, methods: Sequence[str], alpha: float, draws: int) -> dict[str, Any]:
-    """Return average ranks of methods over blocks, and the same with one block per set.
+    """Rank methods over blocks, and again (``by_set``) with one block per dataset and IPC.
 
-    The first is over dataset x IPC x architecture x augmentation x optimizer,
-    ``by_set``, of the same methods, over dataset x IPC. See ``rank`` for what each holds.
+    A block is a dataset x IPC x architecture x augmentation x optimizer. Both
+    rankings have the same methods; ``rank`` describes their content.
     """
     known = runs[runs["method"].isin(methods)]
     blocks = known.pivot_table(
@@ -33,25 +33,25 @@ def ranking(runs: pd.DataFrame, methods: Sequence[str], alpha: float, draws: int
     )
     blocks = blocks.reindex(columns=[name for name in methods if name in blocks.columns])
 
-    # of each set, the ways in which all of its methods were judged
-    def of_set(part: pd.DataFrame) -> pd.Series:
+    # average the blocks in which all methods of the set have an accuracy
+    def mean_of_set(part: pd.DataFrame) -> pd.Series:
         return part[part.columns[part.notna().any()]].dropna().mean()
 
     groups = blocks.groupby(_SETS, sort=False)
-    by_set = pd.DataFrame({key: of_set(part) for key, part in groups}).T
+    by_set = pd.DataFrame({key: mean_of_set(part) for key, part in groups}).T
     whole = rank(blocks, alpha, draws) | {"block": BLOCK, "note": NOT_INDEPENDENT}
-    same = [name for name in blocks.columns if name in whole.get("methods", blocks.columns)]
-    by_set = by_set.reindex(columns=same)
+    ranked = [name for name in blocks.columns if name in whole.get("methods", blocks.columns)]
+    by_set = by_set.reindex(columns=ranked)
     return whole | {"by_set": rank(by_set, alpha, draws) | {"block": _SETS}}
 
 
 def rank(blocks: pd.DataFrame, alpha: float, draws: int) -> dict[str, Any]:
-    """Return how methods rank over complete blocks.
+    """Rank methods over complete blocks.
 
     Parameters
     ----------
-    blocks : accuracy, a row per block and a column per method; NaN where there is none.
-    draws : bootstrap samples of the blocks.
+    blocks : accuracy, a row per block and a column per method; NaN where missing.
+    draws : number of bootstrap samples of the blocks.
 
     Returns
     -------
@@ -60,10 +60,10 @@ def rank(blocks: pd.DataFrame, alpha: float, draws: int) -> dict[str, Any]:
     at ``alpha`` (Demsar, 2006) and ``pairwise``, Nemenyi p by two methods; ``stability``, per
     method the 95 % bootstrap interval of its average rank (``low``, ``high``), the share of
     samples in which it is ``first``, and in which it keeps its place (``same_place``);
-    ``left_out``, methods and number of blocks that are not in it because they are incomplete.
-    With fewer than three methods or two blocks a ``reason`` in place of all but ``left_out``.
+    ``left_out``, the incomplete methods and the number of incomplete blocks. With fewer than
+    three methods or two blocks there are only ``left_out`` and the ``reason``.
 
-    Methods are dropped, those with the fewest blocks first, where that leaves more cells.
+    Methods with the fewest blocks are dropped first, where that leaves more cells.
     """
     chosen = _complete(blocks)
     left_out = {
@@ -88,38 +88,42 @@ def rank(blocks: pd.DataFrame, alpha: float, draws: int) -> dict[str, Any]:
     return {
         "methods": {name: float(value) for name, value in average.items()},
         "blocks": count,
-        "chi_square": _number(friedman.statistic),
-        "p_value": _number(friedman.pvalue),
+        "chi_square": _finite(friedman.statistic),
+        "p_value": _finite(friedman.pvalue),
         "critical_difference": float(quantile * np.sqrt(methods * (methods + 1) / (6 * count))),
         "alpha": alpha,
         "pairwise": {
-            one: {
-                other: _number(nemenyi.iloc[i, j])
-                for j, other in enumerate(average.index)
+            first: {
+                second: _finite(nemenyi.iloc[i, j])
+                for j, second in enumerate(average.index)
                 if j != i
             }
-            for i, one in enumerate(average.index)
+            for i, first in enumerate(average.index)
         },
         "stability": _stability(ranks, draws),
         "left_out": left_out,
     }
 
 
-def _number(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
 def _complete(blocks: pd.DataFrame) -> pd.DataFrame:
-    """Return the methods and blocks without a gap that hold the most cells."""
+    """Return the largest part of the table without a gap."""
     coverage = blocks.notna().sum().sort_values(ascending=False, kind="stable")
     candidates = [blocks[list(coverage.index[:n])].dropna() for n in range(1, len(coverage) + 1)]
-    enough = [one for one in candidates if one.shape[1] >= 3 and len(one) >= 2]
-    best = max(enough or candidates, key=lambda one: (one.size, one.shape[1]), default=blocks)
+    enough = [complete for complete in candidates if complete.shape[1] >= 3 and len(complete) >= 2]
+    best = max(
+        enough or candidates,
+        key=lambda complete: (complete.size, complete.shape[1]),
+        default=blocks,
+    )
     return best[[name for name in blocks.columns if name in best.columns]]
 
 
 def _stability(ranks: pd.DataFrame, draws: int) -> dict[str, dict[str, float]]:
-    """Resample blocks; ``ranks`` has its columns from best to worst."""
+    """Resample the blocks; the columns of ``ranks`` go from best to worst."""
     stream = randomness.generator(0, "rank stability")
     chosen = torch.randint(len(ranks), (draws, len(ranks)), generator=stream).numpy()
     means = ranks.to_numpy()[chosen].mean(axis=1)

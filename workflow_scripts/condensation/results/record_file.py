@@ -1,6 +1,6 @@
-"""All records and costs of a run in one compressed file, and the records of several runs as one.
+"""All records and costs of a run in one compressed file, and several such files joined.
 
-A line is a JSON object: the ``path`` below the results, and what the file at that path holds.
+A line is a JSON object: the ``path`` below the results, and the content of that file.
 """
 
 import json
@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from condensation.core.errors import InputError
+from condensation.results.records import Records
 
 Contents = dict[str, dict[str, Any]]  # by path below the results
 
 
-def pack(contents: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Return the file of these records and costs: always the same bytes for the same contents."""
+def pack(contents: Records) -> bytes:
+    """Return the compressed file; the same contents give the same bytes."""
     lines = (json.dumps({"path": path, **content}) + "\n" for path, content in contents.items())
     return lzma.compress("".join(lines).encode())
 
@@ -23,8 +24,8 @@ def pack(contents: Mapping[str, Mapping[str, Any]]) -> bytes:
 def unpack(path: str | Path) -> Contents:
     """Return the records and costs of a file, by path.
 
-    Raises InputError for a file that is none, or damaged, for a path that is
-    absolute or leads upwards, and for a path that is there twice.
+    Raises InputError for a missing or damaged file, for a path that is absolute
+    or leads upwards, and for a path that occurs twice.
     """
     try:
         with lzma.open(path, "rt", encoding="utf-8") as file:
@@ -37,14 +38,14 @@ def unpack(path: str | Path) -> Contents:
         ) from error
     contents: Contents = {}
     for number, line in enumerate(lines, 1):
-        name, content = _entry(line, f"{path}, line {number}")
+        name, content = _parse_line(line, f"{path}, line {number}")
         if name in contents:
-            raise InputError(f"{path}, line {number}: {name} is there twice")
+            raise InputError(f"{path}, line {number}: {name} occurs twice")
         contents[name] = content
     return contents
 
 
-def _entry(content: Any, where: str) -> tuple[str, dict[str, Any]]:
+def _parse_line(content: Any, where: str) -> tuple[str, dict[str, Any]]:
     name = content.pop("path", None) if isinstance(content, dict) else None
     if not isinstance(name, str) or not name.endswith(".json"):
         raise InputError(f"{where}: expected a JSON object with the `path` of a .json file")
@@ -56,27 +57,25 @@ def _entry(content: Any, where: str) -> tuple[str, dict[str, Any]]:
 def join(files: Iterable[str | Path]) -> Contents:
     """Return the records of several files as those of one run; of a path in two the first counts.
 
-    Raises InputError where two networks of one set (dataset, method, IPC, seed,
-    iteration) were trained on different images: such records say nothing of one set.
+    Raises InputError if networks of one set (dataset, method, IPC, seed,
+    iteration) were trained on different images.
     """
     contents: Contents = {}
-    trained_on: dict[tuple, tuple[str, str]] = {}
+    first_digests: dict[tuple, tuple[str, str]] = {}
     for file in files:
         for path, content in unpack(file).items():
-            if found := _set_of(content):
-                key, images = found
-                first, where = trained_on.setdefault(key, (images, f"{path} in {file}"))
-                if images != first:
+            if digest := (content.get("set") or {}).get("content") if "cell" in content else None:
+                key, where = _set_key(content["cell"]), f"{path} in {file}"
+                first, first_where = first_digests.setdefault(key, (digest, where))
+                if digest != first:
                     raise InputError(
-                        f"{path} in {file} and {where} judge different images (digests {images} "
+                        f"{where} and {first_where} judge different images (digests {digest} "
                         f"and {first}) under one name. Join only files whose sets are the same"
                     )
             contents.setdefault(path, content)
     return contents
 
 
-def _set_of(content: Mapping[str, Any]) -> tuple[tuple, str] | None:
-    if "cell" not in content or not (content.get("set") or {}).get("content"):
-        return None
+def _set_key(cell: Mapping[str, Any]) -> tuple:
     names = ("dataset", "method", "ipc", "condensation_seed", "iteration")
-    return tuple(content["cell"].get(name) for name in names), content["set"]["content"]
+    return tuple(cell.get(name) for name in names)

@@ -1,13 +1,13 @@
-"""Records of evaluations: read, and held against the config before anything is averaged.
+"""Records of evaluations: read from files, and checked against the config.
 
-A record that the config did not ask for in this form is refused by name, so
-that no table mixes old results with new ones. One made by other code is let
-through, because ``snakemake --touch`` accepts such on purpose, and marked.
+A record that does not fit the config is refused, so that no table mixes old and
+new results. A record made by other code is accepted and marked, because
+``snakemake --touch`` accepts such files on purpose.
 """
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +17,58 @@ from condensation.core.errors import InputError
 from condensation.workflow import jobs
 from condensation.workflow.grid import SetId
 
+Records = Mapping[str, Mapping[str, Any]]  # content by path
 FAILED = ("oom", "diverged")
-_AGAIN = "Delete it and run again; the workflow makes it anew"
+_RUN_AGAIN = "Delete it and run again; the workflow makes it anew"
 
 
-def read(
-    paths: Iterable[str | Path], config: Config | None = None, left_out: list[str] | None = None
+class RecordError(InputError):
+    """A record that cannot be used: the ``problem``, and what to do about its file."""
+
+    def __init__(self, problem: str, advice: str = _RUN_AGAIN) -> None:
+        super().__init__(f"{problem}. {advice}")
+        self.problem = problem
+
+
+def read(paths: Iterable[str | Path], left_out: list[str] | None = None) -> dict[str, Any]:
+    """Return the content of each file by its path.
+
+    Raises InputError for a damaged file; with ``left_out`` the message goes there instead.
+    """
+    contents = {}
+    for path in paths:
+        try:
+            contents[str(path)] = storage.read_json(path)
+        except InputError as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+    return contents
+
+
+def check(
+    records: Records, config: Config | None = None, left_out: list[str] | None = None
 ) -> Iterator[dict[str, Any]]:
     """Yield each record, with its ``path`` and whether ``other_code`` made it or its set.
 
-    Raises InputError for a damaged record, for one whose rows are no results,
-    and, with ``config``, for one that was made with other options than the
-    config now has, or on another kind of device than the first one, unless
-    `compute.mix_devices` is set. Without, ``other_code`` is False. With ``left_out`` such a
-    record is left out, and what is wrong with it is added there.
+    Parameters
+    ----------
+    config : also checks options and devices; without it ``other_code`` is False.
+    left_out : skip records with an error, and add the messages to this list.
+
+    Raises RecordError for a file that is no record and for an impossible result; with
+    ``config`` also for other options than the config has, and for another kind of device than
+    that of the first record, unless ``compute.mix_devices`` is set.
     """
-    told = _Told(config) if config else None
-    devices = _Devices() if config and not config.compute.mix_devices else None
-    for path in paths:
+    options = _OptionCheck(config) if config else None
+    devices = _DeviceCheck() if config and not config.compute.mix_devices else None
+    for path, record in records.items():
         try:
-            record = _read(path, told)
+            if not {"cell", "rows"} <= set(record):
+                raise RecordError(f"{path}: not a record of an evaluation")
+            for row in record["rows"]:
+                _check_row(row, path)
+            other_code = options.check(record, path) if options else False
             if devices:
                 devices.check(record, path)
         except InputError as error:
@@ -44,112 +76,103 @@ def read(
                 raise
             left_out.append(str(error))
         else:
-            yield record
+            yield {**record, "path": path, "other_code": other_code}
 
 
-def _read(path: str | Path, told: "_Told | None") -> dict[str, Any]:
-    record = storage.read_json(path)
-    if not {"cell", "rows"} <= set(record):
-        raise InputError(f"{path}: not a record of an evaluation. {_AGAIN}")
-    for row in record["rows"]:
-        _check_row(row, path)
-    other = told.check(record, path) if told else False
-    return record | {"path": str(path), "other_code": other}
-
-
-def _check_row(row: dict[str, Any], path: str | Path) -> None:
+def _check_row(row: Mapping[str, Any], path: str) -> None:
     where = f"{path}: evaluation seed {row.get('seed')}"
     status, accuracy = row.get("status"), row.get("accuracy")
     if status in FAILED:
         return
     if status != "ok":
         known = ", ".join(("ok", *FAILED))
-        raise InputError(f"{where}: status {status!r}; expected one of {known}. {_AGAIN}")
+        raise RecordError(f"{where}: status {status!r}; expected one of {known}")
     if accuracy is None or not math.isfinite(accuracy) or not 0 <= accuracy <= 100:
-        raise InputError(
-            f"{where}: status ok, but accuracy {accuracy}; expected percent from 0 to 100. {_AGAIN}"
+        raise RecordError(
+            f"{where}: status ok, but accuracy {accuracy}; expected percent from 0 to 100"
         )
 
 
-class _Told:
-    """What the config tells each job, looked up once per kind of job."""
+class _OptionCheck:
+    """Compares the options of records with those of the config's jobs."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.known: dict[Any, dict[str, Any]] = {}
+        self.jobs: dict[Any, dict[str, Any]] = {}  # computed once per kind of job
 
-    def check(self, record: dict[str, Any], path: str | Path) -> bool:
-        """Raise InputError unless the record is what the config asks for; return ``other_code``."""
-        cell, made = record["cell"], record.get("set") or {}
+    def check(self, record: Mapping[str, Any], path: str) -> bool:
+        """Raise RecordError unless the options are the config's; return ``other_code``."""
+        cell, set_facts = record["cell"], record.get("set") or {}
         for section in ("dataset", "method", "architecture", "augmentation", "optimizer"):
             if cell[section] not in getattr(self.config, section + "s"):
-                raise InputError(
+                raise RecordError(
                     f"{path}: a record of {section} {cell[section]!r}, which the config does not "
-                    "have. Delete it, or put the entry back"
+                    "have",
+                    "Delete it, or put the entry back",
                 )
         way = (cell["architecture"], cell["augmentation"], cell["optimizer"])
-        now = self._once(way, lambda: jobs.evaluate(self.config, *way))
-        _same(record.get("options"), now["options"], f"{path}: was judged with", "evaluate")
-        of_set = (cell["dataset"], cell["method"], cell["ipc"], int(cell["condensation_seed"]))
-        then = self._once(of_set, lambda: jobs.condense(self.config, SetId(*of_set)))
-        _same(
-            made.get("algorithm"),
-            then["function"],
-            f"{path}: judges a set of the algorithm",
-            "condense",
-        )
-        if made.get("options") is not None:
-            _same(made["options"], then["options"], f"{path}: judges a set made with", "condense")
-        if made.get("labels_option") is not None:
-            asked, now_asked = {"labels": made["labels_option"]}, {"labels": then["labels"]}
-            _same(asked, now_asked, f"{path}: judges a set made with", "condense")
-        return (record.get("source"), made.get("source")) != (now["source"], then["source"])
+        evaluate = self._job(way, lambda: jobs.evaluate(self.config, *way))
+        set_key = (cell["dataset"], cell["method"], cell["ipc"], int(cell["condensation_seed"]))
+        condense = self._job(set_key, lambda: jobs.condense(self.config, SetId(*set_key)))
+        where, made_with = f"{path}: was judged with", f"{path}: judges a set made with"
+        _require_equal(record.get("options"), evaluate["options"], where, "evaluate")
+        where = f"{path}: judges a set of the algorithm"
+        _require_equal(set_facts.get("algorithm"), condense["function"], where, "condense")
+        if set_facts.get("options") is not None:
+            _require_equal(set_facts["options"], condense["options"], made_with, "condense")
+        if set_facts.get("labels_option") is not None:
+            labels, expected = (
+                {"labels": set_facts["labels_option"]},
+                {"labels": condense["labels"]},
+            )
+            _require_equal(labels, expected, made_with, "condense")
+        sources = record.get("source"), set_facts.get("source")
+        return sources != (evaluate["source"], condense["source"])
 
-    def _once(self, key: Any, make: Any) -> dict[str, Any]:
-        if key not in self.known:
-            self.known[key] = json.loads(json.dumps(make()))  # as a record holds it
-        return self.known[key]
+    def _job(self, key: Any, make: Callable[[], Any]) -> dict[str, Any]:
+        if key not in self.jobs:
+            self.jobs[key] = json.loads(json.dumps(make()))  # as a record holds it
+        return self.jobs[key]
 
 
-class _Devices:
-    """The kind of device that records and their sets were made on: one for all."""
+class _DeviceCheck:
+    """Requires one kind of device for all records and their sets."""
 
     def __init__(self) -> None:
         self.first: tuple[str, str] | None = None  # kind, and the path of a record
 
-    def check(self, record: dict[str, Any], path: str | Path) -> None:
-        """Raise InputError for a record of another kind than those before."""
-        # what does not say was made before anything ran on a GPU
+    def check(self, record: Mapping[str, Any], path: str) -> None:
+        """Raise RecordError for another kind of device than that of the records before."""
+        # records without a device are older than the support of GPUs
         kinds = {part.get("device") or "cpu" for part in (record, record.get("set") or {})}
         for kind in sorted(kinds):
             if self.first is None:
-                self.first = kind, str(path)
+                self.first = kind, path
             if kind != self.first[0]:
-                raise InputError(
+                raise RecordError(
                     f"{path}: made in part on {kind}, but {self.first[1]} on {self.first[0]}, and "
-                    "the two give other numbers. `compute: {mix_devices: true}` lets them stand in "
-                    "one table; else delete those of one kind and run again"
+                    "their numbers differ",
+                    "`compute: {mix_devices: true}` lets them stand in one table; else delete "
+                    "those of one kind and run again",
                 )
 
 
-def _same(recorded: Any, wanted: Any, where: str, rule: str) -> None:
-    found = _difference(recorded, wanted)
-    if found:
-        key, old, new = found
-        raise InputError(
+def _require_equal(recorded: Any, expected: Any, where: str, rule: str) -> None:
+    if difference := _first_difference(recorded, expected):
+        key, old, new = difference
+        raise RecordError(
             f"{where} {key}{old!r}, but the config now says {new!r}: an old result, which is not "
-            f"averaged with new ones. {_AGAIN}, as `snakemake --forcerun {rule}` does with all"
+            "averaged with new ones",
+            f"{_RUN_AGAIN}, as `snakemake --forcerun {rule}` does with all",
         )
 
 
-def _difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
-    """Return the first option that differs, by its path, and both values."""
+def _first_difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
+    """Return the path of the first option that differs, and both values."""
     if isinstance(old, dict) and isinstance(new, dict):
-        for name in dict.fromkeys([*new, *old]):
-            found = _difference(old.get(name), new.get(name), f"{key}{name}.")
-            if found:
-                return found
-        return None
+        names = dict.fromkeys([*new, *old])
+        parts = (_first_difference(old.get(n), new.get(n), f"{key}{n}.") for n in names)
+        return next(filter(None, parts), None)
     if old == new:
         return None
     return (f"`{key.rstrip('.')}` " if key else ""), old, new

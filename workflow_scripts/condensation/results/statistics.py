@@ -1,11 +1,11 @@
-"""What may be said of methods from a few networks on a few condensed sets.
+"""Intervals, paired tests and variances from a few networks on a few condensed sets.
 
-Networks trained on one set differ by the evaluation seed; sets of one method
-by the condensation seed. Where a cell has several sets they are the unit, for
-the networks of a set share it; where it has one, the networks are, and nothing
-is said of another set.
+Networks trained on one set differ by the evaluation seed, sets of one method by
+the condensation seed. A cell with several sets has the sets as its samples,
+because the networks of a set share it. A cell with one set has its networks as
+samples, and the result does not generalize to another set.
 
-All functions take the frame of ``tables.runs``: a row per network.
+All functions take the frame of ``frames.runs``: a row per network.
 """
 
 import gc
@@ -19,13 +19,13 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 CONFIDENCE = 0.95
-PRINTED_NETWORKS = 5  # behind the paper's means and spreads
+PRINTED_NETWORKS = 5  # per mean and spread of the paper
 ROUNDING = 0.005
 BLOCK = ["dataset", "ipc", "architecture", "augmentation", "optimizer"]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the 95 % t interval of the mean; NaN where there are fewer than two values."""
+    """Return the 95 % t interval of the mean; NaN for fewer than two values."""
     values = np.asarray(values, float)
     if len(values) < 2:
         return float("nan"), float("nan")
@@ -37,10 +37,10 @@ def summary(accuracy: pd.Series, sets: pd.Series) -> dict[str, float | int | Non
     """Return mean, spreads and interval of the networks of a cell.
 
     ``std`` is over networks and ``std_of_sets`` over the sets' means (None for
-    one set), both of the population, as in the paper; ``low`` and ``high`` are
-    the 95 % t interval over the sets' means, or over networks where there is
-    one set; it ends at 0 and 100, as accuracies in percent do. Networks without
-    a result (NaN) are left out.
+    one set), both population standard deviations, as in the paper. ``low`` and
+    ``high`` are the 95 % t interval over the sets' means, or over networks for
+    one set, clipped to 0 and 100 percent. Networks without a result (NaN) are
+    left out.
     """
     of_sets = accuracy.groupby(sets).mean()
     low, high = interval((of_sets if len(of_sets) > 1 else accuracy).dropna())
@@ -55,13 +55,13 @@ def summary(accuracy: pd.Series, sets: pd.Series) -> dict[str, float | int | Non
 
 
 def half_width(accuracy: pd.Series, sets: pd.Series, printed_std: float | None) -> float:
-    """Return the half width of the 95 % interval of our mean minus a printed one.
+    """Return the half width of the 95 % interval of our mean minus a printed mean.
 
-    Welch's t interval: ours from the networks of one set, the printed one from
-    the population spread of ``PRINTED_NETWORKS`` networks; without a printed
-    spread ours alone. With several sets of ours the spread between them counts
-    too, and once more for the paper's one set. The rounding of two printed
-    decimals is added. NaN where ours is a single network.
+    Welch's t interval, from our networks of one set and the printed population
+    spread of ``PRINTED_NETWORKS`` networks (from ours alone if no spread is
+    printed). With several sets of ours the spread between sets counts too, and
+    a second time for the paper's single set. The rounding of two printed
+    decimals is added. NaN if ours is a single network.
     """
     of_sets = accuracy.groupby(sets).mean()
     values = of_sets if len(of_sets) > 1 else accuracy
@@ -81,14 +81,14 @@ def half_width(accuracy: pd.Series, sets: pd.Series, printed_std: float | None) 
 
 
 def variance(runs: pd.DataFrame, cell: Sequence[str]) -> pd.DataFrame:
-    """Return the variance between and within sets, of the cells with several sets.
+    """Return the variance between and within sets, for cells with several sets.
 
-    One-way random effects, estimated from the analysis of variance (method of
-    moments): ``inner`` is the mean square within sets, ``outer`` what the mean
-    square between sets exceeds it by, over the networks per set, and 0 where it
-    does not. ``share_outer`` is the part of a single network's variance that is
-    the set's; its exact 95 % interval, ``share_low`` to ``share_high``, is NaN
-    where sets have unequal numbers of networks. ``p`` is that of the F test of
+    One-way random effects, estimated by the analysis of variance (method of
+    moments): ``inner`` is the mean square within sets; ``outer`` is the excess
+    of the mean square between sets, divided by the networks per set, and at
+    least 0. ``share_outer`` is the share of a single network's variance that is
+    due to its set; its exact 95 % interval, ``share_low`` to ``share_high``, is
+    NaN if sets have unequal numbers of networks. ``p`` belongs to the F test of
     no difference between sets.
     """
     rows = []
@@ -117,10 +117,10 @@ def variance(runs: pd.DataFrame, cell: Sequence[str]) -> pd.DataFrame:
 
 
 def _share_interval(between: float, within: float, sizes: np.ndarray) -> tuple[float, float]:
-    """Return the interval of the share, from both mean squares and the networks of each set.
+    """Return the interval of the share, from both mean squares and the networks per set.
 
-    With k networks on each of n sets, their ratio over its own ratio of
-    variances follows F(n - 1, n(k - 1)).
+    With k networks on each of n sets, the ratio of the mean squares divided by
+    its expectation follows F(n - 1, n(k - 1)).
     """
     n, k = len(sizes), int(sizes[0])
     if not within or (sizes != k).any():
@@ -132,36 +132,36 @@ def _share_interval(between: float, within: float, sizes: np.ndarray) -> tuple[f
 
 
 def _blocks(runs: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
-    """Yield each block with its networks: both seeds as rows, methods as columns."""
+    """Yield each block and its accuracies: both seeds as rows, methods as columns."""
     for key, part in runs.groupby(BLOCK, sort=False):
-        wide = part.pivot(
+        by_method = part.pivot(
             index=["condensation_seed", "evaluation_seed"], columns="method", values="accuracy"
         )
-        yield dict(zip(BLOCK, key, strict=True)), wide[list(dict.fromkeys(part["method"]))]
+        yield dict(zip(BLOCK, key, strict=True)), by_method[list(dict.fromkeys(part["method"]))]
 
 
-def pairs(wide: pd.DataFrame, first: str, second: str) -> tuple[pd.DataFrame, str]:
-    """Return what is paired, and its name: sets of a seed where there are several, else networks.
+def pairs(by_method: pd.DataFrame, first: str, second: str) -> tuple[pd.DataFrame, str]:
+    """Pair sets of equal seed where there are several, else networks; return also which.
 
-    ``wide`` has both seeds as index and the two columns among its own.
+    ``by_method`` has both seeds as index and the columns ``first`` and ``second``.
     """
-    both = wide[[first, second]].astype(float).dropna()
+    both = by_method[[first, second]].astype(float).dropna()
     of_sets = both.groupby(level="condensation_seed").mean()
     return (of_sets, "sets") if len(of_sets) > 1 else (both, "networks")
 
 
 def paired(runs: pd.DataFrame, alpha: float) -> pd.DataFrame:
-    """Compare every two methods in every block, by paired t tests on shared seeds.
+    """Compare all pairs of methods in each block, by paired t tests on shared seeds.
 
-    ``difference`` is first - second, with its 95 % interval; ``p_holm`` is
-    corrected by Holm over the pairs of the block. A pair whose differences do
-    not vary has no p.
+    ``difference`` is first - second, with its 95 % interval; ``p_holm`` has
+    Holm's correction over the pairs of the block. A pair whose differences do
+    not vary has no p value.
     """
     rows = []
-    for block, wide in _blocks(runs):
+    for block, by_method in _blocks(runs):
         of_block = []
-        for first, second in combinations(wide.columns, 2):
-            shared, unit = pairs(wide, first, second)
+        for first, second in combinations(by_method.columns, 2):
+            shared, unit = pairs(by_method, first, second)
             gaps = (shared[first] - shared[second]).to_numpy()
             values = {"first": first, "second": second, "paired_on": unit, "n": len(gaps)}
             values["difference"] = gaps.mean() if len(gaps) else None
@@ -177,10 +177,10 @@ def paired(runs: pd.DataFrame, alpha: float) -> pd.DataFrame:
 
 
 def _holm(p: Sequence[float | None]) -> np.ndarray:
-    """Return p corrected by Holm over those that are known."""
+    """Return p values with Holm's correction; unknown ones stay NaN."""
     p = np.array(p, dtype=float)
     known = ~np.isnan(p)
-    gc.freeze()  # it collects garbage at each call: of all that is loaded, that takes a second
+    gc.freeze()  # multipletests collects garbage at each call, which would take a second
     try:
         if known.any():
             p[known] = multipletests(p[known], method="holm")[1]
@@ -194,18 +194,19 @@ def equivalence(
 ) -> pd.DataFrame:
     """Test whether methods are no better than random selection at large IPC (TOST).
 
-    Each method against each of ``references`` in every block of an IPC of at
-    least ``from_ipc``, paired as in ``paired``. ``p_no_better`` is against a
-    lead of ``margin`` points or more, ``p_no_worse`` against such a deficit,
-    ``p`` the larger of the two. Holm's correction is over all rows.
+    Compares each method with each of ``references`` in each block of at least
+    ``from_ipc`` images per class, paired as in ``paired``. ``p_no_better``
+    tests against a lead of ``margin`` points or more, ``p_no_worse`` against
+    such a deficit, ``p`` is the larger of the two. Holm's correction covers all
+    rows.
     """
     rows = []
-    for block, wide in _blocks(runs):
+    for block, by_method in _blocks(runs):
         if not block["ipc"].isdigit() or int(block["ipc"]) < from_ipc:
             continue
-        for reference in [name for name in references if name in wide]:
-            for method in [name for name in wide.columns if name not in references]:
-                shared, unit = pairs(wide, method, reference)
+        for reference in [name for name in references if name in by_method]:
+            for method in [name for name in by_method.columns if name not in references]:
+                shared, unit = pairs(by_method, method, reference)
                 gaps = (shared[method] - shared[reference]).to_numpy()
                 values = {"method": method, "reference": reference, "paired_on": unit}
                 values |= {"n": len(gaps), "margin": margin}

@@ -7,4 +7,6 @@ from job import job
 with job(snakemake, torch_threads=False):
     told = snakemake.params.job
     drawn = sample.sample(table=getattr(snakemake.input, "table", None), **told["options"])
-    storage.write_json(snakemake.output.architectures, drawn | told)
+    storage.write_json(
+        snakemake.output.architectures, drawn | {name: told[name] for name in ("options", "source")}
+    )

@@ -35,10 +35,9 @@ from condensation.config.entries import (
     wrong,
 )
 from condensation.config.methods import METHODS, TM, Plugin
-from condensation.config.nas import Ranking
+from condensation.config.nas import BENCHMARK_COLUMNS, Ranking
 from condensation.core.errors import unknown
 from condensation.core.memory import DECLARED_MB
-from condensation.nas.benchmark import COLUMNS
 
 # Of a process: torch, its compiler and scikit-learn loaded, and a small job computed (measured).
 LEAST_MEMORY_MB = 1200
@@ -419,7 +418,7 @@ class Config(Strict):
     def _check_ranking(self, nas: Ranking) -> None:
         _require("nas.dataset", "datasets", nas.dataset, self.datasets)
         kind = self.datasets[nas.dataset].kind
-        if nas.truth == "benchmark" and not nas.column and kind not in COLUMNS:
+        if nas.truth == "benchmark" and not nas.column and kind not in BENCHMARK_COLUMNS:
             raise wrong(
                 f"nas.column: NAS-Bench-201 has no accuracies on {nas.dataset}; name the column "
                 "of a table of your own, or set nas.truth to 'whole'"

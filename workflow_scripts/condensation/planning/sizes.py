@@ -11,6 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from condensation.core import tensor_headers
 from condensation.files import image_files
 
 # of NAS-Bench-201: with as many convolutions as the mean of its cells, about
@@ -69,29 +70,12 @@ def images(entry: Any, prepared: Path | None = None) -> Images:
 def _of_file(path: Path) -> Images | None:
     """Return what the header of a safetensors file says of its images, if it is a dataset."""
     try:
-        header = _header(path)
+        header = tensor_headers.read(path) or {}
         train, test = (header[f"{part}_images"]["shape"] for part in ("train", "test"))
-        about = json.loads(header["__metadata__"]["condensation"])
+        about = json.loads(header["__metadata__"][tensor_headers.METADATA_KEY])
         return Images(tuple(train[1:]), len(about["classes"]), train[0], test[0])
-    except _UNREADABLE:
+    except (ValueError, KeyError, TypeError):
         return None  # the job that reads it says what is wrong with it
-
-
-def metadata_of(path: Path) -> dict[str, Any] | None:
-    """Return the metadata of a prepared dataset without loading torch; None if there is none."""
-    try:
-        about = json.loads(_header(path)["__metadata__"]["condensation"])
-        return about if about["kind"] == "dataset" else None
-    except _UNREADABLE:
-        return None
-
-
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError)
-
-
-def _header(path: Path) -> Any:
-    with path.open("rb") as file:
-        return json.loads(file.read(int.from_bytes(file.read(8), "little")))
 
 
 @dataclass(frozen=True)

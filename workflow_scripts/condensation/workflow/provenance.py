@@ -1,18 +1,17 @@
-"""What made the results: versions, machine, commit, config, and the time that each rule took."""
+"""What made the results: versions, machine, commit, and the time that each rule took."""
 
+import csv
 import hashlib
 import importlib.metadata
 import os
 import platform
+import statistics
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from condensation.config.schema import Config
-from condensation.core import storage
 from condensation.core.errors import InputError
 from condensation.workflow import jobs
 from condensation.workflow.grid import Grid
@@ -24,13 +23,13 @@ PACKAGES += ("matplotlib", "seaborn", "itables", "jinja2")
 
 def versions() -> dict[str, str | None]:
     """Return the version of Python and of each package; None for one that is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    installed: dict[str, str | None] = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+            installed[name] = None
+    return installed
 
 
 def machine() -> dict[str, Any]:
@@ -115,27 +114,30 @@ def rule_times(folder: Path, wanted: Mapping[str, Iterable[str]]) -> dict[str, d
 
 def _seconds(path: Path) -> float:
     try:
-        return float(pd.read_csv(path, sep="\t")["s"].mean())
-    except (KeyError, ValueError) as error:
+        with path.open(newline="", encoding="utf-8") as file:
+            return statistics.fmean(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
+    except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path}: not a benchmark file of Snakemake ({error})") from error
 
 
-def devices(costs: Iterable[str | Path]) -> list[dict[str, Any]]:
-    """Return what the sets were made on, each once: device, its name, threads, version of torch."""
-    found = []
-    for path in costs:
-        cost = storage.read_json(path)
-        used = {name: cost.get(name) for name in ("device", "device_name", "threads", "torch")}
-        if used not in found:
-            found.append(used)
-    return found
+def devices(costs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the distinct devices of costs: device, its name, threads, version of torch."""
+    distinct = []
+    for cost in costs:
+        device = {name: cost.get(name) for name in ("device", "device_name", "threads", "torch")}
+        if device not in distinct:
+            distinct.append(device)
+    return distinct
 
 
-def images_read(paths: Iterable[str | Path]) -> dict[str, Any]:
-    """Return, per prepared dataset, where its images came from and the report of what was read."""
-    described = map(storage.read_metadata, paths)
+def images_read(datasets: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return, per prepared dataset, the origin of its images and the report on reading them.
+
+    ``datasets`` holds the metadata of their files.
+    """
     return {
-        each["name"]: {"source": each["source"], **each.get("report", {})} for each in described
+        metadata["name"]: {"source": metadata["source"], **metadata.get("report", {})}
+        for metadata in datasets
     }
 
 

@@ -5,12 +5,14 @@ from condensation.nas import tables
 from job import job
 
 with job(snakemake, torch_threads=False):
-    told = snakemake.params.job["options"]
-    title = f"Ranking architectures on {told['dataset']}"
+    options = snakemake.params.options
+    title = f"Ranking architectures on {options['dataset']}"
     figure = architectures.scatter(
         tables.load(snakemake.input.ranking),
         tables.load(snakemake.input.architectures),
         style.method_styles(snakemake.params.methods),
-        *style.readable([title + (f"\n{told['note']}" if told["note"] else ""), told["truth"]]),
+        *style.readable(
+            [title + (f"\n{options['note']}" if options["note"] else ""), options["truth"]]
+        ),
     )
     style.save(figure, snakemake.output.png, snakemake.output.pdf)

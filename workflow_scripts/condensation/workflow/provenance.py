@@ -13,7 +13,7 @@ from typing import Any
 
 from condensation.config.schema import Config
 from condensation.core.errors import InputError
-from condensation.workflow import jobs
+from condensation.workflow import jobs, layout
 from condensation.workflow.grid import Grid
 
 PACKAGES = ("snakemake", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn")
@@ -44,7 +44,7 @@ def machine() -> dict[str, Any]:
 
 
 def commit(folder: Path) -> dict[str, Any]:
-    """Return the git commit of ``folder`` and whether tracked or new files differ from it.
+    """Return the git commit of ``folder``, and whether it is dirty: has changed or new files.
 
     Both are None where ``folder`` is not the top of a git checkout, or git is not installed.
     """
@@ -65,40 +65,44 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def benchmark_files(config: Config, grid: Grid) -> dict[str, list[str]]:
-    """Return, per rule that works on cells, the benchmark file of each job that the grid needs.
+    """Return, per rule that works on cells, the benchmark file of each job of the grid.
 
     Paths are relative to ``benchmarks`` in the results folder.
     """
-    found: dict[str, list[str]] = {
-        "prepare_dataset": [f"prepare_dataset/{name}.tsv" for name in grid.datasets]
-    }
-    for one in grid.sets:
-        add = found.setdefault
-        kind = config.preprocessing_of(one.method)
-        if kind != "standardize":
-            add("fit_whitening", []).append(f"fit_whitening/{one.dataset}/{kind}.tsv")
-        if name := jobs.features_of(config, one.method):
-            path = f"extract_features/{one.dataset}/{name}/seed{one.condensation_seed}.tsv"
-            add("extract_features", []).append(path)
-        if experts := jobs.experts_of(config, one.method):
-            folder = f"train_expert/{one.dataset}/{experts[0]}"
-            add("train_expert", []).extend(f"{folder}/expert{n}.tsv" for n in range(experts[1]))
-        add("condense", []).append(f"condense/{one.folder}.tsv")
-    records = (path.replace("/evaluation/", "/") for path in grid.records())
-    found["evaluate"] = [f"evaluate/{Path(path).with_suffix('.tsv')}" for path in records]
-    return {rule: list(dict.fromkeys(paths)) for rule, paths in found.items()}
+    files: dict[str, list[str]] = {}
+
+    def add(rule: str, **wildcards: Any) -> None:
+        files.setdefault(rule, []).append(layout.benchmark(rule, **wildcards))
+
+    for dataset in grid.datasets:
+        add("prepare_dataset", dataset=dataset)
+    for set_id in grid.sets:
+        preprocessing = config.preprocessing_of(set_id.method)
+        if preprocessing != "standardize":
+            add("fit_whitening", dataset=set_id.dataset, preprocessing=preprocessing)
+        if features := jobs.features_of(config, set_id.method):
+            add("extract_features", **set_id.wildcards, features=features)
+        if experts := jobs.experts_of(config, set_id.method):
+            trajectories, count = experts
+            for expert in range(count):
+                names = {"trajectories": trajectories, "expert": expert}
+                add("train_expert", dataset=set_id.dataset, **names)
+        add("condense", **set_id.wildcards)
+    for cell, first, last in grid.evaluations():
+        add("evaluate", **cell.wildcards, first=first, last=last)
+    return {rule: list(dict.fromkeys(paths)) for rule, paths in files.items()}
 
 
-def rule_times(folder: Path, wanted: Mapping[str, Iterable[str]]) -> dict[str, dict[str, Any]]:
-    """Return, per rule: number of jobs, of those whose time is known, and their seconds.
+def rule_times(folder: Path, expected: Mapping[str, Iterable[str]]) -> dict[str, dict[str, Any]]:
+    """Return, per rule: number of jobs, number of jobs with a known time, and their seconds.
 
-    ``folder`` holds Snakemake's benchmark files; ``wanted`` is of ``benchmark_files``. Rules that
-    are not in it count with all the files that they left.
+    ``folder`` holds Snakemake's benchmark files, ``expected`` those of ``benchmark_files``. Of the
+    other rules, all files count.
     """
-    paths = {rule: [folder / path for path in files] for rule, files in wanted.items()}
+    paths = {rule: [folder / path for path in files] for rule, files in expected.items()}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         rule = path.stem if path.is_file() else path.name
-        if rule not in wanted:
+        if rule not in expected:
             paths[rule] = [path] if path.is_file() else sorted(path.rglob("*.tsv"))
     times = {}
     for rule, files in paths.items():

@@ -174,5 +174,5 @@ def report_what_exists():
     print("\nJobs failed; making the tables of what exists.", file=sys.stderr)
     command = [PYTHON, "-m", "snakemake", *partial_run.arguments(sys.argv[1:])]
     if subprocess.run(command, check=False).returncode == 0:
-        note = "What failed is `missing` there. Run again to make it."
+        note = "What failed reads `missing` there. Run again to make it."
         print(f"\n{note}", file=sys.stderr)

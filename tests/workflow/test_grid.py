@@ -172,7 +172,8 @@ def test_what_snakemake_reads_is_free_of_heavy_imports():
     heavy = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "scipy", "sklearn")
     program = (
         "import sys; sys.path.insert(0, 'workflow_scripts')\n"
-        "from condensation.config import loading\nfrom condensation.workflow import digest, grid, jobs\n"
+        "from condensation.config import loading\n"
+        "from condensation.workflow import digest, grid, jobs\n"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     found = subprocess.run(

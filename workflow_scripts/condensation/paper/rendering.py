@@ -117,7 +117,7 @@ def markdown(table: Table) -> str:
             "difference of two means (95 %, Welch's t), from the spread of our networks and the "
             "printed one of five, or ours alone where none is printed. It knows the spread of "
             "networks, not that of condensed sets, unless the config makes several. † is a slip of "
-            "the paper (printed_slips.md).",
+            "the paper (docs/printed_slips.md).",
             _flat(wide(Table(**{**vars(table), "entries": known}), beside, "")),
         ]
         differs = dict.fromkeys(

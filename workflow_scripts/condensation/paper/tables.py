@@ -119,7 +119,7 @@ def table4(cells: Cells) -> Table:
 
 def _kip_note(rows: pd.DataFrame) -> str:
     return (
-        "KIP's printed columns are read one place on, as the page of slips (printed_slips.md) says."
+        "KIP's printed columns are read one place on, as docs/printed_slips.md says."
         if (rows["printed"] != "").any()
         else ""
     )

@@ -4,7 +4,8 @@
     snakemake --cores all --configfile config/paper.yaml   the whole paper
     snakemake --profile slurm --configfile ...             the same on a cluster
 
-Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures, nas, leaderboard; and `plan`, what a run will take.
+Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures, nas, leaderboard; and
+`plan`, an estimate of what a run takes.
 """
 
 from snakemake.utils import min_version
@@ -12,8 +13,8 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-# A GPU is a resource of the machine: a limit set for this one does not throttle a cluster.
-# So is the turn that jobs of a group take (rules/common.smk).
+# A GPU is a resource of one machine: its limit does not throttle a cluster. So is the turn that the
+# jobs of a group take (rules/common.smk).
 resource_scopes:
     gpu="local",
     turn="local",
@@ -25,87 +26,87 @@ include: "rules/common.smk"
 rule all:
     default_target: True
     input:
-        TABLES,
-        FIGURES,
-        LEADERBOARD,
-        PROVENANCE,
-        NAS_TABLES,
-        NAS_FIGURES,
+        TARGETS.tables,
+        TARGETS.figures,
+        TARGETS.leaderboard,
+        TARGETS.provenance,
+        TARGETS.nas_tables,
+        TARGETS.nas_figures,
     localrule: True
 
 
 rule prepared_datasets:
     input:
-        {f"{RESULTS}/{one.dataset}/dataset.safetensors" for one in GRID.sets},
+        {TARGETS.dataset(set_id.dataset) for set_id in GRID.sets},
     localrule: True
 
 
-# All that needs a network, for nodes that have none.
+# All files from the network, for clusters whose nodes have no access to it.
 rule downloads:
     input:
-        NEEDED_DOWNLOADS,
+        TARGETS.downloads,
     localrule: True
 
 
 rule condensed_sets:
     input:
-        [f"{RESULTS}/{one.folder}/condensed.safetensors" for one in GRID.sets],
+        map(TARGETS.condensed, GRID.sets),
     localrule: True
 
 
 rule evaluations:
     input:
-        RECORDS,
+        TARGETS.records,
     localrule: True
 
 
-# A piece of a config: `snakemake experiment_NAME` makes what one of its experiments asks for.
+# A part of a config: `snakemake experiment_NAME` makes the records of one experiment.
 for name in GRID.experiments:
 
     rule:
         name:
             f"experiment_{name}"
         input:
-            [path for path in RECORDS if path in OF_EXPERIMENT[name]],
+            TARGETS.records_of(name),
         localrule: True
 
 
 rule tables:
     input:
-        TABLES,
-        NAS_TABLES,
+        TARGETS.tables,
+        TARGETS.nas_tables,
     localrule: True
 
 
 rule figures:
     input:
-        FIGURES,
-        NAS_FIGURES,
+        TARGETS.figures,
+        TARGETS.nas_figures,
     localrule: True
 
 
-# The ranking of architectures, where the config has a section `nas`.
+# The ranking of architectures, if the config has a section `nas`.
 rule nas:
     input:
-        NAS_TABLES,
-        NAS_FIGURES,
+        TARGETS.nas_tables,
+        TARGETS.nas_figures,
     localrule: True
 
 
 rule leaderboard:
     input:
-        LEADERBOARD,
+        TARGETS.leaderboard,
     localrule: True
 
 
-# Every cell beside its printed number; for those who check a run against the paper.
+# Every cell beside its printed number, to check a run against the paper.
 rule evidence:
     input:
-        f"{EVIDENCE}/report.md",
+        PATHS.evidence("report.md"),
     localrule: True
 
 
-# Without them, what is there is taken as it is.
+# A partial run takes results as they are.
 if not CONFIG.partial:
 
     include: "rules/datasets.smk"
@@ -120,14 +121,14 @@ include: "rules/evidence.smk"
 include: "rules/plan.smk"
 
 
-if RANKINGS:
+if TARGETS.rankings:
 
     include: "rules/nas.smk"
 
 
 onsuccess:
-    say_where_things_are()
+    list_new_results()
 
 
 onerror:
-    show_what_is_there()
+    report_what_exists()

@@ -1,24 +1,21 @@
-# Takes prepared datasets; leaves features (<results>/<dataset>/features/...), whitenings
-# (.../whitening/...), experts (.../trajectories/...) and condensed sets
-# (<results>/<dataset>/<method>/ipc<n>/set<seed>/condensed.safetensors; beside it cost.json,
-# snapshots.safetensors, and snapshots/iteration<i>/condensed.safetensors where they are judged).
+# Makes condensed sets, their cost and snapshots, from prepared datasets; before them whitenings,
+# features and experts.
 
 
 rule fit_whitening:
     input:
-        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+        dataset=PATHS(layout.DATASET),
     output:
-        whitening=f"{RESULTS}/{{dataset}}/whitening/{{preprocessing}}.safetensors",
+        whitening=PATHS(layout.WHITENING),
     log:
-        f"{RESULTS}/logs/fit_whitening/{{dataset}}/{{preprocessing}}.log",
+        PATHS.log("fit_whitening"),
     benchmark:
-        f"{RESULTS}/benchmarks/fit_whitening/{{dataset}}/{{preprocessing}}.tsv"
+        PATHS.benchmark("fit_whitening")
     conda:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
-        mem_mb=memory_of("fit_whitening"),
-        runtime=minutes_of("fit_whitening"),
+        **estimated("fit_whitening"),
     params:
         job=jobs.fit_whitening(),
     message:
@@ -29,27 +26,28 @@ rule fit_whitening:
 
 rule train_expert:
     input:
-        unpack(whitening_of_experts),
-        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+        unpack(INPUTS.expert),
+        dataset=PATHS(layout.DATASET),
     output:
-        expert=f"{RESULTS}/{{dataset}}/trajectories/{{trajectories}}/expert{{expert}}.safetensors",
-        cost=f"{RESULTS}/{{dataset}}/trajectories/{{trajectories}}/expert{{expert}}.cost.json",
+        expert=PATHS(layout.EXPERT),
+        cost=PATHS(layout.EXPERT_COST),
     log:
-        f"{RESULTS}/logs/train_expert/{{dataset}}/{{trajectories}}/expert{{expert}}.log",
+        PATHS.log("train_expert"),
     benchmark:
-        f"{RESULTS}/benchmarks/train_expert/{{dataset}}/{{trajectories}}/expert{{expert}}.tsv"
+        PATHS.benchmark("train_expert")
     group:
         "experts_{dataset}_{trajectories}"
     conda:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
+        **estimated("train_expert"),
         gpu=GPU,
-        mem_mb=memory_of("train_expert"),
-        runtime=minutes_of("train_expert"),
         turn=in_turns,
     params:
-        job=expert_job,
+        job=lambda wildcards: jobs.train_expert(
+            CONFIG, GRID, wildcards.dataset, wildcards.trajectories
+        ),
         compile=CONFIG.compute.compile,
         precision=CONFIG.compute.precision,
         device=DEVICE,
@@ -61,22 +59,21 @@ rule train_expert:
 
 rule extract_features:
     input:
-        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+        dataset=PATHS(layout.DATASET),
     output:
-        features=f"{RESULTS}/{{dataset}}/features/{{features}}/seed{{condensation_seed}}.safetensors",
+        features=PATHS(layout.FEATURES),
     log:
-        f"{RESULTS}/logs/extract_features/{{dataset}}/{{features}}/seed{{condensation_seed}}.log",
+        PATHS.log("extract_features"),
     benchmark:
-        f"{RESULTS}/benchmarks/extract_features/{{dataset}}/{{features}}/seed{{condensation_seed}}.tsv"
+        PATHS.benchmark("extract_features")
     conda:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
+        **estimated("extract_features"),
         gpu=GPU,
-        mem_mb=memory_of("extract_features"),
-        runtime=minutes_of("extract_features"),
     params:
-        job=extract_job,
+        job=lambda wildcards: jobs.extract_features(CONFIG, wildcards.features),
         compile=CONFIG.compute.compile,
         precision=FLOAT32,
         device=DEVICE,
@@ -88,28 +85,24 @@ rule extract_features:
 
 rule condense:
     input:
-        unpack(features_of),
-        unpack(imported_files_of),
-        unpack(experts_of),
-        unpack(whitening_of),
-        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+        unpack(INPUTS.method),
+        dataset=PATHS(layout.DATASET),
     output:
-        condensed=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/condensed.safetensors",
-        snapshots=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/snapshots.safetensors",
-        cost=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/cost.json",
+        condensed=PATHS(layout.CONDENSED, snapshot=""),
+        snapshots=PATHS(layout.SNAPSHOTS),
+        cost=PATHS(layout.COST),
     log:
-        f"{RESULTS}/logs/condense/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}.log",
+        PATHS.log("condense"),
     benchmark:
-        f"{RESULTS}/benchmarks/condense/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}.tsv"
+        PATHS.benchmark("condense")
     conda:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
+        **estimated("condense"),
         gpu=GPU,
-        mem_mb=memory_of("condense"),
-        runtime=minutes_of("condense"),
     params:
-        job=condense_job,
+        job=lambda wildcards: jobs.condense(CONFIG, INPUTS.set_id(wildcards)),
         compile=CONFIG.compute.compile,
         precision=CONFIG.compute.precision,
         device=DEVICE,
@@ -121,22 +114,21 @@ rule condense:
 
 rule take_snapshot:
     input:
-        unpack(whitening_of),
-        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
-        condensed=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/condensed.safetensors",
-        snapshots=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/snapshots.safetensors",
+        unpack(INPUTS.whitening),
+        dataset=PATHS(layout.DATASET),
+        condensed=PATHS(layout.CONDENSED, snapshot=""),
+        snapshots=PATHS(layout.SNAPSHOTS),
     output:
-        condensed=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/snapshots/iteration{{iteration}}/condensed.safetensors",
+        condensed=PATHS(layout.CONDENSED, snapshot=layout.SNAPSHOT),
     log:
-        f"{RESULTS}/logs/take_snapshot/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}/iteration{{iteration}}.log",
+        PATHS.log("take_snapshot"),
     localrule: True
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(4000),
-        runtime=doubling(10),
+        **light(4000),
     params:
-        source=digest.source_digest(digest.ROOT / "take_snapshot.py"),
+        job=digest.code_of("take_snapshot"),
     message:
         "Taking {wildcards.method} on {wildcards.dataset}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}, after {wildcards.iteration} iterations"
     script:

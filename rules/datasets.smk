@@ -1,19 +1,18 @@
-# Takes the addresses of official archives, or a user's own folder or archive; leaves
-# <results>/<dataset>/dataset.safetensors: uint8 images and labels, train and test.
+# Makes prepared datasets, from official archives or a user's folder or archive: uint8 images and
+# labels, train and test.
 
 
 rule download:
     output:
-        archive=f"{DOWNLOADS}/{{archive}}",
+        archive=PATHS(layout.DOWNLOAD),
     log:
-        f"{RESULTS}/logs/download/{{archive}}.log",
+        PATHS.log("download"),
     # where the network is: nodes of a cluster often have none
     localrule: True
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(1000),
-        runtime=doubling(240),
+        **light(1000, 240),
     message:
         "Downloading {wildcards.archive}"
     script:
@@ -22,20 +21,19 @@ rule download:
 
 rule prepare_dataset:
     input:
-        archives_of,
+        INPUTS.archives,
     output:
-        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+        dataset=PATHS(layout.DATASET),
     log:
-        f"{RESULTS}/logs/prepare_dataset/{{dataset}}.log",
+        PATHS.log("prepare_dataset"),
     benchmark:
-        f"{RESULTS}/benchmarks/prepare_dataset/{{dataset}}.tsv"
+        PATHS.benchmark("prepare_dataset")
     conda:
         "../environment.yml"
     resources:
-        mem_mb=memory_of("prepare_dataset"),
-        runtime=minutes_of("prepare_dataset"),
+        **estimated("prepare_dataset"),
     params:
-        job=prepare_job,
+        job=lambda wildcards: jobs.prepare(CONFIG, wildcards.dataset),
     message:
         "Preparing dataset {wildcards.dataset}"
     script:

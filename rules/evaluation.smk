@@ -1,31 +1,31 @@
-# Takes condensed sets; leaves one record per job, a row per evaluation seed:
-# .../set<seed>[/snapshots/iteration<i>]/evaluation/<architecture>/<augmentation>/<optimizer>/seeds<first>-<last>.json
+# Makes a record per job, with a row per evaluation seed, and its cost, from condensed sets.
 
 
 rule evaluate:
     input:
-        unpack(whitening_of),
-        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
-        condensed=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}{{snapshot}}/condensed.safetensors",
+        unpack(INPUTS.whitening),
+        dataset=PATHS(layout.DATASET),
+        condensed=PATHS(layout.CONDENSED),
     output:
-        record=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}{{snapshot}}/evaluation/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.json",
-        cost=f"{RESULTS}/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}{{snapshot}}/evaluation/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.cost.json",
+        record=PATHS(layout.RECORD),
+        cost=PATHS(layout.RECORD_COST),
     log:
-        f"{RESULTS}/logs/evaluate/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}{{snapshot}}/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.log",
+        PATHS.log("evaluate"),
     benchmark:
-        f"{RESULTS}/benchmarks/evaluate/{{dataset}}/{{method}}/ipc{{ipc}}/set{{condensation_seed}}{{snapshot}}/{{architecture}}/{{augmentation}}/{{optimizer}}/seeds{{first}}-{{last}}.tsv"
+        PATHS.benchmark("evaluate")
     group:
         "evaluate_{dataset}_{method}_ipc{ipc}_set{condensation_seed}"
     conda:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
+        **estimated("evaluate"),
         gpu=GPU,
-        mem_mb=memory_of("evaluate"),
-        runtime=minutes_of("evaluate"),
         turn=in_turns,
     params:
-        job=evaluate_job,
+        job=lambda wildcards: jobs.evaluate(
+            CONFIG, wildcards.architecture, wildcards.augmentation, wildcards.optimizer
+        ),
         compile=CONFIG.compute.compile,
         stack=CONFIG.compute.stack,
         precision=FLOAT32,

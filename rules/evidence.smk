@@ -1,48 +1,40 @@
-# Takes tables, records, costs, condensed sets and the provenance; leaves in <results>/evidence every
-# cell beside its printed number, three findings, the paper's nine statements, accuracy along the
-# iterations, all records in one file, and a picture of every set. The ranking of architectures is
-# taken where the config has a section `nas`.
-EVERY_SET = list(
-    dict.fromkeys((one.dataset, one.ipc) for one in SETS if one.ipc != grid.WHOLE)
-)
-# whether any cell is judged along its iterations
-ALONG = any(cell.set.iteration is not None for cell in GRID.cells)
+# Makes <results>/evidence: every cell beside its printed number, three findings, the paper's nine
+# statements, accuracy along the iterations, all records in one file, and a picture of every set. Uses
+# the ranking of architectures if the config has a section `nas`.
+PICTURED = TARGETS.datasets_and_ipcs
 
 
 rule make_evidence:
     input:
-        unpack(lambda wildcards: set_files(SETS)),
-        runs=f"{RESULTS}/tables/runs.csv",
-        config=f"{RESULTS}/config.yaml",
-        records=RECORDS,
-        costs=COSTS,
-        datasets=DATASETS,
-        ranking=NAS_TABLES[:1],
+        unpack(INPUTS.all_sets),
+        runs=PATHS.table("runs.csv"),
+        config=PATHS(layout.CONFIG),
+        records=TARGETS.records,
+        costs=TARGETS.costs,
+        datasets=TARGETS.datasets,
+        ranking=TARGETS.nas_tables[:1],
         printed=PRINTED,
-        provenance=PROVENANCE,
+        provenance=TARGETS.provenance,
     output:
-        page=f"{EVIDENCE}/report.md",
-        cells=f"{EVIDENCE}/cells.csv",
-        statements=f"{EVIDENCE}/statements.csv",
-        augmentation=f"{EVIDENCE}/augmentation.csv",
-        curves=f"{EVIDENCE}/curves.csv",
-        ends=f"{EVIDENCE}/ends.csv",
-        start=f"{EVIDENCE}/start.csv",
-        spread=f"{EVIDENCE}/spread.csv",
-        figure=f"{EVIDENCE}/beside_print.png",
-        records=f"{EVIDENCE}/records.jsonl.xz",
-        drawn_curves=[f"{EVIDENCE}/curves.png"] if ALONG else [],
-        pictures=[f"{EVIDENCE}/sets_{name}_ipc{ipc}.png" for name, ipc in EVERY_SET],
+        **{
+            name: PATHS.evidence(f"{name}.csv")
+            for name in ("cells", "statements", "augmentation", "curves", "ends")
+        },
+        **{name: PATHS.evidence(f"{name}.csv") for name in ("start", "spread")},
+        page=PATHS.evidence("report.md"),
+        figure=PATHS.evidence("beside_print.png"),
+        records=PATHS.evidence("records.jsonl.xz"),
+        drawn_curves=[PATHS.evidence("curves.png")] if TARGETS.has_snapshots else [],
+        pictures=[PATHS.evidence(f"sets_{name}_ipc{ipc}.png") for name, ipc in PICTURED],
     log:
-        f"{RESULTS}/logs/make_evidence.log",
+        PATHS.log("make_evidence"),
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(4000),
-        runtime=doubling(30),
+        **light(4000, 30),
     params:
-        pictured=[(name, int(ipc)) for name, ipc in EVERY_SET],
-        source=digest.source_digest(digest.ROOT / "make_evidence.py"),
+        pictured=[(name, int(ipc)) for name, ipc in PICTURED],
+        job=digest.code_of("make_evidence"),
     message:
         "Putting the cells beside the printed numbers"
     script:

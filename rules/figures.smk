@@ -1,32 +1,29 @@
-# Takes tables, condensed sets and their costs; leaves <figures>/figure1 to figure8, cost_accuracy,
-# critical_difference and condensed_<dataset>, each as PNG and PDF. What each one shows is planned
-# in condensation/workflow/figure_plan.py.
+# Makes figure1 to figure8, cost_accuracy, critical_difference and condensed_<dataset>, each as PNG and
+# PDF, from tables, condensed sets and their costs. condensation/workflow/figure_plan.py plans what
+# they show.
 
 
 rule plot_accuracy:
     input:
-        table=f"{RESULTS}/tables/accuracy.csv",
+        table=PATHS.table("accuracy.csv"),
     output:
         png=report(
-            f"{PICTURES}/{{figure}}.png",
+            PATHS.figure("{figure}", "png"),
             caption="captions/figure_accuracy.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
-        pdf=f"{PICTURES}/{{figure}}.pdf",
+        pdf=PATHS.figure("{figure}", "pdf"),
     log:
-        f"{RESULTS}/logs/plot_accuracy/{{figure}}.log",
-    wildcard_constraints:
-        figure=any_of(ACCURACY_FIGURES),
+        PATHS.log("plot_accuracy"),
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(2000),
-        runtime=doubling(10),
+        **light(),
     params:
-        plan=lambda wildcards: ACCURACY_FIGURES[wildcards.figure],
+        plan=lambda wildcards: TARGETS.accuracy_figures[wildcards.figure],
         methods=figure_plan.methods(CONFIG),
-        source=digest.source_digest(digest.ROOT / "plot_accuracy.py"),
+        job=digest.code_of("plot_accuracy"),
     message:
         "Plotting {wildcards.figure}: accuracy"
     script:
@@ -35,23 +32,20 @@ rule plot_accuracy:
 
 rule train_embedder:
     input:
-        unpack(lambda wildcards: whitening_file(wildcards.dataset, wildcards.view)),
-        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+        unpack(INPUTS.embedder),
+        dataset=PATHS(layout.DATASET),
     output:
-        network=f"{RESULTS}/{{dataset}}/features/{{features}}/{{view}}_network.safetensors",
+        network=PATHS(layout.EMBEDDER),
     log:
-        f"{RESULTS}/logs/train_embedder/{{dataset}}/{{features}}/{{view}}.log",
+        PATHS.log("train_embedder"),
     benchmark:
-        f"{RESULTS}/benchmarks/train_embedder/{{dataset}}/{{features}}/{{view}}.tsv"
-    wildcard_constraints:
-        view=r"standardize|zca|zca_kip",
+        PATHS.benchmark("train_embedder")
     conda:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
+        **estimated("train_embedder"),
         gpu=GPU,
-        mem_mb=memory_of("train_embedder"),
-        runtime=minutes_of("train_embedder"),
     params:
         job=lambda wildcards: jobs.train_embedder(CONFIG, wildcards.features),
         compile=CONFIG.compute.compile,
@@ -65,20 +59,19 @@ rule train_embedder:
 
 rule embed_class:
     input:
-        unpack(embedding_inputs),
-        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
+        unpack(INPUTS.embedding),
+        dataset=PATHS(layout.DATASET),
     output:
-        map=f"{RESULTS}/{{dataset}}/features/{{features}}/map_ipc{{ipc}}.safetensors",
+        map=PATHS(layout.MAP),
     log:
-        f"{RESULTS}/logs/embed_class/{{dataset}}/{{features}}/ipc{{ipc}}.log",
+        PATHS.log("embed_class"),
     benchmark:
-        f"{RESULTS}/benchmarks/embed_class/{{dataset}}/{{features}}/ipc{{ipc}}.tsv"
+        PATHS.benchmark("embed_class")
     conda:
         "../environment.yml"
     resources:
+        **estimated("embed_class"),
         gpu=GPU,
-        mem_mb=memory_of("embed_class"),
-        runtime=minutes_of("embed_class"),
     params:
         job=lambda wildcards: jobs.embed_class(CONFIG, wildcards.features),
         precision=FLOAT32,
@@ -91,29 +84,28 @@ rule embed_class:
 
 rule plot_embedding:
     input:
-        maps=EMBEDDED,
+        maps=TARGETS.maps,
     output:
         png=report(
-            f"{PICTURES}/figure7.png",
+            PATHS.figure("figure7", "png"),
             caption="captions/figure_embedding.rst",
             category="Figures",
             labels={"figure": "figure7"},
         ),
-        pdf=f"{PICTURES}/figure7.pdf",
+        pdf=PATHS.figure("figure7", "pdf"),
     log:
-        f"{RESULTS}/logs/plot_embedding.log",
+        PATHS.log("plot_embedding"),
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(2000),
-        runtime=doubling(10),
+        **light(),
     params:
         methods=figure_plan.methods(CONFIG),
         shown=CONFIG.figure7 and CONFIG.figure7.methods,
         label=CONFIG.figure7 and CONFIG.figure7.label,
         architecture=CONFIG.figure7
         and CONFIG.features[CONFIG.figure7.features].architecture,
-        source=digest.source_digest(digest.ROOT / "plot_embedding.py"),
+        job=digest.code_of("plot_embedding"),
     message:
         "Plotting figure7: features of a class"
     script:
@@ -122,29 +114,27 @@ rule plot_embedding:
 
 rule draw_condensed:
     input:
-        unpack(pictured_files),
+        unpack(INPUTS.pictures),
     output:
         png=report(
-            f"{PICTURES}/{{picture}}.png",
+            PATHS.figure("{picture}", "png"),
             caption="captions/figure_condensed.rst",
             category="Figures",
             labels={"figure": "{picture}"},
         ),
-        pdf=f"{PICTURES}/{{picture}}.pdf",
+        pdf=PATHS.figure("{picture}", "pdf"),
     log:
-        f"{RESULTS}/logs/draw_condensed/{{picture}}.log",
-    wildcard_constraints:
-        picture=any_of(PICTURED),
+        PATHS.log("draw_condensed"),
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(4000),
-        runtime=doubling(10),
+        **light(4000),
     params:
         ipcs=lambda wildcards: [
-            grid.pictured_ipc(GRID, dataset) for dataset in PICTURED[wildcards.picture]
+            grid.pictured_ipc(GRID, dataset)
+            for dataset in TARGETS.pictures[wildcards.picture]
         ],
-        source=digest.source_digest(digest.ROOT / "draw_condensed.py"),
+        job=digest.code_of("draw_condensed"),
     message:
         "Drawing {wildcards.picture}: condensed images"
     script:
@@ -153,31 +143,26 @@ rule draw_condensed:
 
 rule plot_cost:
     input:
-        table=f"{RESULTS}/tables/accuracy.csv",
-        costs=[
-            f"{RESULTS}/{folder}/cost.json"
-            for panel in COST_PANELS
-            for _, folder in panel["sets"]
-        ],
+        table=PATHS.table("accuracy.csv"),
+        costs=TARGETS.panel_costs,
     output:
         png=report(
-            f"{PICTURES}/cost_accuracy.png",
+            PATHS.figure("cost_accuracy", "png"),
             caption="captions/figure_cost.rst",
             category="Figures",
             labels={"figure": "cost_accuracy"},
         ),
-        pdf=f"{PICTURES}/cost_accuracy.pdf",
+        pdf=PATHS.figure("cost_accuracy", "pdf"),
     log:
-        f"{RESULTS}/logs/plot_cost.log",
+        PATHS.log("plot_cost"),
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(2000),
-        runtime=doubling(10),
+        **light(),
     params:
-        panels=COST_PANELS,
+        panels=TARGETS.cost_panels,
         methods=figure_plan.methods(CONFIG),
-        source=digest.source_digest(digest.ROOT / "plot_cost.py"),
+        job=digest.code_of("plot_cost"),
     message:
         "Plotting accuracy against cost"
     script:
@@ -186,25 +171,24 @@ rule plot_cost:
 
 rule plot_ranking:
     input:
-        ranking=f"{RESULTS}/tables/ranking.json",
+        ranking=PATHS.table("ranking.json"),
     output:
         png=report(
-            f"{PICTURES}/critical_difference.png",
+            PATHS.figure("critical_difference", "png"),
             caption="captions/figure_ranking.rst",
             category="Figures",
             labels={"figure": "critical_difference"},
         ),
-        pdf=f"{PICTURES}/critical_difference.pdf",
+        pdf=PATHS.figure("critical_difference", "pdf"),
     log:
-        f"{RESULTS}/logs/plot_ranking.log",
+        PATHS.log("plot_ranking"),
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(2000),
-        runtime=doubling(10),
+        **light(),
     params:
         methods=figure_plan.methods(CONFIG),
-        source=digest.source_digest(digest.ROOT / "plot_ranking.py"),
+        job=digest.code_of("plot_ranking"),
     message:
         "Plotting the ranks of the methods"
     script:

@@ -1,28 +1,29 @@
-# Takes tables, records and condensed sets; leaves <results>/leaderboard/index.html, one page that
-# works from disk, and <results>/provenance.json.
+# Makes <results>/leaderboard/index.html, one page that works from disk, and <results>/provenance.json,
+# from tables, records and condensed sets.
 
 
 rule make_leaderboard:
     input:
-        unpack(lambda wildcards: set_files(SETS)),
-        table=f"{RESULTS}/tables/accuracy.csv",
-        config=f"{RESULTS}/config.yaml",
-        records=RECORDS,
-        costs=COSTS,
-        datasets=DATASETS,
+        unpack(INPUTS.all_sets),
+        table=PATHS.table("accuracy.csv"),
+        config=PATHS(layout.CONFIG),
+        records=TARGETS.records,
+        costs=TARGETS.costs,
+        datasets=TARGETS.datasets,
     output:
         page=report(
-            LEADERBOARD, caption="captions/leaderboard.rst", category="Leaderboard"
+            TARGETS.leaderboard,
+            caption="captions/leaderboard.rst",
+            category="Leaderboard",
         ),
     log:
-        f"{RESULTS}/logs/make_leaderboard.log",
+        PATHS.log("make_leaderboard"),
     benchmark:
-        f"{RESULTS}/benchmarks/make_leaderboard.tsv"
+        PATHS.benchmark("make_leaderboard")
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(4000),
-        runtime=doubling(30),
+        **light(4000, 30),
     params:
         job=jobs.make_leaderboard(),
     message:
@@ -33,26 +34,27 @@ rule make_leaderboard:
 
 rule write_provenance:
     input:
-        TABLES,
-        FIGURES,
-        LEADERBOARD,
-        config=f"{RESULTS}/config.yaml",
-        costs=COSTS,
-        datasets=DATASETS,
+        TARGETS.tables,
+        TARGETS.figures,
+        TARGETS.leaderboard,
+        config=PATHS(layout.CONFIG),
+        costs=TARGETS.costs,
+        datasets=TARGETS.datasets,
     output:
         provenance=report(
-            PROVENANCE, caption="captions/provenance.rst", category="Provenance"
+            TARGETS.provenance,
+            caption="captions/provenance.rst",
+            category="Provenance",
         ),
     log:
-        f"{RESULTS}/logs/write_provenance.log",
+        PATHS.log("write_provenance"),
     localrule: True
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(1000),
-        runtime=doubling(10),
+        **light(1000),
     params:
-        source=digest.source_digest(digest.ROOT / "write_provenance.py"),
+        job=digest.code_of("write_provenance"),
     message:
         "Writing the provenance"
     script:

@@ -1,21 +1,18 @@
-# Takes condensed sets and the dataset, where the config has a section `nas`; leaves
-# <results>/<dataset>/nas/architectures.json (the draw), records of trained architectures
-# (<set>/nas/architectures<first>-<last>.json; of real images <dataset>/nas/<reference>/...),
-# <results>/tables/nas.csv, nas.md and nas_architectures.csv, and <figures>/nas_<dataset>.png.
+# Makes the ranking of architectures, if the config has a section `nas`: the sample, records of trained
+# architectures, the tables nas.csv, nas.md and nas_architectures.csv, and the figure nas_<dataset>.
 
 
 rule sample_architectures:
     input:
-        unpack(architectures_table),
+        unpack(INPUTS.architectures_table),
     output:
-        architectures=SAMPLE,
+        architectures=PATHS(layout.ARCHITECTURES, dataset=CONFIG.nas.dataset),
     log:
-        f"{RESULTS}/logs/sample_architectures/{CONFIG.nas.dataset}.log",
+        PATHS.log("sample_architectures", dataset=CONFIG.nas.dataset),
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(2000),
-        runtime=doubling(10),
+        **light(),
     params:
         job=jobs.sample_architectures(CONFIG),
     message:
@@ -26,56 +23,55 @@ rule sample_architectures:
 
 rule train_architectures:
     input:
-        unpack(condensed_of_ranked),
-        unpack(whitening_of_ranked),
-        dataset=f"{RESULTS}/{{dataset}}/dataset.safetensors",
-        architectures=SAMPLE,
+        unpack(INPUTS.ranked),
+        dataset=PATHS(layout.DATASET),
+        architectures=rules.sample_architectures.output,
     output:
-        record=f"{RESULTS}/{{dataset}}/{{ranked}}/architectures{{first}}-{{last}}.json",
-        cost=f"{RESULTS}/{{dataset}}/{{ranked}}/architectures{{first}}-{{last}}.cost.json",
+        record=PATHS(layout.RANKING),
+        cost=PATHS(layout.RANKING_COST),
     log:
-        f"{RESULTS}/logs/train_architectures/{{dataset}}/{{ranked}}/architectures{{first}}-{{last}}.log",
+        PATHS.log("train_architectures"),
     benchmark:
-        f"{RESULTS}/benchmarks/train_architectures/{{dataset}}/{{ranked}}/architectures{{first}}-{{last}}.tsv"
+        PATHS.benchmark("train_architectures")
     group:
         "architectures_{dataset}_{ranked}"
     conda:
         "../environment.yml"
     threads: CONFIG.compute.threads
     resources:
+        **estimated("train_architectures"),
         gpu=GPU,
-        mem_mb=memory_of("train_architectures"),
-        runtime=minutes_of("train_architectures"),
         turn=in_turns,
     params:
-        job=train_architectures_job,
+        job=lambda wildcards: jobs.train_architectures(
+            CONFIG, INPUTS.ranked_by(wildcards)
+        ),
         stack=CONFIG.compute.stack,
         precision=FLOAT32,
         device=DEVICE,
     message:
-        "Trying architectures {wildcards.first}-{wildcards.last} on {wildcards.dataset}: {wildcards.ranked}"
+        "Training architectures {wildcards.first}-{wildcards.last} on {wildcards.dataset}: {wildcards.ranked}"
     script:
         "../workflow_scripts/train_architectures.py"
 
 
 rule rank_architectures:
     input:
-        architectures=SAMPLE,
-        records=RANKINGS,
+        architectures=rules.sample_architectures.output,
+        records=TARGETS.rankings,
     output:
-        csv=f"{RESULTS}/tables/nas.csv",
-        markdown=f"{RESULTS}/tables/nas.md",
-        architectures=f"{RESULTS}/tables/nas_architectures.csv",
+        csv=PATHS.table("nas.csv"),
+        markdown=PATHS.table("nas.md"),
+        architectures=PATHS.table("nas_architectures.csv"),
     log:
-        f"{RESULTS}/logs/rank_architectures.log",
+        PATHS.log("rank_architectures"),
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(4000),
-        runtime=doubling(20),
+        **light(4000, 20),
     params:
         job=jobs.rank_architectures(CONFIG),
-        missing=NOT_RANKED,
+        missing=TARGETS.unranked,
     message:
         "Ranking architectures"
     script:
@@ -84,27 +80,26 @@ rule rank_architectures:
 
 rule plot_architectures:
     input:
-        ranking=f"{RESULTS}/tables/nas.csv",
-        architectures=f"{RESULTS}/tables/nas_architectures.csv",
+        ranking=PATHS.table("nas.csv"),
+        architectures=PATHS.table("nas_architectures.csv"),
     output:
         png=report(
-            f"{PICTURES}/nas_{CONFIG.nas.dataset}.png",
+            PATHS.figure(f"nas_{CONFIG.nas.dataset}", "png"),
             caption="captions/figure_architectures.rst",
             category="Figures",
             labels={"figure": "nas"},
         ),
-        pdf=f"{PICTURES}/nas_{CONFIG.nas.dataset}.pdf",
+        pdf=PATHS.figure(f"nas_{CONFIG.nas.dataset}", "pdf"),
     log:
-        f"{RESULTS}/logs/plot_architectures.log",
+        PATHS.log("plot_architectures"),
     conda:
         "../environment.yml"
     resources:
-        mem_mb=doubling(2000),
-        runtime=doubling(10),
+        **light(),
     params:
-        job=jobs.rank_architectures(CONFIG),
+        options=jobs.rank_architectures(CONFIG)["options"],
         methods=figure_plan.methods(CONFIG),
-        source=digest.source_digest(digest.ROOT / "plot_architectures.py"),
+        job=digest.code_of("plot_architectures"),
     message:
         "Plotting the ranking of architectures"
     script:

@@ -1,4 +1,4 @@
-"""What every rule script does around its work: log file, threads, checksums, readable errors."""
+"""What every rule script does around its work: log file, threads, checksums, clear errors."""
 
 import contextlib
 import errno
@@ -10,21 +10,21 @@ from typing import Any
 
 from condensation.core import checksums, devices
 from condensation.core.errors import InputError
-from condensation.workflow import made_from
+from condensation.workflow import digest, made_from
 
 log = logging.getLogger("condensation")
 
-_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 
 @contextlib.contextmanager
 def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
-    """Run the block of a rule script, between a check of its inputs and checksums of its outputs.
+    """Run the block of a rule script; check its inputs before and its code after.
 
-    ``snakemake.config`` becomes what ``rules/common.smk`` tells the jobs, whatever the main
-    workflow holds. Messages go to the rule's log file, warnings to the terminal too; bad
-    input, a disk that takes nothing and memory that runs out are shown there and on the terminal
-    as one message without a traceback, anything else with it.
+    ``snakemake.config`` becomes the settings that ``rules/common.smk`` passes to the jobs,
+    whatever the main workflow holds. Messages go to the rule's log file, warnings to the terminal
+    too. Bad input, a full or read-only disk and exhausted memory end in one message without a
+    traceback, any other error with it.
     """
     snakemake.config = settings = _settings(snakemake)
     path = Path(snakemake.log[0])
@@ -53,22 +53,46 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
         for folder in map(Path, settings["folders"]):
             if any(folder in Path(output).parents for output in snakemake.output):
                 made_from.claim(folder, *settings["made_from"])
-        for given in snakemake.input:
-            checksums.check(given)
+        for path in snakemake.input:
+            checksums.check(path)
         yield
-        for made in snakemake.output:
-            checksums.write(made)
+        check_code(snakemake)
+        for path in snakemake.output:
+            checksums.write(path)
     except BaseException as error:
-        said = _message(error, snakemake, torch_threads)
-        if said is None:
+        message = _message(error, snakemake, torch_threads)
+        if message is None:
             log.exception("failed")
             raise
-        log.error("error: %s", said)
-        sys.exit(f"error: {said}")
+        log.error("error: %s", message)
+        sys.exit(f"error: {message}")
+
+
+def check_code(snakemake: Any) -> None:
+    """Raise RuntimeError if the job has loaded a module that its digest does not cover.
+
+    An edit of that module would not rerun the job.
+    """
+    params = getattr(snakemake, "params", None)
+    code = getattr(params, "job", None)
+    if code is None:  # this rule reruns for its inputs alone
+        return
+    loaded = [
+        module.__file__
+        for name, module in sys.modules.items()
+        if name.partition(".")[0] == digest.PACKAGE and getattr(module, "__file__", None)
+    ]
+    if missing := digest.uncovered(code["sources"], loaded):
+        raise RuntimeError(
+            f"rule {snakemake.rule} used {', '.join(missing)}, but its digest covers only "
+            f"{', '.join(code['sources'])} and what these import. Add the missing module to the "
+            "sources of the job (condensation/workflow), or to digest.WITHOUT_EFFECT if no "
+            "result depends on it"
+        )
 
 
 def _message(error: BaseException, snakemake: Any, with_torch: bool) -> str | None:
-    """Return what to say in place of a traceback, or None where it is needed."""
+    """Return the message to show instead of a traceback, or None where it is needed."""
     if with_torch:
         from condensation.core import compute
 
@@ -82,15 +106,16 @@ def _message(error: BaseException, snakemake: Any, with_torch: bool) -> str | No
             return f"rule {snakemake.rule} ran out of memory ({reason}); {remedy}"
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         return f"{error}; nothing half-written is left"
     return None
 
 
 def _settings(snakemake: Any) -> dict[str, Any]:
-    """What is no param, of the use of the workflow that this job is of: its log lies there."""
-    every = snakemake.config["condensation"]
+    """Return the settings of the use of this workflow in whose results the job's log lies."""
     log_file = Path(snakemake.log[0])
     return next(
-        told for results, told in every.items() if Path(results, "logs") in log_file.parents
+        settings
+        for results, settings in snakemake.config["condensation"].items()
+        if Path(results, "logs") in log_file.parents
     )

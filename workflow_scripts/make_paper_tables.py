@@ -1,4 +1,4 @@
-"""Rule make_paper_tables: Tables 1 to 9 of networks and costs, with the printed numbers."""
+"""Rule make_paper_tables: those of Tables 1 to 9 that the config has cells of."""
 
 from condensation.config import loading
 from condensation.core import storage
@@ -20,13 +20,11 @@ with job(snakemake, torch_threads=False):
     if path := getattr(snakemake.input, "nas", None):
         ranking = ranking_tables.load(path)
     cells = paper_cells.collect(config, runs, printed.load(snakemake.input.printed))
-    for table, csv, markdown, latex in zip(
-        paper_tables.all_tables(cells, costs, ranking),
-        snakemake.output.csv,
-        snakemake.output.markdown,
-        snakemake.output.latex,
-        strict=True,
-    ):
+    tables = {table.number: table for table in paper_tables.all_tables(cells, costs, ranking)}
+    output = snakemake.output
+    paths = zip(output.csv, output.markdown, output.latex, strict=True)
+    for number, (csv, markdown, latex) in zip(snakemake.params.numbers, paths, strict=True):
+        table = tables[number]
         text = table.entries.to_csv(index=False, lineterminator="\n", float_format="%.4f")
         storage.write_text(csv, text)
         storage.write_text(markdown, rendering.markdown(table))

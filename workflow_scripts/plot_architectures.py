@@ -5,7 +5,7 @@ from condensation.nas import tables
 from job import job
 
 with job(snakemake, torch_threads=False):
-    options = snakemake.params.job["options"]
+    options = snakemake.params.options
     title = f"Ranking architectures on {options['dataset']}"
     note = f"\n{options['note']}" if options["note"] else ""
     figure = architectures.scatter(

@@ -8,4 +8,5 @@ with job(snakemake, torch_threads=False):
     job_params = snakemake.params.job
     table = getattr(snakemake.input, "table", None)
     drawn = sample.sample(table=table, **job_params["options"])
-    storage.write_json(snakemake.output.architectures, drawn | job_params)
+    recorded = {name: job_params[name] for name in ("options", "source")}
+    storage.write_json(snakemake.output.architectures, drawn | recorded)

@@ -8,18 +8,18 @@ from condensation.workflow import digest, grid, provenance
 from job import job
 
 with job(snakemake, torch_threads=False):
-    used = loading.load(snakemake.input.config)
+    config = loading.load(snakemake.input.config)
     benchmarks = Path(snakemake.input.config).parent / "benchmarks"
-    wanted = provenance.benchmark_files(used, grid.expand(used))
+    expected = provenance.benchmark_files(config, grid.expand(config))
     storage.write_json(
         snakemake.output.provenance,
         {
             "versions": provenance.versions(),
             "machine": provenance.machine(),
-            "sets_made_on": provenance.devices(snakemake.input.costs),
+            "sets_made_on": provenance.devices(map(storage.read_json, snakemake.input.costs)),
             "git": provenance.commit(digest.ROOT.parent),
             "config": provenance.file_digest(snakemake.input.config),
-            "images": provenance.images_read(snakemake.input.datasets),
-            "rules": provenance.rule_times(benchmarks, wanted),
+            "images": provenance.images_read(map(storage.read_metadata, snakemake.input.datasets)),
+            "rules": provenance.rule_times(benchmarks, expected),
         },
     )

@@ -109,8 +109,10 @@ def test_a_poisoned_cell_is_a_hole_in_tables_figures_and_leaderboard(poisoned, m
     assert list(table["missing"]) == [0, 1, 0]
     assert pd.isna(table.loc["mine", "mean"]) and table.loc[["random", "dm"], "mean"].min() > 0
     text = (holed / "results/tables/accuracy.md").read_text()
-    assert re.search(r"mine .*\| missing", text) and "Incomplete: 1 of 3 networks are missing" in text
-    assert re.search(r"mine .*missing", (holed / "results/tables/table4.md").read_text())
+    assert (
+        re.search(r"mine .*\| missing", text) and "Incomplete: 1 of 3 networks are missing" in text
+    )
+    assert re.search(r"mine .*missing", (holed / "results/tables/table8.md").read_text())
     page = (holed / "results/leaderboard/index.html").read_text()
     assert '<span class="failed">missing</span>' in page
     missing = set(contents(folder)) - set(contents(holed))
@@ -458,7 +460,7 @@ def test_every_file_of_a_run_is_covered_and_any_damage_to_one_is_noticed(mended)
 
 DAMAGED = (
     *("results/config.yaml", "results/tables/runs.csv", "results/tables/accuracy.csv"),
-    *("results/tables/table4.tex", "figures/condensed_digits.png"),
+    *("results/tables/table8.tex", "figures/condensed_digits.png"),
     "results/digits/random/ipc1/set0/evaluation/small/dsa/sgd/seeds0-0.json",
     *("results/digits/dm/ipc1/set0/snapshots.safetensors", "results/leaderboard/index.html"),
     *("results/digits/mine/ipc1/set0/cost.json", "results/provenance.json"),

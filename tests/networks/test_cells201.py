@@ -5,6 +5,7 @@ from itertools import combinations, pairwise
 import pytest
 from conftest import SHARED
 
+from condensation.config.nas import BENCHMARK_COLUMNS, BENCHMARK_TABLE
 from condensation.core.errors import InputError
 from condensation.files import archives
 from condensation.nas import benchmark
@@ -19,7 +20,7 @@ from condensation.networks.cells201 import (
     useful,
 )
 
-CIFAR10 = benchmark.COLUMNS["cifar10"]
+CIFAR10 = BENCHMARK_COLUMNS["cifar10"]
 NONE = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 BEST = (
     "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|"
@@ -29,7 +30,7 @@ BEST = (
 
 @pytest.fixture
 def official():
-    path = SHARED / benchmark.NAME
+    path = SHARED / BENCHMARK_TABLE
     if not path.is_file():
         pytest.skip(f"{path} is not here")
     return path
@@ -118,13 +119,13 @@ def test_connected_and_useful_against_all_ways_through_the_cell():
 def test_the_official_table(official):
     (archive,) = archives.OFFICIAL["nasbench201"]
     archives.verify(official, archive.checksum)
-    assert archive.name == benchmark.NAME
+    assert archive.name == BENCHMARK_TABLE
     truth = benchmark.read(official, CIFAR10)
     assert len(truth) == 15_625 and set(map(parse, truth)) == set(every_cell())
     # facts about the benchmark that others printed: its best on CIFAR-10, and where it stands
     assert list(truth)[6111] == BEST and truth[BEST] == max(truth.values())
     assert max(truth.values()) == pytest.approx(94.37, abs=0.005)
-    assert len(benchmark.read(official, benchmark.COLUMNS["cifar100"])) == 15_625
+    assert len(benchmark.read(official, BENCHMARK_COLUMNS["cifar100"])) == 15_625
 
 
 def test_cells_without_a_way_are_those_at_chance_level(official):

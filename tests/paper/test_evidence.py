@@ -109,10 +109,7 @@ def test_augmentation_is_compared_on_the_same_sets_and_networks():
     assert (overall["n"], overall["difference"]) == (2, 1.75)
     frames = _nothing() | {"cells": cells(runs).reset_index(), "augmentation": table.reset_index()}
     page = evidence_page.markdown(frames, HEAD)
-    assert (
-        "The interval of the difference lies above 0 in 0 of 2 comparisons"
-        in page
-    )
+    assert "The interval of the difference lies above 0 in 0 of 2 comparisons" in page
 
 
 def test_starts_are_compared_along_the_iterations_of_methods_alike_but_for_the_start():

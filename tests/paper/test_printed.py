@@ -97,3 +97,8 @@ def test_a_file_that_is_no_table_is_named(tmp_path):
         printed.load([path])
     with pytest.raises(InputError, match=r"expected table1\.csv to table9\.csv"):
         printed.load([Path("table10.csv")])
+
+
+def test_the_page_of_slips_follows_from_the_printed_tables(numbers):
+    page = ROOT / "docs" / "printed_slips.md"
+    assert page.read_text() == printed.markdown(numbers), "write it again with printed.markdown"

@@ -39,7 +39,8 @@ def figures(*blocks):
 
 
 def test_it_loads_nothing_that_is_slow_to_load():
-    code = "import sys; sys.path.insert(0, 'workflow_scripts'); from condensation.workflow import figure_plan;"
+    code = "import sys; sys.path.insert(0, 'workflow_scripts'); "
+    code += "from condensation.workflow import figure_plan;"
     code += "print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
@@ -137,10 +138,10 @@ def test_figure_7_shows_the_sets_that_there_are_in_its_order():
     assert [one.folder for one in found] == [
         *("digits/kcenter/ipc10/set0", "digits/random/ipc10/set0")
     ]
-    assert figure_plan.maps(config, grid, "r") == [
-        "r/digits/features/embedding/map_ipc10.safetensors"
-    ]
-    assert figure_plan.maps(*planned({}), "r") == []
+    assert figure_plan.maps(config, grid) == {
+        "digits": "digits/features/embedding/map_ipc10.safetensors"
+    }
+    assert figure_plan.maps(*planned({})) == {}
 
 
 @pytest.mark.parametrize(

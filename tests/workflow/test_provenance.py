@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from condensation.config import loading
-from condensation.core import storage
 from condensation.core.errors import InputError
 from condensation.workflow import grid, provenance
 
@@ -126,13 +125,14 @@ def test_versions_and_machine():
     assert provenance.machine()["memory_mb"] == pytest.approx(total, rel=0.01)
 
 
-def test_devices_are_listed_once(tmp_path):
-    for number, name in enumerate(["x86_64", "x86_64", "some GPU"]):
-        cost = {"device": "cpu", "device_name": name, "threads": 1, "torch": "2", "seconds": number}
-        storage.write_json(tmp_path / f"{number}.json", cost)
-    found = provenance.devices(sorted(tmp_path.glob("*.json")))
-    assert [one["device_name"] for one in found] == ["x86_64", "some GPU"]
-    json.dumps(found)
+def test_devices_are_listed_once():
+    costs = [
+        {"device": "cpu", "device_name": name, "threads": 1, "torch": "2", "seconds": number}
+        for number, name in enumerate(["x86_64", "x86_64", "some GPU"])
+    ]
+    devices = provenance.devices(costs)
+    assert [device["device_name"] for device in devices] == ["x86_64", "some GPU"]
+    json.dumps(devices)
 
 
 def test_the_digest_is_that_of_the_file(tmp_path):

@@ -13,9 +13,8 @@ from pydantic import BaseModel
 
 from condensation.config.base import NAME, NAME_RULE, wrong
 from condensation.config.experiments import Figure7
-from condensation.config.nas import Ranking
+from condensation.config.nas import BENCHMARK_COLUMNS, Ranking
 from condensation.core.errors import unknown
-from condensation.nas.benchmark import COLUMNS
 
 if TYPE_CHECKING:
     from condensation.config.schema import Config
@@ -145,7 +144,7 @@ def _check_options(config: Config, where: str, dataset: str, method: str, ipc: i
 def _check_ranking(config: Config, nas: Ranking) -> None:
     _require("nas.dataset", "datasets", nas.dataset, config.datasets)
     kind = config.datasets[nas.dataset].kind
-    if nas.truth == "benchmark" and not nas.column and kind not in COLUMNS:
+    if nas.truth == "benchmark" and not nas.column and kind not in BENCHMARK_COLUMNS:
         raise wrong(
             f"nas.column: NAS-Bench-201 has no accuracies on {nas.dataset}; name the column of "
             "your own table, or set nas.truth to 'whole'"

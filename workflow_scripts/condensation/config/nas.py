@@ -5,9 +5,13 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from condensation.config.base import Strict, as_list, wrong
-from condensation.nas.benchmark import COLUMNS
 
 SPACE = 15_625  # architectures of NAS-Bench-201
+BENCHMARK_TABLE = "nats_bench.csv"  # name of the official table of accuracies
+BENCHMARK_COLUMNS = {  # of that table, by kind of dataset
+    "cifar10": "CIFAR10TestAccuracy200Epochs",
+    "cifar100": "CIFAR100TestAccuracy200Epochs",
+}
 
 
 class RankedSets(Strict):
@@ -90,7 +94,7 @@ class Ranking(Strict):
     column: str | None = Field(
         None,
         description="Column of the accuracy in percent; null: by dataset, `"
-        + "` or `".join(COLUMNS.values())
+        + "` or `".join(BENCHMARK_COLUMNS.values())
         + "`.",
     )
     architectures: int = Field(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from condensation.core import storage
 from condensation.core.errors import InputError
-from condensation.files import archives
+from condensation.core.hashing import checksum_of
 
 _OWN = {".safetensors": storage.read_tensors, ".json": storage.read_json}
 _NOT_RESULTS = {"logs", "benchmarks"}  # of Snakemake and of the jobs: nothing is made from them
@@ -43,7 +43,7 @@ def check(path: str | Path) -> None:
 
 
 def _line(path: Path) -> str:
-    return f"{archives.checksum_of(path, 'sha256').partition(':')[2]}  {path.name}\n"
+    return f"{checksum_of(path).partition(':')[2]}  {path.name}\n"
 
 
 def _again(path: str | Path) -> str:

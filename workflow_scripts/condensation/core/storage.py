@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from condensation.core.errors import InputError
+from condensation.core.tensor_headers import METADATA_KEY
 from condensation.core.textfiles import atomic, canonical, read_json, write_json, write_text
 
 __all__ = [
@@ -30,8 +31,6 @@ __all__ = [
     "write_tensors",
     "write_text",
 ]
-
-_KEY = "condensation"  # the single metadata key: safetensors does not keep the order of several
 
 
 def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> str:
@@ -56,7 +55,7 @@ def write_tensors(
     content["checksum"] = _digest(plain, content)
     with atomic(path) as temporary:
         try:
-            save_file(plain, str(temporary), metadata={_KEY: canonical(content)})
+            save_file(plain, str(temporary), metadata={METADATA_KEY: canonical(content)})
         except SafetensorError as error:
             if code := re.search(r"os error (\d+)", str(error)):
                 number = int(code[1])
@@ -104,7 +103,7 @@ def _opened(path: str | Path) -> Iterator[Any]:
 
 
 def _metadata_of(file: Any, path: str | Path) -> dict[str, Any]:
-    text = (file.metadata() or {}).get(_KEY)
+    text = (file.metadata() or {}).get(METADATA_KEY)
     if text is None:
         raise InputError(f"{path}: a safetensors file, but without this pipeline's metadata")
     try:

@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from condensation.core.errors import InputError
+from condensation.core.hashing import checksum_of
 
 _BLOCK = 1 << 20
 _TRIES = 5
@@ -161,15 +162,6 @@ def official_files(source: str, paths: Sequence[str | Path]) -> list[Path]:
     held = sorted(item.name for item in path.iterdir())
     listed = ", ".join(held[:5]) + (", …" if held[5:] else "") if held else "nothing"
     raise InputError(f"{path}: expected {expected}; this folder holds {listed}")
-
-
-def checksum_of(path: str | Path, kind: str) -> str:
-    """Return ``kind:hexdigest`` of a file; ``kind`` is md5 or sha256."""
-    digest = hashlib.new(kind, usedforsecurity=False)
-    with Path(path).open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return f"{kind}:{digest.hexdigest()}"
 
 
 def verify(path: str | Path, expected: str) -> None:

@@ -11,12 +11,7 @@ from pathlib import Path
 from condensation.core.errors import InputError, nearest
 from condensation.networks import cells201
 
-NAME = "nats_bench.csv"  # the official table, among the archives
 ARCHITECTURE = "ArchitectureString"
-COLUMNS = {  # by the kind of dataset
-    "cifar10": "CIFAR10TestAccuracy200Epochs",
-    "cifar100": "CIFAR100TestAccuracy200Epochs",
-}
 
 
 def read(path: str | Path, column: str) -> dict[str, float]:

@@ -11,14 +11,6 @@ from typing import Any
 from condensation.core import plugins
 
 
-def module_of(architecture: dict[str, Any]) -> str:
-    """Return what is behind an architecture entry: a dotted module name, or a user's file."""
-    name = architecture["network"]
-    if ".py:" in name:
-        return name.rpartition(":")[0]
-    return f"condensation.networks.{'library' if ':' in name else name}"
-
-
 def build(
     architecture: dict[str, Any],
     shape: tuple[int, int, int],
@@ -30,14 +22,16 @@ def build(
 
     Raises InputError if the network cannot take images of this shape.
     """
-    from condensation.core import randomness  # here: Snakemake reads this module, without torch
+    from condensation.core import randomness  # here: cells201 needs no torch
 
     name = architecture["network"]
     options = {key: value for key, value in architecture.items() if key != "network"}
     with randomness.seeded(seed, *purpose):
         if ".py:" in name:
             return _users_own(name, shape, classes, options)
-        module = importlib.import_module(module_of(architecture))
+        module = importlib.import_module(
+            f"condensation.networks.{'library' if ':' in name else name}"
+        )
         if ":" in name:
             options["source"] = name
         return module.build(shape, classes, **options)
@@ -46,6 +40,6 @@ def build(
 def _users_own(
     function: str, shape: tuple[int, int, int], classes: int, options: dict[str, Any]
 ) -> Any:
-    trial = importlib.import_module("condensation.networks.trial")  # by name: it needs torch
+    trial = importlib.import_module("condensation.networks.trial")  # of no other digest
     network = plugins.load(function)(shape, classes, **options)
     return trial.try_out(network, function, options, shape, classes)

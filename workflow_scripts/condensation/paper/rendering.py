@@ -117,7 +117,7 @@ def markdown(table: Table) -> str:
             "interval of the difference of two means (Welch's t), from the spread of our networks "
             "and the printed spread of five (ours alone if none is printed). It covers the spread "
             "of networks, and that of condensed sets only if the config makes several. † marks a "
-            "slip of the paper (printed_slips.md).",
+            "slip of the paper (docs/printed_slips.md).",
             _flat(lay_out(Table(**{**vars(table), "entries": known}), format_with_print, "")),
         ]
         differs = dict.fromkeys(

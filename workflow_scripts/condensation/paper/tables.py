@@ -123,7 +123,7 @@ def table4(cells: Cells) -> Table:
 
 def _kip_note(rows: pd.DataFrame) -> str:
     return (
-        "KIP's printed columns have their headings corrected, as printed_slips.md explains."
+        "KIP's printed columns have their headings corrected, as docs/printed_slips.md explains."
         if (rows["printed"] != "").any()
         else ""
     )

@@ -12,6 +12,7 @@ from math import log, prod
 from pathlib import Path
 from typing import Any
 
+from condensation.core import tensor_headers
 from condensation.files import image_files
 
 
@@ -64,29 +65,12 @@ def images(entry: Any, prepared: Path | None = None) -> Images:
 def _of_file(path: Path) -> Images | None:
     """Return the sizes in the header of a safetensors file; None if it is no dataset."""
     try:
-        header = _header(path)
+        header = tensor_headers.read(path) or {}
         train, test = (header[f"{part}_images"]["shape"] for part in ("train", "test"))
-        metadata = json.loads(header["__metadata__"]["condensation"])
-        return Images(tuple(train[1:]), len(metadata["classes"]), train[0], test[0])
-    except _UNREADABLE:
-        return None  # the job that reads it reports the error
-
-
-def metadata_of(path: Path) -> dict[str, Any] | None:
-    """Return the metadata of a prepared dataset without loading torch; None if there is none."""
-    try:
-        about = json.loads(_header(path)["__metadata__"]["condensation"])
-        return about if about["kind"] == "dataset" else None
-    except _UNREADABLE:
-        return None
-
-
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError)
-
-
-def _header(path: Path) -> Any:
-    with path.open("rb") as file:
-        return json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        about = json.loads(header["__metadata__"][tensor_headers.METADATA_KEY])
+        return Images(tuple(train[1:]), len(about["classes"]), train[0], test[0])
+    except (ValueError, KeyError, TypeError):
+        return None  # the job that reads it says what is wrong with it
 
 
 @dataclass(frozen=True)

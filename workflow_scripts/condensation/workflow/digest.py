@@ -1,8 +1,8 @@
-"""Digests of source code, so that an edit reruns the cells it can change and no others.
+"""Digests of source code, so that an edit reruns only the jobs whose results it can change.
 
 The digest of a module covers the module and every module of this package that
-it imports, however deep, as syntax trees without docstrings: comments, layout
-and documentation never count, and it does not depend on the Python version.
+it imports, directly or not, as syntax trees without docstrings: comments,
+layout and documentation do not count, nor does the version of Python.
 """
 
 import ast
@@ -10,20 +10,37 @@ import functools
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 PACKAGE = "condensation"
 ROOT = Path(__file__).parents[2]  # the folder that holds the package and the rule scripts
-# what is said, never what is computed
-_SILENT = {
-    f"{PACKAGE}/{name}.py" for name in ("core/progress", "core/errors", "workflow/made_from")
+
+# Modules that no digest covers, because no result depends on them, with the reason.
+WITHOUT_EFFECT = {
+    "__init__": "names the version",
+    "core/checksums": "compares files with the checksums beside them",
+    "core/devices": "chooses among the GPUs of a machine; the kind of device is a param",
+    "core/errors": "words messages",
+    "core/progress": "shows how far a job is",
+    "workflow/digest": "computes these digests",
+    "workflow/made_from": "keeps one config from overwriting the results of another",
 }
+_WITHOUT_EFFECT = {f"{PACKAGE}/{name}.py" for name in WITHOUT_EFFECT}
+
+
+def code_of(*sources: str) -> dict[str, Any]:
+    """Return ``sources`` and their ``source_digest`` as ``source``: the params of a job.
+
+    A job compares what it loaded with its ``sources`` (``uncovered``).
+    """
+    return {"source": source_digest(*sources), "sources": list(sources)}
 
 
 def source_digest(*sources: str | Path) -> str:
     """Return 16 hex digits for ``sources`` and all they import from this package.
 
-    A source is a dotted module name (``condensation.methods.dm``) or the path
-    of a Python file outside the package (a rule script, a user's own method,
+    A source is a dotted module name (``condensation.methods.dm``, or ``condense``
+    for a rule script) or the path of a Python file elsewhere (a user's method,
     with what it imports from files beside it).
 
     Raises FileNotFoundError for a source that does not exist, SyntaxError for
@@ -33,29 +50,45 @@ def source_digest(*sources: str | Path) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
-def imported_modules(source: str | Path) -> set[str]:
-    """Return the names of all files that the digest of ``source`` covers."""
-    return {_name(path) for path in _reach([source])}
+def imported_modules(*sources: str | Path) -> set[str]:
+    """Return the names of all files that the digest of ``sources`` covers."""
+    return {_name(path) for path in _reach(sources)}
 
 
-def _reach(sources: Iterable[str | Path]) -> set[Path]:
-    pending, seen = {_locate(source) for source in sources}, set()
+def uncovered(sources: Iterable[str | Path], loaded: Iterable[str]) -> list[str]:
+    """Return the files of this package in ``loaded`` that the digest of ``sources`` misses.
+
+    Modules without effect do not count, nor does what ``job.py`` loads to run any
+    job: a script that computes with such a module imports it itself.
+
+    Parameters
+    ----------
+    loaded : paths of the Python files of the modules that a job has loaded.
+    """
+    covered = imported_modules(*sources) | _WITHOUT_EFFECT
+    covered |= {_name(path) for path in _reach(["job"], skip=frozenset())}
+    names = {_name(Path(path)) for path in loaded}
+    return sorted(name for name in names - covered if name.startswith(f"{PACKAGE}/"))
+
+
+def _reach(sources: Iterable[str | Path], skip: Iterable[str] = _WITHOUT_EFFECT) -> set[Path]:
+    pending, reached = {_locate(source) for source in sources}, set()
     while pending:
         path = pending.pop()
-        seen.add(path)
-        found = set(_read(path, path.stat().st_mtime_ns)[1])
-        pending |= {one for one in found if _name(one) not in _SILENT} - seen
-    return seen
+        reached.add(path)
+        imported = _read(path, path.stat().st_mtime_ns)[1]
+        pending |= {other for other in imported if _name(other) not in skip} - reached
+    return reached
 
 
 def _locate(source: str | Path) -> Path:
     text = str(source)
     if text.endswith(".py"):
         return Path(text).resolve()
-    found = _module_path(text)
-    if found is None:
+    path = _module_path(text)
+    if path is None:
         raise FileNotFoundError(f"no module {text} under {ROOT}")
-    return found
+    return path
 
 
 def _module_path(dotted: str) -> Path | None:
@@ -67,11 +100,11 @@ def _module_path(dotted: str) -> Path | None:
 
 
 def _name(path: Path) -> str:
-    """A name that is the same in every clone: relative inside, the bare file name outside."""
+    """Return a name that is the same in every clone: relative inside, the file name outside."""
     return _name_under(path, ROOT)
 
 
-@functools.cache  # pathlib takes its time, and a large grid asks for each file a thousand times
+@functools.cache  # pathlib is slow, and a large grid needs each name a thousand times
 def _name_under(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
 
@@ -94,22 +127,23 @@ def _imports(tree: ast.AST, path: Path) -> Iterable[Path]:
             if node.level:
                 kept = package[: len(package) - node.level + 1]
                 base = ".".join([*kept, base]).strip(".")
-            # `from package import name`: the name may be a module of its own
+            # `from package import name`: the name may be a module
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         for name in names:
             beside = path.with_name(name.partition(".")[0] + ".py")
             if not path.is_relative_to(ROOT) and beside.is_file():
-                yield beside  # what a user's own file takes from its neighbours
+                yield beside  # what a user's file imports from its neighbours
             if name == PACKAGE or name.startswith(PACKAGE + "."):
-                found = _module_path(name)
-                if found is not None:
-                    yield found
+                parts = name.split(".")
+                # Python runs the `__init__` of every package on the way, too
+                packages = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+                yield from filter(None, map(_module_path, packages))
 
 
 def _dump(node: object) -> str:
-    """A syntax tree as text: no positions, no docstrings, no empty fields.
+    """Return a syntax tree as text, without positions, docstrings and empty fields.
 
-    Empty fields are left out because newer Pythons add fields to old nodes.
+    Newer versions of Python add fields to old nodes, and leave them empty.
     """
     if isinstance(node, ast.AST):
         parts = []
@@ -126,7 +160,7 @@ def _dump(node: object) -> str:
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    """A bare string is documentation wherever it stands: it does nothing."""
+    """Return whether a statement is a bare string: documentation, wherever it stands."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

@@ -1,8 +1,8 @@
-"""Which figures a config asks for, and what each panel shows.
+"""Which figures a config has data for, and what each panel shows.
 
 Read while the workflow is parsed: free of torch, pandas and matplotlib. A
-panel is a mapping with ``where`` (columns of the accuracy table and the one
-value of each) and what varies in it; panels are told to the rules as params.
+panel is a mapping with ``where`` (the value of each fixed column of the accuracy
+table) and what varies in it; the rules pass panels on as params.
 """
 
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from typing import Any
 
 from condensation.config.experiments import Axes
 from condensation.config.schema import Config
+from condensation.workflow import layout
 from condensation.workflow.grid import WHOLE, Cell, Grid, SetId, pictured_ipc
 
 Panel = dict[str, Any]
@@ -27,7 +28,7 @@ def methods(config: Config) -> dict[str, str]:
 
 
 def accuracy_figures(config: Config, grid: Grid) -> dict[str, dict[str, Any]]:
-    """Return the figures that are drawn from the accuracy table: those with something to show.
+    """Return the figures of the accuracy table that have data.
 
     Each has ``draw`` (a function of ``figures.accuracy``), ``across`` (what its
     x axis shows) and ``panels``.
@@ -36,80 +37,92 @@ def accuracy_figures(config: Config, grid: Grid) -> dict[str, dict[str, Any]]:
     main = [panel for panel in by_architecture if panel["main"]]
     others = [panel for panel in by_architecture if not panel["main"]]
     along = _along(config, grid)
-    found = {
+    figures = {
         "figure1": ("bars", "augmentation", _across(grid, "augmentation")),
         "figure2": ("lines", "ipc", _by_ipc(grid)),
         "figure3": ("bars", "architecture", main),
-        "figure4": ("curves", "iteration", [one for one in along if one["algorithm"] == "dm"]),
+        "figure4": (
+            "curves",
+            "iteration",
+            [panel for panel in along if panel["algorithm"] == "dm"],
+        ),
         "figure5": ("bars", "architecture", others),
-        "figure6": ("curves", "iteration", [one for one in along if one["algorithm"] != "dm"]),
+        "figure6": (
+            "curves",
+            "iteration",
+            [panel for panel in along if panel["algorithm"] != "dm"],
+        ),
     }
     return {
         name: {"draw": draw, "across": across, "panels": panels}
-        for name, (draw, across, panels) in found.items()
+        for name, (draw, across, panels) in figures.items()
         if panels
     }
 
 
-def cost_panels(grid: Grid, made: Iterable[SetId] | None = None) -> list[Panel]:
+def cost_panels(grid: Grid, sets: Iterable[SetId] | None = None) -> list[Panel]:
     """Return a panel per dataset and IPC with the sets of two methods or more.
 
-    With ``made`` of these alone.
+    ``sets`` are those that exist; None: all of the grid.
     """
-    made = set(grid.sets if made is None else made)
+    existing = set(grid.sets if sets is None else sets)
     panels = []
     for dataset in grid.datasets:
         final = [cell for cell in grid.cells if _is_final(cell, dataset)]
         if not final:
             continue
         rest = _usual(final, _WAY)
-        sets = dict.fromkeys(cell.set for cell in final if _has(cell, rest))
-        for ipc in _ipcs(sets):
-            shown = [one for one in sets if one.ipc == ipc and one in made]
-            if len({one.method for one in shown}) > 1:
+        judged = dict.fromkeys(cell.set for cell in final if _has(cell, rest))
+        for ipc in _ipcs(judged):
+            shown = [set_id for set_id in judged if set_id.ipc == ipc and set_id in existing]
+            if len({set_id.method for set_id in shown}) > 1:
                 where = {"dataset": dataset, "ipc": ipc, **rest}
-                sets_of = [(one.method, one.folder) for one in shown]
+                sets_of = [(set_id.method, set_id.folder) for set_id in shown]
                 panels.append({"where": where, "sets": sets_of})
     return panels
 
 
 def embedded_sets(config: Config, grid: Grid, dataset: str) -> list[SetId]:
     """Return the sets of a dataset that figure 7 shows, in its order of methods."""
-    wanted = config.figure7
-    names = wanted.methods if wanted and dataset in wanted.datasets else []
-    sets = {one.method: one for one in grid.sets if _is_first(one, dataset, str(wanted.ipc))}
-    return [sets[name] for name in names if name in sets]
+    figure7 = config.figure7
+    if figure7 is None or dataset not in figure7.datasets:
+        return []
+    ipc = str(figure7.ipc)
+    sets = {set_id.method: set_id for set_id in grid.sets if _is_first(set_id, dataset, ipc)}
+    return [sets[name] for name in figure7.methods if name in sets]
 
 
-def maps(config: Config, grid: Grid, results: str) -> list[str]:
-    """Return the files that figure 7 is drawn from, one per dataset; none if it is not wanted."""
-    wanted = config.figure7
-    return [
-        f"{results}/{dataset}/features/{wanted.features}/map_ipc{wanted.ipc}.safetensors"
-        for dataset in (wanted.datasets if wanted else [])
+def maps(config: Config, grid: Grid) -> dict[str, str]:
+    """Return the file that figure 7 is drawn from, by dataset, relative to the results."""
+    figure7 = config.figure7
+    return {
+        dataset: layout.fill(
+            layout.MAP, dataset=dataset, features=figure7.features, ipc=figure7.ipc
+        )
+        for dataset in (figure7.datasets if figure7 else [])
         if embedded_sets(config, grid, dataset)
-    ]
+    }
 
 
 def pictured_sets(grid: Grid, dataset: str) -> list[SetId]:
     """Return the sets whose images are drawn."""
     ipc = pictured_ipc(grid, dataset)
-    return [one for one in grid.sets if _is_first(one, dataset, ipc)]
+    return [set_id for set_id in grid.sets if _is_first(set_id, dataset, ipc)]
 
 
-def _is_first(one: SetId, dataset: str, ipc: str | None) -> bool:
-    return one.dataset == dataset and one.ipc == ipc and one.condensation_seed == 0
+def _is_first(set_id: SetId, dataset: str, ipc: str | None) -> bool:
+    return set_id.dataset == dataset and set_id.ipc == ipc and set_id.condensation_seed == 0
 
 
 def _across(grid: Grid, name: str) -> list[Panel]:
     """A panel per dataset and IPC in which the cells differ in ``name``, and nothing else.
 
-    Of several experiments that of most values is shown, and of several ways
-    that of most cells.
+    Of several experiments it shows the one with most values; of several
+    architectures, augmentations and optimizers, those with most cells.
     """
     panels = []
     for dataset in grid.datasets:
-        fixed = [one for one in _WAY if one != name]
+        fixed = [axis for axis in _WAY if axis != name]
         choices = []
         for experiment, cells in grid.experiments.items():
             final = [cell for cell in cells if _is_final(cell, dataset)]
@@ -122,21 +135,21 @@ def _across(grid: Grid, name: str) -> list[Panel]:
         if not choices:
             continue
         *_, experiment, rest, shown = max(choices, key=lambda choice: choice[:3])
-        own = []
+        per_ipc = []
         for ipc in _ipcs(cell.set for cell in shown):
             here = [cell for cell in shown if cell.set.ipc == ipc]
             values = list(dict.fromkeys(getattr(cell, name) for cell in here))
             if len(values) > 1:
                 where = {"experiment": experiment, "dataset": dataset, "ipc": ipc, **rest}
-                own.append({"where": where, "values": values})
-        found = [int(panel["where"]["ipc"]) for panel in own]
-        main = max([ipc for ipc in found if ipc <= 10] or [min(found)]) if found else None
-        panels += [{**panel, "main": int(panel["where"]["ipc"]) == main} for panel in own]
+                per_ipc.append({"where": where, "values": values})
+        ipcs = [int(panel["where"]["ipc"]) for panel in per_ipc]
+        main = max([ipc for ipc in ipcs if ipc <= 10] or [min(ipcs)]) if ipcs else None
+        panels += [{**panel, "main": int(panel["where"]["ipc"]) == main} for panel in per_ipc]
     return panels
 
 
 def _by_ipc(grid: Grid) -> list[Panel]:
-    """A panel per dataset: the experiment of most IPC, in the way of most cells."""
+    """A panel per dataset: the experiment with most IPC, evaluated as most of its cells are."""
     panels = []
     for dataset in grid.datasets:
         choices = []
@@ -164,9 +177,9 @@ def _along(config: Config, grid: Grid) -> list[Panel]:
                 algorithm = config.methods[cell.set.method].algorithm
                 key = (algorithm, cell.set.dataset, cell.set.ipc)
                 groups.setdefault(key, []).append(cell)
-        for key, own in groups.items():
-            if len(own) > len(chosen.get(key, [])):
-                chosen[key] = own
+        for key, group in groups.items():
+            if len(group) > len(chosen.get(key, [])):
+                chosen[key] = group
     panels = []
     order = [entry.algorithm for entry in config.methods.values()]
     for key in sorted(chosen, key=lambda key: (order.index(key[0]), key[1], int(key[2]))):
@@ -186,8 +199,8 @@ def _along(config: Config, grid: Grid) -> list[Panel]:
 
 
 def _is_final(cell: Cell, dataset: str) -> bool:
-    one = cell.set
-    return one.dataset == dataset and one.iteration is None and one.ipc != WHOLE
+    set_id = cell.set
+    return set_id.dataset == dataset and set_id.iteration is None and set_id.ipc != WHOLE
 
 
 def _has(cell: Cell, rest: dict[str, str]) -> bool:
@@ -196,12 +209,12 @@ def _has(cell: Cell, rest: dict[str, str]) -> bool:
 
 def _combinations(cells: Iterable[Cell], names: Iterable[str]) -> list[dict[str, str]]:
     names = list(names)
-    found = dict.fromkeys(tuple(getattr(cell, name) for name in names) for cell in cells)
-    return [dict(zip(names, values, strict=True)) for values in found]
+    distinct = dict.fromkeys(tuple(getattr(cell, name) for name in names) for cell in cells)
+    return [dict(zip(names, values, strict=True)) for values in distinct]
 
 
 def _usual(cells: list[Cell], names: Iterable[str]) -> dict[str, str]:
-    """The combination of most cells; of equals, that of the most defaults of ``Axes``."""
+    """Return the combination with most cells; among equals, with most defaults of ``Axes``."""
     return max(
         _combinations(cells, names),
         key=lambda rest: (
@@ -212,4 +225,4 @@ def _usual(cells: list[Cell], names: Iterable[str]) -> dict[str, str]:
 
 
 def _ipcs(sets: Iterable[SetId]) -> list[str]:
-    return sorted({one.ipc for one in sets if one.ipc != WHOLE}, key=int)
+    return sorted({set_id.ipc for set_id in sets if set_id.ipc != WHOLE}, key=int)

@@ -1,7 +1,7 @@
-"""The grid: which condensed sets and cells a config asks for, and where each one lives.
+"""The grid: the condensed sets and cells of a config.
 
-Free of torch. A cell's path is its identity, so a cell that several
-experiments share is computed once.
+Free of torch. The path of a cell's records identifies it, so a cell that
+several experiments share is computed once.
 """
 
 from collections.abc import Iterator
@@ -12,13 +12,14 @@ from itertools import product
 from condensation.config.experiments import Axes
 from condensation.config.methods import Plugin
 from condensation.config.schema import Config
+from condensation.workflow import layout
 
 WHOLE = "all"  # the IPC of the full training set
 
 
 @dataclass(frozen=True)
 class SetId:
-    """One condensed set; or, with ``iteration``, what it was after so many iterations."""
+    """A condensed set; with ``iteration``, its snapshot after so many iterations."""
 
     dataset: str
     method: str
@@ -27,15 +28,26 @@ class SetId:
     iteration: int | None = None
 
     @property
+    def wildcards(self) -> dict[str, str]:
+        """The wildcards of the jobs that make and evaluate it."""
+        snapshot = layout.fill(layout.SNAPSHOT, iteration=self.iteration)
+        return {
+            "dataset": self.dataset,
+            "method": self.method,
+            "ipc": self.ipc,
+            "condensation_seed": str(self.condensation_seed),
+            "snapshot": "" if self.iteration is None else snapshot,
+        }
+
+    @property
     def folder(self) -> str:
         """Its folder, relative to the results."""
-        final = f"{self.dataset}/{self.method}/ipc{self.ipc}/set{self.condensation_seed}"
-        return final if self.iteration is None else f"{final}/snapshots/iteration{self.iteration}"
+        return layout.fill(layout.SET + "{snapshot}", **self.wildcards)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One condensed set, judged in one way."""
+    """A condensed set, and the network, augmentation and optimizer that evaluate it."""
 
     set: SetId
     architecture: str
@@ -43,23 +55,31 @@ class Cell:
     optimizer: str
 
     @property
+    def wildcards(self) -> dict[str, str]:
+        """The wildcards of its jobs, without the seeds."""
+        return self.set.wildcards | {
+            "architecture": self.architecture,
+            "augmentation": self.augmentation,
+            "optimizer": self.optimizer,
+        }
+
+    @property
     def folder(self) -> str:
         """The folder of its records, relative to the results."""
-        parts = (self.architecture, self.augmentation, self.optimizer)
-        return "/".join((self.set.folder, "evaluation", *parts))
+        return layout.fill(layout.CELL, **self.wildcards)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """All that a config asks for.
+    """All sets and cells of a config.
 
     Attributes
     ----------
-    cells : every cell with its number of evaluation seeds, the most that any experiment wants.
-    experiments : per experiment, its cells with its own number of evaluation seeds.
+    cells : every cell with its number of evaluation seeds, the largest of any experiment.
+    experiments : per experiment, its cells with its number of evaluation seeds.
     seeds_per_job : evaluation seeds that share a job.
-    ranked : what architectures are ranked with, by its folder relative to the results: a
-        condensed set, or the name of a reference.
+    ranked : the condensed sets and names of references that rank architectures, by their folder
+        relative to the results.
     chunks : first and last position of the sampled architectures that share a job.
     """
 
@@ -73,7 +93,7 @@ class Grid:
     def sets(self) -> list[SetId]:
         """Every condensed set, once; not its snapshots."""
         of_cells = [replace(cell.set, iteration=None) for cell in self.cells]
-        of_ranking = [one for one in self.ranked.values() if isinstance(one, SetId)]
+        of_ranking = [source for source in self.ranked.values() if isinstance(source, SetId)]
         return list(dict.fromkeys([*of_cells, *of_ranking]))
 
     @cached_property
@@ -84,8 +104,15 @@ class Grid:
     def rankings(self) -> Iterator[str]:
         """Yield the path of every record of trained architectures, relative to the results."""
         for folder in self.ranked:
-            for first, last in self.chunks:
-                yield f"{folder}/architectures{first}-{last}.json"
+            yield from self.rankings_of(folder)
+
+    def rankings_of(self, folder: str) -> Iterator[str]:
+        """Yield the paths of the records of one ranked set or reference."""
+        dataset, _, ranked = folder.partition("/")
+        for first, last in self.chunks:
+            yield layout.fill(
+                layout.RANKING, dataset=dataset, ranked=ranked, first=first, last=last
+            )
 
     def evaluations(self) -> Iterator[tuple[Cell, int, int]]:
         """Yield the cell of every evaluation job, with its first and last evaluation seed."""
@@ -94,11 +121,11 @@ class Grid:
                 yield cell, first, min(first + self.seeds_per_job, seeds) - 1
 
     def records(self, experiment: str | None = None) -> Iterator[str]:
-        """Yield the path of every record file, or of an experiment's, relative to the results."""
-        asked = self.cells if experiment is None else self.experiments[experiment]
+        """Yield the path of every record, or of an experiment's, relative to the results."""
+        seeds = self.cells if experiment is None else self.experiments[experiment]
         for cell, first, last in self.evaluations():
-            if first < asked.get(cell, 0):
-                yield f"{cell.folder}/seeds{first}-{last}.json"
+            if first < seeds.get(cell, 0):
+                yield layout.fill(layout.RECORD, **cell.wildcards, first=first, last=last)
 
 
 def expand(config: Config) -> Grid:
@@ -109,8 +136,8 @@ def expand(config: Config) -> Grid:
         experiments[name] = {}
         for axes in blocks:
             for cell in _cells(config, axes):
-                for known in (cells, experiments[name]):
-                    known[cell] = max(known.get(cell, 0), axes.evaluation_seeds)
+                for seeds in (cells, experiments[name]):
+                    seeds[cell] = max(seeds.get(cell, 0), axes.evaluation_seeds)
     ranked = dict(_ranked(config))
     return Grid(cells, experiments, config.evaluation.seeds_per_job, ranked, _chunks(config))
 
@@ -122,10 +149,10 @@ def _ranked(config: Config) -> Iterator[tuple[str, SetId | str]]:
     for block in nas.sets:
         for method, ipc in product(block.methods, block.ipc):
             for seed in range(block.condensation_seeds):
-                one = SetId(nas.dataset, method, str(ipc), seed)
-                yield f"{one.folder}/nas", one
+                set_id = SetId(nas.dataset, method, str(ipc), seed)
+                yield layout.fill(layout.RANKED_SET, **set_id.wildcards), set_id
     for name in nas.references:
-        yield f"{nas.dataset}/nas/{name}", name
+        yield layout.fill(layout.RANKED_REFERENCE, dataset=nas.dataset, reference=name), name
 
 
 def _chunks(config: Config) -> list[tuple[int, int]]:
@@ -140,13 +167,13 @@ def _cells(config: Config, axes: Axes) -> Iterator[Cell]:
     for dataset in axes.datasets:
         for method in axes.methods:
             whole = config.methods[method].algorithm == "whole"
-            # the full training set has one IPC and no choice to repeat
+            # the full training set has one IPC, and no random choice to repeat
             for ipc in [WHOLE] if whole else map(str, axes.ipc):
                 for seed in range(1 if whole else axes.condensation_seeds):
                     final = SetId(dataset, method, ipc, seed)
-                    for one in [final, *_snapshots(config, axes, final)]:
+                    for set_id in [final, *_snapshots(config, axes, final)]:
                         for way in product(axes.architectures, axes.augmentations, axes.optimizers):
-                            yield Cell(one, *way)
+                            yield Cell(set_id, *way)
 
 
 def _snapshots(config: Config, axes: Axes, final: SetId) -> list[SetId]:
@@ -159,12 +186,13 @@ def _snapshots(config: Config, axes: Axes, final: SetId) -> list[SetId]:
 def pictured_ipc(grid: Grid, dataset: str) -> str | None:
     """Return the IPC whose sets are drawn: the largest up to 10 that most methods have.
 
-    Most: more than two thirds of what any of them has. Without one up to 10, the smallest.
+    Most are more than two thirds of the methods at the commonest IPC. If no IPC is up to 10, the
+    smallest is drawn.
     """
     methods: dict[int, set[str]] = {}
-    for one in grid.sets:
-        if one.dataset == dataset and one.ipc != WHOLE:
-            methods.setdefault(int(one.ipc), set()).add(one.method)
+    for set_id in grid.sets:
+        if set_id.dataset == dataset and set_id.ipc != WHOLE:
+            methods.setdefault(int(set_id.ipc), set()).add(set_id.method)
     if not methods:
         return None
     small = [ipc for ipc in methods if ipc <= 10]

@@ -7,13 +7,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from condensation import augmentation, networks
 from condensation.config.methods.base import SOFT_LABELS, Synthesis
+from condensation.config.nas import BENCHMARK_COLUMNS, BENCHMARK_TABLE
 from condensation.config.schema import Config
+from condensation.core import tensor_headers
 from condensation.files import archives
-from condensation.nas import benchmark
-from condensation.planning import sizes
-from condensation.workflow.digest import ROOT, source_digest
+from condensation.workflow import sources
+from condensation.workflow.digest import ROOT, code_of
 from condensation.workflow.grid import WHOLE, Grid, SetId
 
 
@@ -36,7 +36,7 @@ def prepare(config: Config, dataset: str) -> dict[str, Any]:
     modification time of the folder itself.
     """
     entry = config.datasets[dataset]
-    job = {"entry": entry.model_dump(), "source": source_digest(ROOT / "prepare_dataset.py")}
+    job = {"entry": entry.model_dump(), **code_of("prepare_dataset")}
     if entry.path and Path(entry.path).expanduser().is_dir():
         job["files"] = archives.listing_digest(Path(entry.path).expanduser())
     return job
@@ -69,7 +69,7 @@ def check_images(config: Config, grid: Grid) -> list[str]:
         # here: importing Pillow is slow, and each job reads this module
         from condensation.files import image_files
 
-        prepared = sizes.metadata_of(Path(config.results_dir, name, "dataset.safetensors"))
+        prepared = tensor_headers.metadata(Path(config.results_dir, name, "dataset.safetensors"))
         options = entry.model_dump()
         if prepared and prepared.get("source", {}).get("state") == image_files.state(path, options):
             continue
@@ -89,14 +89,14 @@ def archives_of(config: Config, dataset: str, downloads: str) -> list[str]:
 
 def extract_features(config: Config, features: str) -> dict[str, Any]:
     """Return the options of a feature extractor and the source digest."""
-    job = _features_job(config, features, "extract_features.py")
+    job = _features_job(config, features, "extract_features")
     job["options"]["layer"] = config.features[features].layer
     return job
 
 
 def train_embedder(config: Config, features: str) -> dict[str, Any]:
     """Return the options of the network for figure 7 and the source digest."""
-    return _features_job(config, features, "train_embedder.py")
+    return _features_job(config, features, "train_embedder")
 
 
 def _features_job(config: Config, features: str, script: str) -> dict[str, Any]:
@@ -105,10 +105,10 @@ def _features_job(config: Config, features: str, script: str) -> dict[str, Any]:
     options["optimizer"] = config.optimizers[options["optimizer"]].model_dump()
     return {
         "options": options,
-        "source": source_digest(
-            ROOT / script,
-            networks.module_of(options["architecture"]),
-            augmentation.module_of({"policy": "none"}),
+        **code_of(
+            script,
+            *sources.of_network(options["architecture"]),
+            *sources.of_augmentation({"policy": "none"}),
         ),
     }
 
@@ -116,8 +116,8 @@ def _features_job(config: Config, features: str, script: str) -> dict[str, Any]:
 def embed_class(config: Config, features: str) -> dict[str, Any]:
     """Return the class of figure 7 and the source digest."""
     architecture = config.architectures[config.features[features].architecture].model_dump()
-    digest = source_digest(ROOT / "embed_class.py", networks.module_of(architecture))
-    return {"label": config.figure7.label, "source": digest}
+    code = code_of("embed_class", *sources.of_network(architecture))
+    return {"label": config.figure7.label, **code}
 
 
 def features_of(config: Config, method: str) -> str | None:
@@ -127,7 +127,7 @@ def features_of(config: Config, method: str) -> str | None:
 
 def fit_whitening() -> dict[str, Any]:
     """Return the source digest of the whitening."""
-    return {"source": source_digest(ROOT / "fit_whitening.py")}
+    return code_of("fit_whitening")
 
 
 def train_expert(config: Config, grid: Grid, dataset: str, trajectories: str) -> dict[str, Any]:
@@ -145,10 +145,10 @@ def train_expert(config: Config, grid: Grid, dataset: str, trajectories: str) ->
     options["augmentation"] = config.augmentations[options["augmentation"]].model_dump()
     return {
         "options": options,
-        "source": source_digest(
-            ROOT / "train_expert.py",
-            networks.module_of(options["architecture"]),
-            augmentation.module_of(options["augmentation"]),
+        **code_of(
+            "train_expert",
+            *sources.of_network(options["architecture"]),
+            *sources.of_augmentation(options["augmentation"]),
         ),
     }
 
@@ -174,15 +174,15 @@ def condense(config: Config, set_id: SetId) -> dict[str, Any]:
         config.options_of(set_id.dataset, set_id.method, ipc),
         *(set_id.dataset, set_id.ipc, set_id.condensation_seed),
     )
-    sources = list(entry.sources)
+    modules = list(entry.sources)
     if experts := experts_of(config, set_id.method):  # the method uses the experts' network
         options["architecture"] = config.trajectories[experts[0]].architecture
     if isinstance(options.get("architecture"), str):
         options["architecture"] = config.architectures[options["architecture"]].model_dump()
-        sources.append(networks.module_of(options["architecture"]))
+        modules += sources.of_network(options["architecture"])
     if isinstance(options.get("augmentation"), str):
         options["augmentation"] = config.augmentations[options["augmentation"]].model_dump()
-        sources.append(augmentation.module_of(options["augmentation"]))
+        modules += sources.of_augmentation(options["augmentation"])
     folders = [path for path in imported_files(config, set_id) if Path(path).is_dir()]
     return {
         "function": entry.function,
@@ -191,7 +191,7 @@ def condense(config: Config, set_id: SetId) -> dict[str, Any]:
         **({"files": [archives.listing_digest(Path(path)) for path in folders]} if folders else {}),
         "snapshots": sorted(set(entry.snapshots)) if isinstance(entry, Synthesis) else [],
         "preprocessing": config.preprocessing_of(set_id.method),
-        "source": source_digest(ROOT / "condense.py", *sources),
+        **code_of("condense", *modules),
     }
 
 
@@ -209,9 +209,7 @@ def evaluate(
             "optimizer": config.optimizers[optimizer].model_dump(),
             "protocol": protocol,
         },
-        "source": source_digest(
-            ROOT / "evaluate.py", networks.module_of(network), augmentation.module_of(policy)
-        ),
+        **code_of("evaluate", *sources.of_network(network), *sources.of_augmentation(policy)),
     }
 
 
@@ -222,7 +220,7 @@ def make_leaderboard() -> dict[str, Any]:
     for path in sorted(folder.glob("page.*")):
         page.update(path.read_bytes())
     return {
-        "source": source_digest(ROOT / "make_leaderboard.py"),
+        **code_of("make_leaderboard"),
         "page": page.hexdigest()[:16],
     }
 
@@ -233,7 +231,7 @@ def architectures_table(config: Config, downloads: str) -> str | None:
     if config.nas.truth != "benchmark":
         return None
     table = config.nas.table
-    return str(Path(table).expanduser()) if table else f"{downloads}/{benchmark.NAME}"
+    return str(Path(table).expanduser()) if table else f"{downloads}/{BENCHMARK_TABLE}"
 
 
 def sample_architectures(config: Config) -> dict[str, Any]:
@@ -243,8 +241,8 @@ def sample_architectures(config: Config) -> dict[str, Any]:
     options: dict[str, Any] = {"count": nas.architectures, "seed": nas.seed}
     options["connected"] = nas.connected
     if nas.truth == "benchmark":
-        options["column"] = nas.column or benchmark.COLUMNS[config.datasets[nas.dataset].kind]
-    return {"options": options, "source": source_digest(ROOT / "sample_architectures.py")}
+        options["column"] = nas.column or BENCHMARK_COLUMNS[config.datasets[nas.dataset].kind]
+    return {"options": options, **code_of("sample_architectures")}
 
 
 def train_architectures(config: Config, ranked: SetId | str) -> dict[str, Any]:
@@ -266,9 +264,7 @@ def train_architectures(config: Config, ranked: SetId | str) -> dict[str, Any]:
     return {
         "options": options,
         "trained_on": {"dataset": nas.dataset, **images},
-        "source": source_digest(
-            ROOT / "train_architectures.py", networks.module_of({"network": "nasbench201"})
-        ),
+        **code_of("train_architectures", *sources.of_network({"network": "nasbench201"})),
     }
 
 
@@ -289,5 +285,5 @@ def rank_architectures(config: Config) -> dict[str, Any]:
             "seed": nas.seed,
             "note": nas.note,
         },
-        "source": source_digest(ROOT / "rank_architectures.py"),
+        **code_of("rank_architectures"),
     }

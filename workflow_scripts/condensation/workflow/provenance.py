@@ -1,20 +1,19 @@
-"""What made the results: versions, machine, commit, config, and the time that each rule took."""
+"""What made the results: versions, machine, commit, and the time that each rule took."""
 
+import csv
 import hashlib
 import importlib.metadata
 import os
 import platform
+import statistics
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from condensation.config.schema import Config
-from condensation.core import storage
 from condensation.core.errors import InputError
-from condensation.workflow import jobs
+from condensation.workflow import jobs, layout
 from condensation.workflow.grid import Grid
 
 PACKAGES = ("snakemake", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn")
@@ -24,13 +23,13 @@ PACKAGES += ("matplotlib", "seaborn", "itables", "jinja2")
 
 def versions() -> dict[str, str | None]:
     """Return the version of Python and of each package; None for one that is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    installed: dict[str, str | None] = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+            installed[name] = None
+    return installed
 
 
 def machine() -> dict[str, Any]:
@@ -45,7 +44,7 @@ def machine() -> dict[str, Any]:
 
 
 def commit(folder: Path) -> dict[str, Any]:
-    """Return the git commit of ``folder`` and whether tracked or new files differ from it.
+    """Return the git commit of ``folder``, and whether it is dirty: has changed or new files.
 
     Both are None where ``folder`` is not the top of a git checkout, or git is not installed.
     """
@@ -66,40 +65,44 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def benchmark_files(config: Config, grid: Grid) -> dict[str, list[str]]:
-    """Return, per rule that works on cells, the benchmark file of each job that the grid needs.
+    """Return, per rule that works on cells, the benchmark file of each job of the grid.
 
     Paths are relative to ``benchmarks`` in the results folder.
     """
-    found: dict[str, list[str]] = {
-        "prepare_dataset": [f"prepare_dataset/{name}.tsv" for name in grid.datasets]
-    }
-    for one in grid.sets:
-        add = found.setdefault
-        kind = config.preprocessing_of(one.method)
-        if kind != "standardize":
-            add("fit_whitening", []).append(f"fit_whitening/{one.dataset}/{kind}.tsv")
-        if name := jobs.features_of(config, one.method):
-            path = f"extract_features/{one.dataset}/{name}/seed{one.condensation_seed}.tsv"
-            add("extract_features", []).append(path)
-        if experts := jobs.experts_of(config, one.method):
-            folder = f"train_expert/{one.dataset}/{experts[0]}"
-            add("train_expert", []).extend(f"{folder}/expert{n}.tsv" for n in range(experts[1]))
-        add("condense", []).append(f"condense/{one.folder}.tsv")
-    records = (path.replace("/evaluation/", "/") for path in grid.records())
-    found["evaluate"] = [f"evaluate/{Path(path).with_suffix('.tsv')}" for path in records]
-    return {rule: list(dict.fromkeys(paths)) for rule, paths in found.items()}
+    files: dict[str, list[str]] = {}
+
+    def add(rule: str, **wildcards: Any) -> None:
+        files.setdefault(rule, []).append(layout.benchmark(rule, **wildcards))
+
+    for dataset in grid.datasets:
+        add("prepare_dataset", dataset=dataset)
+    for set_id in grid.sets:
+        preprocessing = config.preprocessing_of(set_id.method)
+        if preprocessing != "standardize":
+            add("fit_whitening", dataset=set_id.dataset, preprocessing=preprocessing)
+        if features := jobs.features_of(config, set_id.method):
+            add("extract_features", **set_id.wildcards, features=features)
+        if experts := jobs.experts_of(config, set_id.method):
+            trajectories, count = experts
+            for expert in range(count):
+                names = {"trajectories": trajectories, "expert": expert}
+                add("train_expert", dataset=set_id.dataset, **names)
+        add("condense", **set_id.wildcards)
+    for cell, first, last in grid.evaluations():
+        add("evaluate", **cell.wildcards, first=first, last=last)
+    return {rule: list(dict.fromkeys(paths)) for rule, paths in files.items()}
 
 
-def rule_times(folder: Path, wanted: Mapping[str, Iterable[str]]) -> dict[str, dict[str, Any]]:
-    """Return, per rule: number of jobs, of those whose time is known, and their seconds.
+def rule_times(folder: Path, expected: Mapping[str, Iterable[str]]) -> dict[str, dict[str, Any]]:
+    """Return, per rule: number of jobs, number of jobs with a known time, and their seconds.
 
-    ``folder`` holds Snakemake's benchmark files; ``wanted`` is of ``benchmark_files``. Rules that
-    are not in it count with all the files that they left.
+    ``folder`` holds Snakemake's benchmark files, ``expected`` those of ``benchmark_files``. Of the
+    other rules, all files count.
     """
-    paths = {rule: [folder / path for path in files] for rule, files in wanted.items()}
+    paths = {rule: [folder / path for path in files] for rule, files in expected.items()}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         rule = path.stem if path.is_file() else path.name
-        if rule not in wanted:
+        if rule not in expected:
             paths[rule] = [path] if path.is_file() else sorted(path.rglob("*.tsv"))
     times = {}
     for rule, files in paths.items():
@@ -115,27 +118,30 @@ def rule_times(folder: Path, wanted: Mapping[str, Iterable[str]]) -> dict[str, d
 
 def _seconds(path: Path) -> float:
     try:
-        return float(pd.read_csv(path, sep="\t")["s"].mean())
-    except (KeyError, ValueError) as error:
+        with path.open(newline="", encoding="utf-8") as file:
+            return statistics.fmean(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
+    except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path}: not a benchmark file of Snakemake ({error})") from error
 
 
-def devices(costs: Iterable[str | Path]) -> list[dict[str, Any]]:
-    """Return what the sets were made on, each once: device, its name, threads, version of torch."""
-    found = []
-    for path in costs:
-        cost = storage.read_json(path)
-        used = {name: cost.get(name) for name in ("device", "device_name", "threads", "torch")}
-        if used not in found:
-            found.append(used)
-    return found
+def devices(costs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the distinct devices of costs: device, its name, threads, version of torch."""
+    distinct = []
+    for cost in costs:
+        device = {name: cost.get(name) for name in ("device", "device_name", "threads", "torch")}
+        if device not in distinct:
+            distinct.append(device)
+    return distinct
 
 
-def images_read(paths: Iterable[str | Path]) -> dict[str, Any]:
-    """Return, per prepared dataset, where its images came from and the report of what was read."""
-    described = map(storage.read_metadata, paths)
+def images_read(datasets: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return, per prepared dataset, the origin of its images and the report on reading them.
+
+    ``datasets`` holds the metadata of their files.
+    """
     return {
-        each["name"]: {"source": each["source"], **each.get("report", {})} for each in described
+        metadata["name"]: {"source": metadata["source"], **metadata.get("report", {})}
+        for metadata in datasets
     }
 
 

@@ -8,8 +8,8 @@ from condensation.config.methods.base import Synthesis
 
 _COLUMNS = ("steps", "expert_epochs", "max_start", "batch_syn", "lr", "lr_step", "step_size")
 # By (dataset, IPC, ZCA), from the released benchmark; CIFAR-10 at IPC 1 and 10 without ZCA from
-# the published commands of MCT (github.com/Zhong0x29a/MCT). Nobody gives CIFAR-100 at IPC 1 and 50 without ZCA:
-# the row with ZCA serves for both.
+# the published commands of MCT (github.com/Zhong0x29a/MCT). Nobody gives CIFAR-100 at IPC 1 and
+# 50 without ZCA: the row with ZCA serves for both.
 _ROWS = {
     ("cifar10", 1, True): (50, 2, 2, None, 1e2, 1e-7, 1e-2),
     ("cifar10", 10, True): (30, 2, 20, None, 1e2, 1e-5, 1e-3),

@@ -112,7 +112,7 @@ def recorder_of(snakemake, device):
         checkpoint=output.with_name("checkpoint.safetensors"),
         identity=hashlib.sha256(json.dumps(belongs_to, sort_keys=True).encode()).hexdigest(),
         snapshots=told["snapshots"],
-        every=snakemake.config["compute"]["checkpoint_seconds"],
+        interval=snakemake.config["compute"]["checkpoint_seconds"],
     )
     return recorder, inputs
 

@@ -54,7 +54,7 @@ _GUESSES, _RARE, _ERRORS = 200, 1e-3, 4.0
 
 
 def check_pixels(
-    images: torch.Tensor, declared: str, given: Channels | None, dataset: Dataset, where: str
+    images: torch.Tensor, declared: str, constants: Channels | None, dataset: Dataset, where: str
 ) -> None:
     """Warn or raise InputError if ``images`` are not what they are declared to be.
 
@@ -70,8 +70,8 @@ def check_pixels(
         return
     moments = _moments(images)
     forms = _forms(dataset)
-    if given is not None:
-        forms["standardized"] = _affine(given[1], given[0], dataset)
+    if constants is not None:
+        forms["standardized"] = _affine(constants[1], constants[0], dataset)
     real = _moments(dataset.standardize(_sample(dataset)[0]))
     distance = {name: _distance(moments, form, real) for name, form in forms.items()}
     others = [name for name in forms if name != declared and _may_be(images, name)]

@@ -16,7 +16,7 @@ from condensation.core import randomness
 from condensation.core.errors import InputError
 from condensation.data import reading_report, splits
 from condensation.data.datasets import Dataset
-from condensation.files import archives, image_files
+from condensation.files import archives, image_files, official
 
 # The constants of this literature (DC, DSA, DM and DC-BENCH). CIFAR-10's std is smaller than the
 # true pixel std (.247 .2435 .2616); it is kept because published sets are stored in this space.
@@ -47,7 +47,7 @@ def read(name: str, entry: dict, paths: list[str | Path]) -> Dataset:
     ----------
     name : the name in the config.
     entry : the dataset's options, complete (``options.Dataset``).
-    paths : the official archives in the order of ``archives.OFFICIAL``, or the one local path.
+    paths : the official archives in the order of ``official.OFFICIAL``, or the one local path.
 
     Raises InputError for whatever is wrong with the archives.
     """
@@ -62,15 +62,15 @@ def read(name: str, entry: dict, paths: list[str | Path]) -> Dataset:
         content = _image_folder(name, paths[0], entry)
         origin["state"] = image_files.state(paths[0], entry)
     else:
-        paths = archives.official_files(source, paths)
+        paths = official.official_files(source, paths)
         if paths[0].is_dir():
-            checksums = archives.UNPACKED[source][1]
+            checksums = official.UNPACKED[source][1]
             for file, checksum in checksums.items():
                 archives.verify(paths[0] / file, checksum)
             origin["checksums"] = list(checksums.values())
         else:
-            official = [archive.checksum for archive in archives.OFFICIAL[source]]
-            origin["checksums"] = [entry["checksum"]] if entry["checksum"] else official
+            checksums = [archive.checksum for archive in official.OFFICIAL[source]]
+            origin["checksums"] = [entry["checksum"]] if entry["checksum"] else checksums
             for path, checksum in zip(paths, origin["checksums"], strict=True):
                 archives.verify(path, checksum)
         reader = {
@@ -141,7 +141,7 @@ def _digits() -> _Images:
 
 def _pickles(path: Path, source: str) -> dict[str, dict]:
     # Unpickling runs code from the file: only reached for the official checksums.
-    needed = archives.UNPACKED[source][1]
+    needed = official.UNPACKED[source][1]
     return {
         Path(name).name: pickle.loads(content, encoding="latin1")
         for name, content in archives.members(path, lambda name: Path(name).name in needed)
@@ -154,21 +154,21 @@ def _cifar_split(batches: list[dict], labels: str) -> tuple[np.ndarray, np.ndarr
 
 
 def _cifar10(paths: list[Path]) -> _Images:
-    found = _pickles(paths[0], "cifar10")
-    train = [found[f"data_batch_{i}"] for i in range(1, 6)]
+    pickles = _pickles(paths[0], "cifar10")
+    train = [pickles[f"data_batch_{i}"] for i in range(1, 6)]
     return _Images(
-        found["batches.meta"]["label_names"],
+        pickles["batches.meta"]["label_names"],
         _cifar_split(train, "labels"),
-        _cifar_split([found["test_batch"]], "labels"),
+        _cifar_split([pickles["test_batch"]], "labels"),
     )
 
 
 def _cifar100(paths: list[Path]) -> _Images:
-    found = _pickles(paths[0], "cifar100")
+    pickles = _pickles(paths[0], "cifar100")
     return _Images(
-        found["meta"]["fine_label_names"],
-        _cifar_split([found["train"]], "fine_labels"),
-        _cifar_split([found["test"]], "fine_labels"),
+        pickles["meta"]["fine_label_names"],
+        _cifar_split([pickles["train"]], "fine_labels"),
+        _cifar_split([pickles["test"]], "fine_labels"),
     )
 
 
@@ -199,14 +199,14 @@ def _tinyimagenet(paths: list[Path]) -> _Images:
     path = paths[0]
     texts, train, val, changes = {}, [], {}, {}
 
-    def wanted(name: str) -> bool:
+    def select(name: str) -> bool:
         parts = Path(name).parts[1:]
         return len(parts) == 1 or (
             parts[:1] in (("train",), ("val",))
             and (parts[-1].endswith(".JPEG") or parts[-1] == "val_annotations.txt")
         )
 
-    for name, content in archives.members(path, wanted):
+    for name, content in archives.members(path, select):
         parts = Path(name).parts[1:]
         if name.endswith(".JPEG"):
             image, changes[parts[-1]] = image_files.decode(content, f"{path}:{name}", 3)

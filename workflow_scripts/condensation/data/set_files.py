@@ -127,7 +127,7 @@ def load(path: Path) -> Any:
     try:
         if ending != ".safetensors" and zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as packed:
-                archives.check_unpacked(path, sum(one.file_size for one in packed.infolist()))
+                archives.check_unpacked(path, sum(member.file_size for member in packed.infolist()))
         if ending == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}

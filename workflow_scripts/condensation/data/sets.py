@@ -58,9 +58,9 @@ def write_failure(
     dataset: Dataset, path: str | Path, status: str, cause: str, iteration: int, **facts: Any
 ) -> None:
     """Write that there is no set: ``status`` is ``oom`` or ``diverged``, after ``iteration``."""
-    about = {"kind": KIND, "dataset": dataset.name, "classes": list(dataset.classes)}
-    about |= {"status": status, "cause": cause, "iteration": iteration, "content": status}
-    storage.write_tensors(path, {}, about | facts)
+    metadata = {"kind": KIND, "dataset": dataset.name, "classes": list(dataset.classes)}
+    metadata |= {"status": status, "cause": cause, "iteration": iteration, "content": status}
+    storage.write_tensors(path, {}, metadata | facts)
 
 
 def load(path: str | Path, dataset: Dataset) -> tuple[Condensed | None, dict[str, Any]]:
@@ -107,24 +107,26 @@ def by_position(
     return lambda positions: dataset.preprocess(pixels[positions])
 
 
-def require_preprocessing(found: dict[str, Any], dataset: Dataset, where: str) -> None:
+def require_preprocessing(preprocessing: dict[str, Any], dataset: Dataset, where: str) -> None:
     """Raise InputError unless ``found`` is the preprocessing of ``dataset``."""
-    wanted = dataset.preprocessing
-    if wanted["kind"] == "standardize":
-        same = found.get("kind") == "standardize" and _same_constants(found, wanted)
+    expected = dataset.preprocessing
+    if expected["kind"] == "standardize":
+        matches = preprocessing.get("kind") == "standardize" and _same_constants(
+            preprocessing, expected
+        )
     else:
-        same = found == wanted
-    if not same:
+        matches = preprocessing == expected
+    if not matches:
         raise InputError(
-            f"{where}: its images were made with {found}, but {dataset.name} is prepared with "
-            f"{wanted}: trained on the one and tested on the other, the numbers would be wrong"
+            f"{where}: its images were made with {preprocessing}, but {dataset.name} is prepared with "
+            f"{expected}; accuracies across the two would be wrong"
         )
 
 
-def _same_constants(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+def _same_constants(preprocessing: dict[str, Any], expected: dict[str, Any]) -> bool:
     return all(
-        len(found[key]) == len(wanted[key])
-        and torch.allclose(torch.tensor(found[key]), torch.tensor(wanted[key]), atol=1e-4)
+        len(preprocessing[key]) == len(expected[key])
+        and torch.allclose(torch.tensor(preprocessing[key]), torch.tensor(expected[key]), atol=1e-4)
         for key in ("mean", "std")
     )
 

@@ -68,11 +68,11 @@ def subset(
     labels = dataset.train_labels[positions]
     chosen = []
     for label, name in enumerate(dataset.classes):
-        own = positions[labels == label]
-        if len(own) < count // classes:
+        of_class = positions[labels == label]
+        if len(of_class) < count // classes:
             raise InputError(
                 f"{dataset.name}: {count} images ({purpose}) are {count // classes} of each class, "
-                f"and of class {name!r} there are {len(own)}"
+                f"and of class {name!r} there are {len(of_class)}"
             )
-        chosen.append(own[torch.randperm(len(own), generator=draw)[: count // classes]])
+        chosen.append(of_class[torch.randperm(len(of_class), generator=draw)[: count // classes]])
     return torch.cat(chosen).sort().values

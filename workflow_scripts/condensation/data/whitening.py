@@ -59,8 +59,8 @@ class Whitening:
                 f"{self.shape}"
             )
         rows = _rows(images.float() / 255, self.kind, self.channel_mean, self.channel_std)
-        own = self.to(images.device)
-        return ((rows - own.mean) @ own.matrix).view(-1, *self.shape)
+        moved = self.to(images.device)
+        return ((rows - moved.mean) @ moved.matrix).view(-1, *self.shape)
 
     def through_pixels(
         self, images: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor]
@@ -69,14 +69,14 @@ class Whitening:
 
         ``zca_kip`` makes all images of one contrast; here each keeps its own.
         """
-        own = self.to(images.device)
+        moved = self.to(images.device)
         pixels = self.invert(images).mul(255).round().clamp(0, 255).to(torch.uint8)
         changed = self.apply(change(pixels))
         if self.kind != "zca_kip":
             return changed
-        before, after = (one.flatten(1) @ own.inverse + own.mean for one in (images, changed))
+        before, after = (x.flatten(1) @ moved.inverse + moved.mean for x in (images, changed))
         after = after * before.norm(dim=1, keepdim=True)
-        return ((after - own.mean) @ own.matrix).view(-1, *self.shape)
+        return ((after - moved.mean) @ moved.matrix).view(-1, *self.shape)
 
     def invert(self, images: torch.Tensor) -> torch.Tensor:
         """Return whitened images on the scale of [0, 1], not clipped, for pictures.
@@ -84,8 +84,8 @@ class Whitening:
         For ``zca_kip``, where brightness and contrast of each image are lost,
         every picture is given mean 1/2 and standard deviation 0.2.
         """
-        own = self.to(images.device)
-        rows = images.flatten(1) @ own.inverse + own.mean
+        moved = self.to(images.device)
+        rows = images.flatten(1) @ moved.inverse + moved.mean
         if self.kind == "zca_kip":
             std = torch.tensor(self.channel_std, device=images.device)
             rows = (rows.view(-1, self.shape[0], 1, self.shape[1] * self.shape[2])).squeeze(2)
@@ -108,18 +108,18 @@ class Whitening:
 
     def preprocessing(self) -> dict[str, str]:
         """Return what identifies this whitening: its kind and a digest of its numbers."""
-        found = self.__dict__.get("_digest")
-        if found is None:
+        digest_text = self.__dict__.get("_digest")
+        if digest_text is None:
             digest = hashlib.sha256(repr((self.channel_mean, self.channel_std)).encode())
             for tensor in (self.matrix, self.mean):
                 digest.update(tensor.cpu().contiguous().numpy().tobytes())
-            found = digest.hexdigest()[:16]
-            object.__setattr__(self, "_digest", found)
-        return {"kind": self.kind, "digest": found}
+            digest_text = digest.hexdigest()[:16]
+            object.__setattr__(self, "_digest", digest_text)
+        return {"kind": self.kind, "digest": digest_text}
 
 
-def _fields(one: Whitening) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in Whitening.__dataclass_fields__}
+def _fields(whitening: Whitening) -> dict[str, Any]:
+    return {name: getattr(whitening, name) for name in Whitening.__dataclass_fields__}
 
 
 def _rows(
@@ -182,20 +182,20 @@ def fit(
 def save(whitening: Whitening, path: str | Path, **facts: Any) -> None:
     """Write a whitening; ``facts`` go into its metadata."""
     tensors = {name: getattr(whitening, name) for name in ("matrix", "inverse", "mean")}
-    about = {name: value for name, value in _fields(whitening).items() if name not in tensors}
-    about |= {"whitening": whitening.kind, "kind": KIND}
-    storage.write_tensors(path, tensors, facts | about)
+    metadata = {name: value for name, value in _fields(whitening).items() if name not in tensors}
+    metadata |= {"whitening": whitening.kind, "kind": KIND}
+    storage.write_tensors(path, tensors, facts | metadata)
 
 
 def load(path: str | Path) -> Whitening:
     """Return the whitening in ``path``; raises InputError if it is damaged or something else."""
-    tensors, about = storage.read_tensors(path)
-    if about.get("kind") != KIND:
-        raise InputError(f"{path}: holds a {about.get('kind')}, not a whitening")
+    tensors, metadata = storage.read_tensors(path)
+    if metadata.get("kind") != KIND:
+        raise InputError(f"{path}: holds a {metadata.get('kind')}, not a whitening")
     return Whitening(
-        kind=about["whitening"],
-        shape=tuple(about["shape"]),
-        channel_mean=tuple(about["channel_mean"]),
-        channel_std=tuple(about["channel_std"]),
+        kind=metadata["whitening"],
+        shape=tuple(metadata["shape"]),
+        channel_mean=tuple(metadata["channel_mean"]),
+        channel_std=tuple(metadata["channel_std"]),
         **tensors,
     )

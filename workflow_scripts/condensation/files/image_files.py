@@ -285,8 +285,8 @@ def decode(
             picture = picture.convert("RGBA")
             if picture.getextrema()[3][0] < 255:
                 changes.append("transparency put on the background")
-            behind = Image.new("RGBA", picture.size, ImageColor.getrgb(background))
-            picture = Image.alpha_composite(behind, picture)
+            canvas = Image.new("RGBA", picture.size, ImageColor.getrgb(background))
+            picture = Image.alpha_composite(canvas, picture)
         target = "RGB" if channels == 3 else "L"
         if image.mode not in (target, "F") and not image.mode.startswith("I"):
             changes.append(f"{image.mode} to {target}")

@@ -34,7 +34,7 @@ class Trajectories:
     @property
     def epochs(self) -> int:
         """Epochs that every expert was trained for."""
-        return min(len(one) for one in self.snapshots) - 1
+        return min(len(trajectory) for trajectory in self.snapshots) - 1
 
 
 def train(
@@ -91,9 +91,9 @@ def train(
 
 def write(path: str | Path, snapshots: torch.Tensor, problem: Problem, **facts: Any) -> None:
     """Write an expert's snapshots; ``facts`` (options, source, ...) go into the metadata."""
-    about = {"dataset": problem.dataset.name, "classes": list(problem.dataset.classes)}
-    about |= {"shape": list(problem.shape), "preprocessing": problem.dataset.preprocessing}
-    storage.write_tensors(path, {"snapshots": snapshots}, {"kind": KIND, **about, **facts})
+    metadata = {"dataset": problem.dataset.name, "classes": list(problem.dataset.classes)}
+    metadata |= {"shape": list(problem.shape), "preprocessing": problem.dataset.preprocessing}
+    storage.write_tensors(path, {"snapshots": snapshots}, {"kind": KIND, **metadata, **facts})
 
 
 def load(paths: Iterable[str | Path], problem: Problem, architecture: dict) -> Trajectories:
@@ -108,21 +108,23 @@ def load(paths: Iterable[str | Path], problem: Problem, architecture: dict) -> T
         for p in networks.build(architecture, problem.shape, problem.classes, 0).parameters()
     )
     for path in paths:
-        tensors, about = storage.read_tensors(path)
-        if about.get("kind") != KIND:
-            raise InputError(f"{path}: holds a {about.get('kind')}, not a trajectory of an expert")
-        for key, wanted in (
+        tensors, metadata = storage.read_tensors(path)
+        if metadata.get("kind") != KIND:
+            raise InputError(
+                f"{path}: holds a {metadata.get('kind')}, not a trajectory of an expert"
+            )
+        for key, current in (
             ("classes", list(problem.dataset.classes)),
             ("shape", list(problem.shape)),
             ("preprocessing", problem.dataset.preprocessing),
         ):
-            if about[key] != wanted:
+            if metadata[key] != current:
                 raise InputError(
-                    f"{path}: the expert was trained on {about['dataset']} with {key} "
-                    f"{_short(about[key])}; this run is on {problem.dataset.name} with "
-                    f"{_short(wanted)}"
+                    f"{path}: the expert was trained on {metadata['dataset']} with {key} "
+                    f"{_short(metadata[key])}; this run is on {problem.dataset.name} with "
+                    f"{_short(current)}"
                 )
-        trained = about["options"]["architecture"]
+        trained = metadata["options"]["architecture"]
         if trained != architecture or tensors["snapshots"].shape[1] != expected:
             raise InputError(
                 f"{path}: the expert is a {trained} of {tensors['snapshots'].shape[1]} "

@@ -130,10 +130,10 @@ def conv_features(images: torch.Tensor, layers: Layers) -> torch.Tensor:
     normalisation. For the backward pass only the features are kept; the
     activations are computed again, a few hundred images at a time.
     """
-    own = [(weight.to(images), bias.to(images)) for weight, bias in layers]
+    moved = [(weight.to(images), bias.to(images)) for weight, bias in layers]
 
     def of(features: torch.Tensor) -> torch.Tensor:
-        for weight, bias in own:
+        for weight, bias in moved:
             features = F.relu(F.conv2d(features, weight, bias, padding=1))
             features = F.avg_pool2d(features, 2)
         features = features.flatten(1)

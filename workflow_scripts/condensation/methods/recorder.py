@@ -28,7 +28,7 @@ class Recorder:
     identity : what the checkpoint belongs to (options, source digest, input); one made for
         something else is not used, and the log says so.
     snapshots : iterations whose ``images`` are kept too, 0 for the start.
-    every : seconds between two checkpoints, at the least.
+    interval : shortest time between two checkpoints, in seconds.
     """
 
     def __init__(
@@ -37,12 +37,12 @@ class Recorder:
         checkpoint: Path | None = None,
         identity: str = "",
         snapshots: Sequence[int] = (),
-        every: float | None = None,
+        interval: float | None = None,
     ):
         self.label, self.checkpoint, self.identity = label, checkpoint, identity
-        self.every = CHECKPOINT_EVERY if every is None else every
+        self.interval = CHECKPOINT_EVERY if interval is None else interval
         self.facts: dict[str, bool | str] = {}  # how the passes ran
-        self.wanted = frozenset(snapshots)
+        self.snapshot_iterations = frozenset(snapshots)
         self.snapshots: dict[int, torch.Tensor] = {}
         self.iterations = 0  # asked for, over all loops
         self.iteration = 0  # done in the present loop
@@ -100,7 +100,7 @@ class Recorder:
                 part_seconds = []
             self._snapshot(state, done, parts)
             progress.step()
-            if now - saved >= self.every and done < last:
+            if now - saved >= self.interval and done < last:
                 if checked < done:
                     _check(state)
                     checked = done
@@ -124,7 +124,7 @@ class Recorder:
         for run in range(1, self._runs + 1):
             if path := self._path(run):
                 path.unlink(missing_ok=True)
-        for iteration in self.wanted:
+        for iteration in self.snapshot_iterations:
             if path := self._snapshot_path(iteration):
                 path.unlink(missing_ok=True)
 
@@ -140,13 +140,13 @@ class Recorder:
 
     def _snapshot(self, state: dict[str, torch.Tensor], number: int, parts: int) -> None:
         iteration, rest = divmod(number, parts)
-        if rest or iteration not in self.wanted:
+        if rest or iteration not in self.snapshot_iterations:
             return
         images = state["images"].detach().cpu().clone()
         self.snapshots[iteration] = images
         if path := self._snapshot_path(iteration):  # it must outlive this process
-            about = {"kind": "snapshot", "identity": self.identity}
-            storage.write_tensors(path, {"images": images}, about)
+            metadata = {"kind": "snapshot", "identity": self.identity}
+            storage.write_tensors(path, {"images": images}, metadata)
 
     def _save(self, state: dict[str, torch.Tensor], number: int) -> None:
         path = self._path(self._runs)
@@ -163,7 +163,7 @@ class Recorder:
             tensors, metadata = self._own(path)
             kept = {
                 iteration: self._own(self._snapshot_path(iteration))[0]["images"].clone()
-                for iteration in self.wanted
+                for iteration in self.snapshot_iterations
                 if self._snapshot_path(iteration).is_file()
             }
         except InputError as error:

@@ -53,9 +53,9 @@ def _expect(written: str, at: int, token: str) -> int:
 
 
 def _fault(written: str, at: int, expected: str) -> InputError:
-    found = repr(written[at : at + 12]) if at < len(written) else "the end"
+    got = repr(written[at : at + 12]) if at < len(written) else "the end"
     return InputError(
-        f"architecture {written!r}: at character {at + 1} found {found}, expected {expected}; "
+        f"architecture {written!r}: at character {at + 1} found {got}, expected {expected}; "
         f"the form is {_FORM}"
     )
 
@@ -77,9 +77,9 @@ def connected(cell: Cell) -> bool:
 def useful(cell: Cell) -> tuple[bool, ...]:
     """Return for each edge whether it carries something and leads to the output."""
     leads = {OUTPUT}
-    found = []
+    used = []
     for (node, source), operation in zip(reversed(EDGES), reversed(cell), strict=True):
-        found.append(operation != "none" and node in leads)
-        if found[-1]:
+        used.append(operation != "none" and node in leads)
+        if used[-1]:
             leads.add(source)
-    return tuple(reversed(found))
+    return tuple(reversed(used))

@@ -67,13 +67,13 @@ def _timm(
 
     if not timm.is_model(name):
         raise InputError(f"timm has no network {name!r}{nearest(name, timm.list_models())}")
-    given = {"in_chans": shape[0], "num_classes": classes} | options
+    arguments = {"in_chans": shape[0], "num_classes": classes} | options
     try:  # transformers must know the image size; most others do not take it
-        return timm.create_model(name, img_size=shape[1:], **given)
+        return timm.create_model(name, img_size=shape[1:], **arguments)
     except TypeError as error:
         if "img_size" not in str(error):
             raise
-        return timm.create_model(name, **given)
+        return timm.create_model(name, **arguments)
 
 
 def _torchvision(
@@ -84,17 +84,17 @@ def _torchvision(
     known = models.list_models(module=models)
     if name not in known:
         raise InputError(f"torchvision has no network {name!r}{nearest(name, known)}")
-    given = {"num_classes": classes} | options
+    arguments = {"num_classes": classes} | options
     accepted = inspect.signature(_class_of(models, name)).parameters
     if "image_size" in accepted:
-        given.setdefault("image_size", shape[1])
+        arguments.setdefault("image_size", shape[1])
     if "input_size" in accepted:
-        given.setdefault("input_size", shape[1:])
+        arguments.setdefault("input_size", shape[1:])
     if "aux_logits" in accepted:
-        given.setdefault("aux_logits", False)
+        arguments.setdefault("aux_logits", False)
     if "init_weights" in accepted:  # it warns that the default will change
-        given.setdefault("init_weights", True)
-    network = models.get_model(name, weights=None, **given)
+        arguments.setdefault("init_weights", True)
+    network = models.get_model(name, weights=None, **arguments)
     if shape[0] != 3:
         _take_channels(network, shape[0])
     return network

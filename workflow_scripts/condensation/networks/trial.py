@@ -39,8 +39,8 @@ def try_out(
         _tried[key] = type(network), None
         if not hasattr(network, "embed"):
             kind = type(network)
-            own = {"embed": _embedding(name, last), "__module__": kind.__module__}
-            _tried[key] = type(kind.__name__, (kind,), own), last
+            attributes = {"embed": _embedding(name, last), "__module__": kind.__module__}
+            _tried[key] = type(kind.__name__, (kind,), attributes), last
     network.__class__, last = _tried[key]
     if last is not None:
         layer = network.get_submodule(last)
@@ -61,9 +61,9 @@ def _logits(network: nn.Module, name: str, images: torch.Tensor, classes: int) -
         ) from error
     expected = (len(images), classes)
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected:
-        given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise InputError(
-            f"architecture {name} gives {given} for two images{way}; expected logits {expected}"
+            f"architecture {name} gives {got} for two images{way}; expected logits {expected}"
         )
     return logits
 
@@ -73,7 +73,7 @@ def _last_linear(network: nn.Module, name: str, images: torch.Tensor, classes: i
     calls = []
     hooks = [
         module.register_forward_hook(
-            lambda _, given, output, path=path: calls.append((path, given[0], output))
+            lambda _, inputs, output, path=path: calls.append((path, inputs[0], output))
         )
         for path, module in network.named_modules()
         if isinstance(module, nn.Linear)
@@ -82,18 +82,20 @@ def _last_linear(network: nn.Module, name: str, images: torch.Tensor, classes: i
         logits = _logits(network.eval(), name, images, classes)
     for hook in hooks:
         hook.remove()
-    for path, given, output in reversed(calls):
-        if given.dim() == 2 and output.shape == logits.shape and torch.equal(output, logits):
-            return path if _is_given_on(network, path, images, given) else None
+    for path, inputs, output in reversed(calls):
+        if inputs.dim() == 2 and output.shape == logits.shape and torch.equal(output, logits):
+            return path if _is_the_output(network, path, images, inputs) else None
     return None
 
 
-def _is_given_on(network: nn.Module, path: str, images: torch.Tensor, given: torch.Tensor) -> bool:
+def _is_the_output(
+    network: nn.Module, path: str, images: torch.Tensor, inputs: torch.Tensor
+) -> bool:
     """Return whether the network gives what the layer at ``path`` does: no mean over two heads."""
-    hook = network.get_submodule(path).register_forward_hook(lambda *_: given)
+    hook = network.get_submodule(path).register_forward_hook(lambda *_: inputs)
     try:
         with torch.no_grad():
-            return torch.equal(network(images), given)
+            return torch.equal(network(images), inputs)
     except RuntimeError:  # shapes that do not go together
         return False
     finally:
@@ -118,6 +120,6 @@ def _embedding(name: str, last: str | None) -> Callable[[nn.Module, torch.Tensor
     return embed
 
 
-def _hook(layer: nn.Module, given: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
+def _hook(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
     # torch.compile follows this; it would not follow a hook that comes and goes
-    return given[0] if layer.gives_its_input else output
+    return inputs[0] if layer.gives_its_input else output

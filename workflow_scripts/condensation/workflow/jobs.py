@@ -10,7 +10,7 @@ from typing import Any
 from condensation import augmentation, networks
 from condensation.config.methods import SOFT_LABELS, TM, Plugin
 from condensation.config.schema import Config
-from condensation.files import archives
+from condensation.files import archives, official
 from condensation.nas import benchmark
 from condensation.planning import sizes
 from condensation.workflow.digest import ROOT, source_digest
@@ -57,7 +57,7 @@ def check_images(config: Config, grid: Grid) -> list[str]:
         if not entry.path or not path.exists():  # Snakemake says so
             continue
         if entry.source != "image_folder":
-            archives.official_files(entry.source, [path])
+            official.official_files(entry.source, [path])
             continue
         from condensation.files import (
             image_files,  # Pillow takes its time, and each job reads this file
@@ -77,7 +77,7 @@ def archives_of(config: Config, dataset: str, downloads: str) -> list[str]:
     entry = config.datasets[dataset]
     if entry.path:
         return [str(Path(entry.path).expanduser())]
-    return [f"{downloads}/{a.name}" for a in archives.OFFICIAL.get(entry.source, ())]
+    return [f"{downloads}/{a.name}" for a in official.OFFICIAL.get(entry.source, ())]
 
 
 def extract_features(config: Config, features: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Rule take_snapshot: what a condensed set was after some iterations, as a set of its own."""
+"""Rule take_snapshot: write the state of a condensed set after some iterations as a set."""
 
 from dataclasses import replace
 
@@ -22,6 +22,6 @@ with job(snakemake, torch_threads=False):
         labels = torch.arange(len(dataset.classes)).repeat_interleave(metadata["ipc"])
         taken = sets.Condensed(images[iteration], labels if condensed is None else condensed.labels)
         sets.write(taken, dataset, snakemake.output.condensed, iterations=int(iteration), **facts)
-    else:  # the method failed before
+    else:  # the method failed before this iteration
         status, cause, at = metadata["status"], metadata["cause"], metadata["iteration"]
         sets.write_failure(dataset, snakemake.output.condensed, status, cause, at, **facts)

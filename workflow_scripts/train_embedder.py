@@ -1,4 +1,4 @@
-"""Rule train_embedder: the network whose features figure 7 shows, trained on the real images."""
+"""Rule train_embedder: train the network of figure 7's features on the real images."""
 
 from dataclasses import replace
 

@@ -90,7 +90,7 @@ def evaluate(
     ...     seeds=[0, 1],
     ...     architecture={"network": "mlp", "width": 8},
     ...     augmentation={"policy": "none"},
-    ...     optimizer={"algorithm": "adam", "lr": 0.003, "weight_decay": 0.0, "decay": False},
+    ...     optimizer={"algorithm": "sgd", "lr": 0.01, "weight_decay": 0.0005, "decay": True},
     ...     protocol={
     ...         "epochs": 3,
     ...         "epochs_without_augmentation": None,

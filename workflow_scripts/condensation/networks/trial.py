@@ -20,9 +20,9 @@ def try_out(
     """Try a network on noise, and give it a method ``embed`` if it has none.
 
     Noise images pass forward in evaluation mode, and forward and backward in training mode.
-    Networks of the same ``name`` and ``options`` are tried once. ``embed`` returns the input of the last
-    linear layer, images [n, C, H, W] -> [n, features]; it raises InputError if the logits do not
-    come from a linear layer.
+    Networks of the same ``name`` and ``options`` are tried once. ``embed`` returns the input of the
+    last linear layer, images [n, C, H, W] -> [n, features]; it raises InputError if the logits do
+    not come from a linear layer.
 
     Returns
     -------

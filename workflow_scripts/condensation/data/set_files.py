@@ -109,7 +109,7 @@ def _choose(runs: list[Any], run: int | None, path: Path) -> Any:
     if run is None and len(runs) > 1:
         raise InputError(
             f"{path}: holds {len(runs)} runs; say which: `run: 0` to `run: {len(runs) - 1}`, or "
-            f"`run: seed` with `condensation_seeds: {len(runs)}` for each to be a set of its own"
+            f"`run: seed` with `condensation_seeds: {len(runs)}` to make each a set"
         )
     if not 0 <= (run or 0) < len(runs):
         raise InputError(f"{path}: there is no run {run}; it holds {len(runs)}, counted from 0")

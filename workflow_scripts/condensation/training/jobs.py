@@ -33,7 +33,7 @@ def train_networks(
     batch_size: int,
     steps: int | None = None,
     stack: bool | str = "auto",
-    stackable: bool | None = None,
+    stackable: bool = False,
     compile: bool = False,
     at_once: int | None = None,
     label: str = "",
@@ -109,7 +109,7 @@ def images_each(at_once: int | None, networks: int) -> int | None:
 
 def _stacks(
     stack: bool | str,
-    stackable: bool | None,
+    stackable: bool,
     network: nn.Module,
     shape: tuple[int, int, int],
     batch_size: int,

@@ -122,7 +122,7 @@ def beside_the_plain_loop(dataset, turns):
     times = take_turns(
         turns,
         (plain.test, beside, images, labels),
-        (metrics.judge, stacking.alone(forward), 1, dataset, CPU, at_once),
+        (metrics.measure, stacking.alone(forward), 1, dataset, CPU, at_once),
     )
     row(f"test on {len(labels)} images", len(labels), *times, 1)
 

@@ -23,7 +23,7 @@ from condensation.config.entries import SGD, Evaluation  # noqa: E402
 from condensation.core.errors import InputError  # noqa: E402
 from condensation.data.datasets import Dataset  # noqa: E402
 from condensation.data.sets import Condensed  # noqa: E402
-from condensation.training import fitting  # noqa: E402
+from condensation.training import evaluation  # noqa: E402
 
 SIZES = (32, 64, 224)
 NETWORKS = [
@@ -65,7 +65,7 @@ def trained(network: str, side: int) -> str:
     protocol = Evaluation(epochs=1, batch_size=2, inclusive=False)
     try:
         built = networks.build(entry, shape, CLASSES, 0)
-        rows, _ = fitting.evaluate(
+        rows, _ = evaluation.evaluate(
             *(Condensed(images, torch.arange(3) % CLASSES), dataset, [0]),
             architecture=entry,
             augmentation={"policy": "none"},

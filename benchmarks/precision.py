@@ -29,7 +29,7 @@ from condensation.data import datasets
 from condensation.methods import dc, dm
 from condensation.methods.contract import Problem, finish
 from condensation.methods.recorder import Recorder
-from condensation.training import fitting
+from condensation.training import evaluation
 
 CPU = torch.device("cpu")
 SGD = {"algorithm": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "decay": True}
@@ -122,7 +122,7 @@ def condensed(method, dataset, seed, precision, iterations, batch_real):
 
 def accuracies(condensed_set, dataset, count):
     """Accuracy of ``count`` networks."""
-    rows, _ = fitting.evaluate(
+    rows, _ = evaluation.evaluate(
         *(condensed_set, dataset, list(range(count))),
         architecture=CONVNET,
         augmentation=policies()["dsa"],

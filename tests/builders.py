@@ -48,7 +48,7 @@ def add(archive: tarfile.TarFile, name: str, content: bytes = b"", **header) -> 
     archive.addfile(member, io.BytesIO(content))
 
 
-def networks(cells, **about):
+def networks(cells, **columns):
     """A frame like that of ``tables.runs``: {(method, ipc): one list per condensed set}."""
     rows = []
     for (method, ipc), sets in cells.items():
@@ -60,7 +60,7 @@ def networks(cells, **about):
                         **{"architecture": "convnet", "augmentation": "dsa", "optimizer": "sgd"},
                         **{"condensation_seed": number, "evaluation_seed": seed},
                         **{"status": "ok" if value is not None else "diverged", "accuracy": value},
-                        **about,
+                        **columns,
                     }
                 )
     return pd.DataFrame(rows).astype({"accuracy": float})

@@ -113,7 +113,7 @@ def recorder_of(snakemake, device):
         checkpoint=output.with_name("checkpoint.safetensors"),
         identity=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
         snapshots=job_params["snapshots"],
-        every=snakemake.config["compute"]["checkpoint_seconds"],
+        interval=snakemake.config["compute"]["checkpoint_seconds"],
     )
     return recorder, inputs
 

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
-from condensation.files import archives
+from condensation.files import download
+from condensation.files.official import OFFICIAL
 from job import job, log
 
 with job(snakemake, torch_threads=False):
     name = Path(snakemake.output.archive).name
-    archive = next(a for group in archives.OFFICIAL.values() for a in group if a.name == name)
-    archives.fetch(archive, snakemake.output.archive, snakemake.config["data"]["mirror"], log.info)
+    archive = next(
+        archive for archives in OFFICIAL.values() for archive in archives if archive.name == name
+    )
+    download.fetch(archive, snakemake.output.archive, snakemake.config["data"]["mirror"], log.info)

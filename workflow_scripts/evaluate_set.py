@@ -16,7 +16,7 @@ from condensation.core import compute, progress
 from condensation.core.errors import InputError
 from condensation.data import datasets, readers, reading_report
 from condensation.methods import contract, imported
-from condensation.training import fitting
+from condensation.training import evaluation
 from condensation.workflow import jobs
 from condensation.workflow.grid import SetId
 
@@ -99,7 +99,7 @@ def main(given: list[str]) -> None:
         for augmentation in axes.augmentations:
             for optimizer in axes.optimizers:
                 job = jobs.evaluate(wanted, architecture, augmentation, optimizer)
-                rows, _ = fitting.evaluate(
+                rows, _ = evaluation.evaluate(
                     *(condensed, dataset, list(range(options.seeds))),
                     **job["options"],
                     device=device,

@@ -1,4 +1,4 @@
-"""Rule prepare_dataset: archives into one memory-mapped file of images and labels."""
+"""Rule prepare_dataset: read archives into one memory-mapped file of images and labels."""
 
 from condensation.core import progress
 from condensation.data import datasets, readers, reading_report

@@ -1,4 +1,4 @@
-"""Rule take_snapshot: what a condensed set was after some iterations, as a set of its own."""
+"""Rule take_snapshot: write the state of a condensed set after some iterations as a set."""
 
 from dataclasses import replace
 
@@ -12,16 +12,16 @@ with job(snakemake, torch_threads=False):
     dataset = datasets.load(snakemake.input.dataset)
     if hasattr(snakemake.input, "whitening"):
         dataset = replace(dataset, whitening=whitening.load(snakemake.input.whitening))
-    condensed, about = sets.load(snakemake.input.condensed, dataset)
+    condensed, metadata = sets.load(snakemake.input.condensed, dataset)
     images, _ = storage.read_tensors(snakemake.input.snapshots)
     iteration = snakemake.wildcards.iteration
     names = ("method", "algorithm", "options", "labels_option", "ipc", "seed", "precision")
     names += ("device", "source", "inputs")
-    facts = {name: about[name] for name in names if name in about}
+    facts = {name: metadata[name] for name in names if name in metadata}
     if iteration in images:
-        labels = torch.arange(len(dataset.classes)).repeat_interleave(about["ipc"])
+        labels = torch.arange(len(dataset.classes)).repeat_interleave(metadata["ipc"])
         taken = sets.Condensed(images[iteration], labels if condensed is None else condensed.labels)
         sets.write(taken, dataset, snakemake.output.condensed, iterations=int(iteration), **facts)
-    else:  # the method failed before
-        status, cause, at = about["status"], about["cause"], about["iteration"]
+    else:  # the method failed before this iteration
+        status, cause, at = metadata["status"], metadata["cause"], metadata["iteration"]
         sets.write_failure(dataset, snakemake.output.condensed, status, cause, at, **facts)

@@ -1,6 +1,5 @@
-"""Rule train_architectures: networks of some architectures, trained on one set and validated."""
+"""Rule train_architectures: train networks of some architectures on one set and validate them."""
 
-import logging
 from dataclasses import replace
 
 import torch
@@ -9,40 +8,42 @@ from condensation.core import compute, storage
 from condensation.core.progress import Progress
 from condensation.data import datasets, sets, splits, whitening
 from condensation.nas import proxies
+from condensation.training import jobs
 from job import job
 
-log = logging.getLogger("condensation")
-ABOUT = ("status", "cause", "algorithm", "labels", "content", "iterations", "iteration", "source")
+SET_METADATA = ("status", "cause", "algorithm", "labels", "content", "iterations", "iteration")
+SET_METADATA += ("source",)
 
 
 def main(snakemake):
-    """Train and judge the networks of the job; write the rows and what they cost."""
-    wildcards, told = snakemake.wildcards, snakemake.params.job
-    options = told["options"]
+    """Train and validate the networks of the job; write their rows and costs."""
+    wildcards, job_params = snakemake.wildcards, snakemake.params.job
+    options = job_params["options"]
     device = compute.device_named(snakemake.config["compute"]["device"])
     dataset = datasets.load(snakemake.input.dataset)
     if hasattr(snakemake.input, "whitening"):
         dataset = replace(dataset, whitening=whitening.load(snakemake.input.whitening))
     sample = storage.read_json(snakemake.input.architectures)["architectures"]
-    chosen = sample[int(wildcards.first) : int(wildcards.last) + 1]
+    architectures = sample[int(wildcards.first) : int(wildcards.last) + 1]
     kept, held = splits.hold_out(dataset, options["validation"], options["seed"])
     if options["validation_images"]:
         count = options["validation_images"]
         held = splits.subset(dataset, held, count, options["seed"], "validation images")
     if hasattr(snakemake.input, "condensed"):
-        condensed, about = sets.load(snakemake.input.condensed, dataset)
-        about = {name: about.get(name) for name in ABOUT}
+        condensed, metadata = sets.load(snakemake.input.condensed, dataset)
+        set_record = {name: metadata.get(name) for name in SET_METADATA}
     else:
         if options["images"]:
             kept = splits.subset(dataset, kept, options["images"], options["seed"], "reference")
         condensed = sets.Condensed(None, dataset.train_labels[kept], kept)
-        about = {"status": "ok", "content": sets.content_digest(condensed)}
+        set_record = {"status": "ok", "content": sets.content_digest(condensed)}
     rows, costs = [], []
     seeds = list(range(options["evaluation_seeds"]))
-    if condensed is None:  # its method failed, and that is the result
-        rows = [row for one in chosen for row in proxies.no_networks(one, seeds, about["status"])]
+    if condensed is None:  # the method failed, so its networks have no results
+        status = set_record["status"]
+        rows = [row for cell in architectures for row in proxies.no_networks(cell, seeds, status)]
     else:
-        judged = replace(
+        validation = replace(
             dataset,
             test_images=dataset.train_images[held],
             test_labels=dataset.train_labels[held],
@@ -50,42 +51,41 @@ def main(snakemake):
         batch = sets.by_position(condensed, dataset, device)
         labels = condensed.labels.to(device)
         if condensed.indices is not None:
-            about["also_held_out"] = int(torch.isin(condensed.indices, held).sum())
-        about["images"] = len(labels)
+            set_record["also_held_out"] = int(torch.isin(condensed.indices, held).sum())
+        set_record["images"] = len(labels)
         label = f"{wildcards.dataset}/{wildcards.ranked}"
-        progress = Progress(f"architectures on {label}", len(chosen))
-        for architecture in chosen:
-            found = None
-            try:
-                found, cost = proxies.accuracies(
-                    *(architecture, seeds, batch, labels, judged),
+        progress = Progress(f"architectures on {label}", len(architectures))
+        for architecture in architectures:
+            results = jobs.unless_out_of_memory(
+                lambda architecture=architecture: proxies.accuracies(
+                    *(architecture, seeds, batch, labels, validation),
                     network=options["network"],
                     training=options["training"],
                     epochs=options["epochs"],
                     device=device,
                     stack=snakemake.params.stack,
                 )
-                costs += cost
-            except Exception as error:
-                if not compute.is_out_of_memory(error):
-                    raise
-                log.warning("out of memory: %s", error)
-            # outside `except`: the error held on to the memory
-            rows += found or proxies.no_networks(architecture, seeds, "oom")
+            )
+            architecture_rows, architecture_costs = results or (
+                proxies.no_networks(architecture, seeds, "oom"),
+                [],
+            )
+            rows += architecture_rows
+            costs += architecture_costs
             progress.step()
     if any(row["status"] == "oom" for row in rows):
         compute.make_room()
     storage.write_json(
         snakemake.output.record,
         {
-            "trained_on": told["trained_on"],
+            "trained_on": job_params["trained_on"],
             "validated_on": len(held),
             "rows": rows,
             "options": options,
             "stack": snakemake.params.stack,
             "device": device.type,
-            "source": told["source"],
-            "set": about,
+            "source": job_params["source"],
+            "set": set_record,
         },
     )
     total = compute.peak_memory_mb(device) | compute.description(device)

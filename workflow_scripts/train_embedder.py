@@ -1,4 +1,4 @@
-"""Rule train_embedder: the network whose features figure 7 shows, trained on the real images."""
+"""Rule train_embedder: train the network of figure 7's features on the real images."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ with job(snakemake):
     options = snakemake.params.job["options"]
     device = compute.device_named(snakemake.config["compute"]["device"])
     network = features.train(dataset, 0, device=device, compile=snakemake.params.compile, **options)
-    (found,) = metrics.judge(stacking.alone(network), 1, dataset, device)
+    (row,) = metrics.measure(stacking.alone(network), 1, dataset, device)
     storage.write_tensors(
         snakemake.output.network,
         dict(network.state_dict()),
@@ -22,7 +22,7 @@ with job(snakemake):
             "kind": "features network",
             "dataset": dataset.name,
             "preprocessing": dataset.preprocessing,
-            "test_accuracy": found["accuracy"],
+            "test_accuracy": row["accuracy"],
             "options": options,
             "source": snakemake.params.job["source"],
         },

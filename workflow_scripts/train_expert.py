@@ -1,4 +1,4 @@
-"""Rule train_expert: one expert's trajectory on the real images, and what it cost."""
+"""Rule train_expert: the trajectory of one expert on the real images, and its cost."""
 
 import hashlib
 import json
@@ -13,20 +13,21 @@ from job import job
 
 
 def main(snakemake):
-    """Train the expert; a checkpoint beside its file is continued from."""
-    wildcards, told = snakemake.wildcards, snakemake.params.job
+    """Train the expert; resume from the checkpoint beside its file if there is one."""
+    wildcards, job_params = snakemake.wildcards, snakemake.params.job
     device = compute.device_named(snakemake.config["compute"]["device"])
     dataset = datasets.load(snakemake.input.dataset)
     if hasattr(snakemake.input, "whitening"):
         dataset = replace(dataset, whitening=whitening.load(snakemake.input.whitening))
     inputs = {"dataset": storage.read_metadata(snakemake.input.dataset)["checksum"]}
     output = Path(snakemake.output.expert)
-    belongs_to = [told, inputs, snakemake.params.compile, snakemake.params.precision, str(device)]
+    compile, precision = snakemake.params.compile, snakemake.params.precision
+    checkpoint_params = [job_params, inputs, compile, precision, str(device)]
     recorder = loop.Recorder(
         label=f"expert {wildcards.trajectories} {wildcards.dataset} {wildcards.expert}",
         checkpoint=output.with_name(f"{output.stem}-checkpoint.safetensors"),
-        identity=hashlib.sha256(json.dumps(belongs_to, sort_keys=True).encode()).hexdigest(),
-        every=snakemake.config["compute"]["checkpoint_seconds"],
+        identity=hashlib.sha256(json.dumps(checkpoint_params, sort_keys=True).encode()).hexdigest(),
+        interval=snakemake.config["compute"]["checkpoint_seconds"],
     )
     problem = contract.Problem(
         dataset=replace(dataset, train_images=dataset.train_images.to(device)),
@@ -34,20 +35,21 @@ def main(snakemake):
         seed=int(wildcards.expert),
         device=device,
         recorder=recorder,
-        compile=snakemake.params.compile,
-        precision=snakemake.params.precision,
+        compile=compile,
+        precision=precision,
     )
-    options = {name: value for name, value in told["options"].items() if name != "preprocessing"}
+    options = dict(job_params["options"])
+    options.pop("preprocessing", None)
     snapshots = experts.train(problem, **options)
     experts.write(
         output,
         snapshots,
         problem,
-        options=told["options"],
+        options=job_params["options"],
         seed=problem.seed,
         device=device.type,
         **recorder.facts,
-        source=told["source"],
+        source=job_params["source"],
         inputs=inputs,
     )
     cost = recorder.cost() | compute.peak_memory_mb(device) | compute.description(device)

@@ -33,12 +33,12 @@ def test_color_follows_its_definition_image_by_image(shape):
     u, v, w = (torch.rand(4, generator=generator(0, k), dtype=torch.float64) for k in "uvw")
     got = dsa.color(x, u, v, w)
     for i in range(4):
-        one = x[i].numpy().copy()
-        one += float(u[i]) - 0.5
-        grey = one.mean(axis=0)
-        one = np.stack([(c - grey) * 2 * float(v[i]) + grey for c in one])
-        one = (one - one.mean()) * (float(w[i]) + 0.5) + one.mean()
-        np.testing.assert_allclose(got[i], one, atol=1e-12)
+        image = x[i].numpy().copy()
+        image += float(u[i]) - 0.5
+        grey = image.mean(axis=0)
+        image = np.stack([(c - grey) * 2 * float(v[i]) + grey for c in image])
+        image = (image - image.mean()) * (float(w[i]) + 0.5) + image.mean()
+        np.testing.assert_allclose(got[i], image, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -142,7 +142,7 @@ def test_unseeded_draws_differ_between_images(operator):
     augment = build((3, 32, 32), operator)
     x = images((3, 32, 32), n=1, dtype=torch.float32).expand(16, -1, -1, -1)
     got = augment.apply(x, augment.draw(generator(2), 16))
-    assert len({tuple(one.flatten().tolist()) for one in got}) > 8
+    assert len({tuple(image.flatten().tolist()) for image in got}) > 8
 
 
 @pytest.mark.parametrize("operator", DSA_OPERATORS)

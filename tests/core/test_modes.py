@@ -19,7 +19,7 @@ from condensation.data.whitening import Whitening, fit
 from condensation.methods import dc, dm, kip, tm
 from condensation.methods.contract import Problem, finish
 from condensation.planning import sizes
-from condensation.training import fitting, stacking
+from condensation.training import evaluation, stacking
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 DSA = {"policy": "dsa", "operators": list(DSA_OPERATORS), "align_corners": False}
@@ -421,7 +421,7 @@ def test_of_our_inner_loops_only_the_warps_gradient_does_not_repeat(problem, ope
             **{"distance": "rows", "update": "joint"},
             **shared,
         )
-        fitting.evaluate(
+        evaluation.evaluate(
             *(finish(images, problem, "dm"), problem.dataset, [0]),
             **{"architecture": SMALL, "augmentation": policy, "optimizer": sgd},
             **{"protocol": protocol | {"batch_size": 4}, "device": CPU},

@@ -13,7 +13,7 @@ from condensation.core import plugins, randomness
 from condensation.core.errors import InputError
 from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
-from condensation.training import fitting
+from condensation.training import evaluation
 from condensation.workflow import jobs
 
 OWN = """
@@ -104,7 +104,7 @@ def test_they_are_trained_like_any_other(network):
     problem = Problem(dataset, ipc=4, seed=0)
     indices = problem.draw_real(4, problem.generator("test")).flatten()
     _, mine = entry(network)
-    rows, _ = fitting.evaluate(
+    rows, _ = evaluation.evaluate(
         *(Condensed(problem.real(indices), problem.labels, indices), dataset, [0, 1]),
         architecture=mine,
         augmentation={"policy": "none"},

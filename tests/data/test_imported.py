@@ -557,15 +557,15 @@ def test_objects_in_an_npz_file_are_not_unpickled(tmp_path, problem, monkeypatch
         (lambda x: (x, LABELS[None, None]), {}, "labels of shape"),
         (lambda x: (x, SOFT * float("nan")), {}, "soft labels .* expected finite numbers"),
         (lambda x: (x, 2 * SOFT - 1), {}, "rows sum to -1 or more; .*`labels: hard`"),
-        (lambda x: {"data": x, "x": x}, {}, "holds data and x; name what is meant 'images'"),
+        (lambda x: {"data": x, "x": x}, {}, "holds data and x; rename the right one to 'images'"),
         (lambda x: {"images": x, "y": LABELS, "target": LABELS}, {}, "holds target and y"),
         (lambda x: (x, LABELS), {"classes": ["class 0", "klass 1", "class 2"]}, "'class 1'"),
         (lambda x: (x, LABELS), {"classes": ["class 0", "class 1"]}, "has 2 names; small has 3"),
-        (lambda x: {"images": [x[0], x[1, :2]]}, {}, "a list of tensors that are not alike"),
+        (lambda x: {"images": [x[0], x[1, :2]]}, {}, "a list of tensors of different shapes"),
         (lambda x: (x, LABELS), {"scale": "unit"}, "scale is `unit`, but its pixels run from -"),
         (lambda x: (x.sigmoid(), LABELS), {"scale": "uint8"}, "scale is `uint8`, but"),
         (lambda x: {"pictures": x}, {}, r"holds \['pictures'\]; expected a mapping with"),
-        (lambda x: [x, x, x], {}, "holds 3 things; expected"),
+        (lambda x: [x, x, x], {}, "holds 3 items; expected"),
         (lambda x: "words", {}, "holds str; expected"),
     ],
 )
@@ -582,7 +582,7 @@ def test_own_file_of_other_preprocessing_is_refused(tmp_path, problem, images):
     sets.write(Condensed(images, LABELS), other, tmp_path / "s.safetensors", method="m")
     with pytest.raises(InputError, match="were made with .*0.1.* is prepared with .*0.4"):
         imported(tmp_path / "s.safetensors", problem)
-    with pytest.raises(InputError, match="the numbers would be wrong"):
+    with pytest.raises(InputError, match="accuracies across the two would be wrong"):
         sets.load(tmp_path / "s.safetensors", problem.dataset)
 
 

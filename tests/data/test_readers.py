@@ -28,8 +28,10 @@ from sklearn.datasets import load_digits
 from condensation.config import entries
 from condensation.core.errors import InputError
 from condensation.data import datasets, readers, sets
-from condensation.files import archives
-from condensation.files.archives import OFFICIAL, Archive, checksum_of, fetch
+from condensation.files import official
+from condensation.files.archives import checksum_of
+from condensation.files.download import fetch
+from condensation.files.official import OFFICIAL, Archive
 from condensation.methods.contract import Condensed
 
 
@@ -42,7 +44,7 @@ def read(*paths, source="image_folder", **entry):
 def make_official(monkeypatch, source, *paths):
     """Let these files count as the official ones of ``source``."""
     known = tuple(Archive(path.name, (), checksum_of(path, "md5")) for path in paths)
-    monkeypatch.setitem(archives.OFFICIAL, source, known)
+    monkeypatch.setitem(official.OFFICIAL, source, known)
 
 
 def pixels(count, *shape, seed=0):
@@ -190,9 +192,9 @@ def test_the_folder_that_an_archive_unpacks_to_is_taken(tmp_path, monkeypatch, s
     packed = read(path, source=source)
     path.unlink()
     pack(tmp_path, files, "folder")
-    top, known = archives.UNPACKED[source]
+    top, known = official.UNPACKED[source]
     checksums = {name: checksum_of(tmp_path / top / name, "md5") for name in known}
-    monkeypatch.setitem(archives.UNPACKED, source, (top, checksums))
+    monkeypatch.setitem(official.UNPACKED, source, (top, checksums))
     got = read(tmp_path if within else tmp_path / top, source=source)
     for field in ("train_images", "train_labels", "test_images", "test_labels"):
         assert torch.equal(getattr(got, field), getattr(packed, field))
@@ -208,7 +210,7 @@ def test_the_checksums_of_unpacked_files_are_those_of_torchvision():
     from torchvision.datasets import CIFAR10, CIFAR100
 
     for source, theirs in (("cifar10", CIFAR10), ("cifar100", CIFAR100)):
-        top, files = archives.UNPACKED[source]
+        top, files = official.UNPACKED[source]
         listed = dict(theirs.train_list + theirs.test_list)
         listed[theirs.meta["filename"]] = theirs.meta["md5"]
         assert top == theirs.base_folder
@@ -255,7 +257,7 @@ def test_a_cifar_archive_that_is_not_the_official_one_is_never_unpickled(tmp_pat
     names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"]
     files = {f"x/{name}": trap for name in (*names, "train", "test", "meta")}
     path = pack(tmp_path / OFFICIAL[source][0].name, files, "tar.gz")
-    unpacked = archives.UNPACKED[source][0]
+    unpacked = official.UNPACKED[source][0]
     pack(tmp_path / "more", {f"{unpacked}/{n}": trap for n in (*names, "train", "test")}, "folder")
     with pytest.raises(InputError, match="wrong checksum"):
         read(tmp_path / "more", source=source)

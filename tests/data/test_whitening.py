@@ -25,8 +25,8 @@ def test_zca_is_its_formula(images, monkeypatch):
     x = images.double().numpy().reshape(len(images), -1) / 255
     vectors, values, _ = np.linalg.svd(np.cov(x, rowvar=False))
     matrix = vectors @ np.diag(1 / np.sqrt(values + 0.1)) @ vectors.T
-    found = fitted(images, "zca").apply(images).flatten(1).numpy()
-    np.testing.assert_allclose(found, (x - x.mean(0)) @ matrix, atol=2e-5)
+    covariance = fitted(images, "zca").apply(images).flatten(1).numpy()
+    np.testing.assert_allclose(covariance, (x - x.mean(0)) @ matrix, atol=2e-5)
 
 
 def test_zca_kip_is_its_formula(images):
@@ -46,17 +46,19 @@ def test_zca_kip_is_its_formula(images):
 
 @pytest.mark.parametrize("kind", ["zca", "zca_kip"])
 def test_an_image_alone_is_whitened_as_in_a_batch(images, kind):
-    one = fitted(images, kind)
-    torch.testing.assert_close(one.apply(images[:1]), one.apply(images)[:1], atol=1e-5, rtol=1e-5)
+    first = fitted(images, kind)
+    torch.testing.assert_close(
+        first.apply(images[:1]), first.apply(images)[:1], atol=1e-5, rtol=1e-5
+    )
     grey = torch.full((1, 2, 4, 4), 100, dtype=torch.uint8)
-    assert torch.isfinite(one.apply(grey)).all()
+    assert torch.isfinite(first.apply(grey)).all()
 
 
 @pytest.mark.parametrize("kind", ["zca", "zca_kip"])
 def test_the_covariance_becomes_nearly_the_identity(kind):
     # what whitening is for, on real images: eigenvalues l become l / (l + ridge)
     digits = readers.read("digits", Dataset(source="digits").model_dump(), [])
-    one = whitening.fit(digits.train_images, kind, digits.mean, digits.std)
+    first = whitening.fit(digits.train_images, kind, digits.mean, digits.std)
     unit = digits.train_images.double() / 255
     rows = unit.flatten(1)
     if kind == "zca_kip":
@@ -66,10 +68,13 @@ def test_the_covariance_becomes_nearly_the_identity(kind):
         rows = rows - rows.mean(0)
     before = torch.linalg.eigvalsh(rows.T @ rows / len(rows))
     ridge = 0.1 if kind == "zca" else 0.1 * before.mean()
-    white = one.apply(digits.train_images).double().flatten(1)
+    white = first.apply(digits.train_images).double().flatten(1)
     after = torch.linalg.eigvalsh(white.T @ white / len(rows))
     torch.testing.assert_close(after, before / (before + ridge), atol=2e-3, rtol=2e-2)
-    assert torch.equal(one.matrix, one.matrix.T) or (one.matrix - one.matrix.T).abs().max() < 1e-5
+    assert (
+        torch.equal(first.matrix, first.matrix.T)
+        or (first.matrix - first.matrix.T).abs().max() < 1e-5
+    )
 
 
 def test_pictures(images):
@@ -85,20 +90,20 @@ def test_pictures(images):
 
 
 def test_files(images, tmp_path):
-    one = fitted(images, "zca_kip")
-    whitening.save(one, tmp_path / "w", dataset="small")
+    first = fitted(images, "zca_kip")
+    whitening.save(first, tmp_path / "w", dataset="small")
     again = whitening.load(tmp_path / "w")
-    assert again.preprocessing() == one.preprocessing()
-    assert torch.equal(again.apply(images), one.apply(images))
-    assert fitted(images[:200], "zca_kip").preprocessing() != one.preprocessing()
+    assert again.preprocessing() == first.preprocessing()
+    assert torch.equal(again.apply(images), first.apply(images))
+    assert fitted(images[:200], "zca_kip").preprocessing() != first.preprocessing()
     storage.write_tensors(tmp_path / "x", {}, {"kind": "dataset"})
     with pytest.raises(InputError, match="holds a dataset, not a whitening"):
         whitening.load(tmp_path / "x")
     with pytest.raises(InputError, match=r"\(2, 8, 8\).*\(2, 4, 4\)"):
-        one.apply(torch.zeros(1, 2, 8, 8, dtype=torch.uint8))
+        first.apply(torch.zeros(1, 2, 8, 8, dtype=torch.uint8))
     with pytest.raises(InputError, match="two images or more"):
         fitted(images[:1], "zca")
     with pytest.raises(InputError, match="pca.*zca_kip"):
         fitted(images, "pca")
-    whitening.save(one, tmp_path / "w", kind="zca", shape=(1, 1, 1))  # cannot pass for another
-    assert whitening.load(tmp_path / "w").preprocessing() == one.preprocessing()
+    whitening.save(first, tmp_path / "w", kind="zca", shape=(1, 1, 1))  # cannot pass for another
+    assert whitening.load(tmp_path / "w").preprocessing() == first.preprocessing()

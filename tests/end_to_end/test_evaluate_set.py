@@ -13,7 +13,7 @@ from condensation.core.errors import InputError
 from condensation.data import datasets, readers, sets
 from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
-from condensation.training import fitting
+from condensation.training import evaluation
 from condensation.workflow.jobs import evaluate as job_of
 
 
@@ -51,7 +51,7 @@ def test_the_table_holds_what_the_rule_would_record(tmp_path, chosen, capsys):
         text = printed(capsys, tmp_path / file, "--dataset", source, *ways)
         assert "2 images per class, 10 classes, hard labels" in text
         for augmentation in ("none", "dsa"):
-            rows, _ = fitting.evaluate(
+            rows, _ = evaluation.evaluate(
                 *(condensed, dataset, [0, 1]),
                 **job_of(config, "mlp", augmentation, "sgd")["options"],
                 device=torch.device("cpu"),

@@ -366,8 +366,8 @@ def test_a_temporary_folder_that_is_not_there_is_no_fault(mended, tmp_path):
 DOWNLOAD = """
 import sys
 sys.path.insert(0, {scripts!r})
-from condensation.files import archives
-archives.fetch(archives.Archive("file.bin", ({url!r},), {checksum!r}), "file.bin")
+from condensation.files import download, official
+download.fetch(official.Archive("file.bin", ({url!r},), {checksum!r}), "file.bin")
 """
 
 

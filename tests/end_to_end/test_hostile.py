@@ -255,7 +255,7 @@ def test_pixels_that_are_no_numbers(tmp_path, problem, form, value):
 @pytest.mark.parametrize("tensor", [torch.zeros(6, 3, 8, 8).to_sparse(), torch.zeros(6).to("meta")])
 def test_tensors_that_are_no_arrays(tmp_path, problem, tensor):
     torch.save({"images": tensor}, tmp_path / "set.pt")
-    with pytest.raises(InputError, match="no plain array of real numbers"):
+    with pytest.raises(InputError, match="not a plain array of real numbers"):
         read(problem, tmp_path / "set.pt")
 
 

@@ -18,8 +18,10 @@ import pytest
 from builders import add, pack
 
 from condensation.core.errors import InputError
-from condensation.files import archives
-from condensation.files.archives import Archive, checksum_of, fetch, members, verify
+from condensation.files import archives, download
+from condensation.files.archives import checksum_of, members, verify
+from condensation.files.download import fetch
+from condensation.files.official import Archive
 
 CONTENT = random.Random(0).randbytes(2_500_000)  # some blocks of copying, and an odd rest
 OTHER = random.Random(1).randbytes(2_500_000)
@@ -99,7 +101,7 @@ def serve(monkeypatch):
 def slept(monkeypatch):
     """The pauses between tries, which are not made."""
     pauses = []
-    monkeypatch.setattr(archives.time, "sleep", pauses.append)
+    monkeypatch.setattr(download.time, "sleep", pauses.append)
     return pauses
 
 
@@ -193,7 +195,7 @@ def test_a_download_cut_several_times_resumes_each_time(target, serve):
 
 def test_a_connection_reset_resumes_after_what_arrived(target, serve, monkeypatch):
     arrived, said = [], []
-    monkeypatch.setattr(archives.time, "sleep", lambda _: arrived.append(part(target).stat()))
+    monkeypatch.setattr(download.time, "sleep", lambda _: arrived.append(part(target).stat()))
     server = serve({"/data.bin": CONTENT}, stops=[len(CONTENT) // 2], rude=True)
     fetch(official(server.url("/data.bin")), target, say=said.append)
     assert_fetched(target)

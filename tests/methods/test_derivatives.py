@@ -32,10 +32,10 @@ def double_backward(name, images, labels, direction):
     images = images.clone().requires_grad_()
     value = F.cross_entropy(network(images), labels)
     gradient = torch.autograd.grad(value, weights, create_graph=True)
-    gradient = torch.cat([one.flatten() for one in gradient])
+    gradient = torch.cat([member.flatten() for member in gradient])
     product = gradient @ direction
     *of_weights, of_images = torch.autograd.grad(product, [*weights, images])
-    of_weights = torch.cat([one.flatten() for one in of_weights])
+    of_weights = torch.cat([member.flatten() for member in of_weights])
     return gradient.detach(), product.detach(), of_weights, of_images
 
 
@@ -64,6 +64,6 @@ def test_lower_precision_is_near_and_comes_back_in_float32():
         for precision in ("float32", "bf16")
     )
     vector = exact.vector(network)
-    wanted, found = (flat.gradient(vector, images, labels) for flat in (exact, rough))
-    assert found.dtype == torch.float32 and not torch.equal(found, wanted)
-    assert (found - wanted).norm() < 0.05 * wanted.norm()
+    expected, found = (flat.gradient(vector, images, labels) for flat in (exact, rough))
+    assert found.dtype == torch.float32 and not torch.equal(found, expected)
+    assert (found - expected).norm() < 0.05 * expected.norm()

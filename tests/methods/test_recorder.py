@@ -11,10 +11,10 @@ from condensation.methods.recorder import Recorder
 @pytest.fixture
 def looks(monkeypatch):
     """The number of steps done at each look; ``steps`` counts them."""
-    seen = []
+    calls = []
     check = loop._check
-    monkeypatch.setattr(loop, "_check", lambda state: (seen.append(int(state["n"])), check(state)))
-    return seen
+    monkeypatch.setattr(loop, "_check", lambda state: (calls.append(int(state["n"])), check(state)))
+    return calls
 
 
 def counting(last_good=10**6):
@@ -46,16 +46,16 @@ def test_no_checkpoint_holds_what_was_not_looked_at(tmp_path, looks):
     path = tmp_path / "checkpoint.safetensors"
     state, step = counting(last_good=5)
     with pytest.raises(FloatingPointError):  # at the seventh step: a checkpoint was due
-        Recorder("r", path, every=0.0).run(state, step, iterations=3, parts=4)
+        Recorder("r", path, interval=0.0).run(state, step, iterations=3, parts=4)
     assert looks[-1] == 7
-    kept, about = storage.read_tensors(path)
-    assert about["iteration"] == 6 and torch.isfinite(kept["kept"]).all()
+    kept, metadata = storage.read_tensors(path)
+    assert metadata["iteration"] == 6 and torch.isfinite(kept["kept"]).all()
 
 
 @pytest.mark.parametrize("parts, expected", [(1, [50, 100, 120]), (30, [60, 120])])
 def test_on_cuda_it_waits_for_the_device_after_fifty_steps_or_more(monkeypatch, parts, expected):
-    seen = []
-    monkeypatch.setattr(loop, "_check", lambda state: seen.append(state["x"].steps))
+    calls = []
+    monkeypatch.setattr(loop, "_check", lambda state: calls.append(state["x"].steps))
 
     class OnCuda(torch.Tensor):
         is_cuda = True
@@ -67,4 +67,4 @@ def test_on_cuda_it_waits_for_the_device_after_fifty_steps_or_more(monkeypatch, 
         state["x"].steps = number + 1
 
     Recorder().run(state, step, iterations=120 // parts, parts=parts)
-    assert seen == expected
+    assert calls == expected

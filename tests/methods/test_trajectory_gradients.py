@@ -40,16 +40,16 @@ def problem(steps, batch=None, chunk=None, images=6):
     return flat, start, target, set_, labels, a, plan, augment.apply
 
 
-def off(found, wanted):
-    return float((found - wanted).norm() / wanted.norm())
+def off(ours, expected):
+    return float((ours - expected).norm() / expected.norm())
 
 
 @pytest.mark.parametrize("batch, chunk", [(None, None), (4, None), (4, 3)])
 @pytest.mark.parametrize("steps", range(1, 9))
 def test_the_recursion_is_back_propagation(steps, batch, chunk):
-    given = problem(steps, batch, chunk)
-    for found, wanted in zip(exact(*given), unroll(*given), strict=True):
-        assert off(found, wanted) < 1e-6
+    arguments = problem(steps, batch, chunk)
+    for ours, expected in zip(exact(*arguments), unroll(*arguments), strict=True):
+        assert off(ours, expected) < 1e-6
 
 
 def test_every_operator_of_the_augmentation_was_among_them():
@@ -58,12 +58,12 @@ def test_every_operator_of_the_augmentation_was_among_them():
 
 
 def test_back_propagation_is_the_slope_of_a_student_written_plainly():
-    _, start, target, images, labels, a, plan, augment = given = problem(3, 4)
+    _, start, target, images, labels, a, plan, augment = arguments = problem(3, 4)
 
     def loss(images, a):
-        weights = [one.clone() for one in given[0].split(start)]
+        weights = [weight.clone() for weight in arguments[0].split(start)]
         for step in plan:
-            weights = [one.detach().requires_grad_() for one in weights]
+            weights = [weight.detach().requires_grad_() for weight in weights]
             w, b, scale, shift, out, bias = weights
             x = F.conv2d(augment(images[step.positions], step.drawn), w, b, padding=1)
             mean = x.mean((2, 3), keepdim=True)
@@ -72,11 +72,11 @@ def test_back_propagation_is_the_slope_of_a_student_written_plainly():
             x = F.avg_pool2d(x.relu(), 2).flatten(1) @ out.T + bias
             value = F.cross_entropy(x, labels[step.positions])
             slopes = torch.autograd.grad(value, weights)
-            weights = [one - a * slope for one, slope in zip(weights, slopes, strict=True)]
-        end = torch.cat([one.flatten() for one in weights]).detach()
+            weights = [weight - a * slope for weight, slope in zip(weights, slopes, strict=True)]
+        end = torch.cat([weight.flatten() for weight in weights]).detach()
         return float((end - target).square().sum() / (start - target).square().sum())
 
-    value, of_images, of_a = unroll(*given)
+    value, of_images, of_a = unroll(*arguments)
     assert float(value) == pytest.approx(loss(images, a), rel=1e-12)
     assert float(of_a) == pytest.approx((loss(images, a + 1e-6) - loss(images, a - 1e-6)) / 2e-6)
     direction = torch.randn_like(images) * 1e-5
@@ -85,16 +85,16 @@ def test_back_propagation_is_the_slope_of_a_student_written_plainly():
 
 
 def test_tesla_is_exact_for_one_step_and_not_for_more():
-    one = problem(1)
-    for found, wanted in zip(tesla(*one), exact(*one), strict=True):
-        assert off(found, wanted) < 1e-9
+    single = problem(1)
+    for ours, expected in zip(tesla(*single), exact(*single), strict=True):
+        assert off(ours, expected) < 1e-9
     many = problem(8)
     assert off(tesla(*many)[0], exact(*many)[0]) < 1e-9, "the loss is the same"
     assert off(tesla(*many)[1], exact(*many)[1]) > 1e-3
 
 
 def test_tesla_is_the_slope_of_its_surrogate():
-    flat, start, target, images, labels, a, plan, augment = given = problem(4, 4)
+    flat, start, target, images, labels, a, plan, augment = arguments = problem(4, 4)
     path = [start]
     for step in plan:
         shown = augment(images[step.positions], step.drawn)
@@ -108,9 +108,9 @@ def test_tesla_is_the_slope_of_its_surrogate():
         total = total + torch.autograd.grad(value, vector, create_graph=True)[0]
     loss = (start - target - a * total).square().sum() / (start - target).square().sum()
     # of the step size the surrogate's slope holds the sum of gradients fixed, as it is here
-    wanted = torch.autograd.grad(loss, (images, a))
-    for found, slope in zip(tesla(*given)[1:], wanted, strict=True):
-        assert off(found, slope) < 1e-9
+    expected = torch.autograd.grad(loss, (images, a))
+    for ours, slope in zip(tesla(*arguments)[1:], expected, strict=True):
+        assert off(ours, slope) < 1e-9
 
 
 MEMORY = """
@@ -118,7 +118,9 @@ import sys
 sys.path[:0] = [{scripts!r}, {tests!r}]
 import torch
 from conftest import small_dataset
-from condensation import augmentation, compute, networks, trajectory_gradients
+from condensation import augmentation, networks
+from condensation.core import compute
+from condensation.methods import trajectory_gradients
 from condensation.methods.derivatives import Flat
 torch.set_num_threads(1)
 dataset = small_dataset(shape=(3, 32, 32))

@@ -103,7 +103,7 @@ def test_soft_labels_and_more_seeds_than_fit(real, monkeypatch):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     expected, _ = train(real, [0, 1], stack=False)
-    monkeypatch.setattr(proxies.stacking, "Stack", too_large)
+    monkeypatch.setattr("condensation.training.stacking.Stack", too_large)
     assert train(real, [0, 1], stack=True)[0] == expected
 
 

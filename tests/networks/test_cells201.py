@@ -7,7 +7,8 @@ from conftest import SHARED
 
 from condensation.config.nas import BENCHMARK_COLUMNS, BENCHMARK_TABLE
 from condensation.core.errors import InputError
-from condensation.files import archives
+from condensation.files.archives import verify
+from condensation.files.official import OFFICIAL
 from condensation.nas import benchmark
 from condensation.nas.sample import sample
 from condensation.networks.cells201 import (
@@ -117,8 +118,8 @@ def test_connected_and_useful_against_all_ways_through_the_cell():
 
 
 def test_the_official_table(official):
-    (archive,) = archives.OFFICIAL["nasbench201"]
-    archives.verify(official, archive.checksum)
+    (archive,) = OFFICIAL["nasbench201"]
+    verify(official, archive.checksum)
     assert archive.name == BENCHMARK_TABLE
     truth = benchmark.read(official, CIFAR10)
     assert len(truth) == 15_625 and set(map(parse, truth)) == set(every_cell())

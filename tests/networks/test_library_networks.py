@@ -19,7 +19,7 @@ from condensation.methods import contract, dm
 from condensation.methods.derivatives import Flat
 from condensation.networks.trial import try_out
 from condensation.planning import trials
-from condensation.training import fitting
+from condensation.training import evaluation
 from condensation.workflow import grid
 
 CPU = torch.device("cpu")
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 def evaluated(network, dataset, count, batch_size, seeds=(0,)):
     images = torch.randn(count, *dataset.shape, generator=torch.Generator().manual_seed(0))
-    rows, _ = fitting.evaluate(
+    rows, _ = evaluation.evaluate(
         Condensed(images, torch.arange(count) % len(dataset.classes)),
         *(dataset, list(seeds)),
         architecture={"network": network},

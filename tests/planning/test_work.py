@@ -13,7 +13,7 @@ from condensation.data.sets import Condensed
 from condensation.methods import contract, experts
 from condensation.planning import requests, work
 from condensation.planning.sizes import Images
-from condensation.training import fitting
+from condensation.training.evaluation import evaluate
 from condensation.workflow import grid, jobs
 
 SHORT = {"architecture": "small", "batch_real": 16}
@@ -120,9 +120,7 @@ def test_an_evaluation_computes_what_is_expected(architecture, most, data, estim
     condensed = Condensed(torch.randn(12, *data.shape), torch.arange(3).repeat_interleave(4))
     told = jobs.evaluate(own, architecture, "dsa", "sgd")["options"]
     found = counted(
-        lambda: fitting.evaluate(
-            condensed, data, [0, 1], device=torch.device("cpu"), stack=False, **told
-        )
+        lambda: evaluate(condensed, data, [0, 1], device=torch.device("cpu"), stack=False, **told)
     )
     way = {"method": "random", "architecture": architecture, "augmentation": "dsa"}
     way |= {"optimizer": "sgd", "first": "0", "last": "1", "snapshot": ""}

@@ -67,17 +67,17 @@ def test_a_network_without_pooling_has_nothing_before_it(dataset):
 
 
 def stored(dataset, path, network):
-    about = {"preprocessing": dataset.preprocessing, "options": {"architecture": NETWORK}}
-    storage.write_tensors(path, dict(network.state_dict()), about)
+    metadata = {"preprocessing": dataset.preprocessing, "options": {"architecture": NETWORK}}
+    storage.write_tensors(path, dict(network.state_dict()), metadata)
     return path
 
 
 def test_a_stored_network_embeds_as_the_one_that_was_trained(dataset, tmp_path):
     path = stored(dataset, tmp_path / "n", trained(dataset))
-    loaded, about = features.load(path, dataset, torch.device("cpu"))
-    found = features.embed(loaded, dataset.standardize(dataset.train_images))
-    torch.testing.assert_close(found, extracted(dataset, epochs=3))
-    assert about["options"] == {"architecture": NETWORK}
+    network, metadata = features.load(path, dataset, torch.device("cpu"))
+    loaded = features.embed(network, dataset.standardize(dataset.train_images))
+    torch.testing.assert_close(loaded, extracted(dataset, epochs=3))
+    assert metadata["options"] == {"architecture": NETWORK}
 
 
 def test_a_network_of_whitened_images_is_another_and_not_for_others(dataset, tmp_path):

@@ -109,9 +109,9 @@ def test_the_student_and_its_recursion_read_nothing(problem, name):
         trajectory_gradients.Step(torch.arange(6, device=META), augment.draw(stream, 6))
         for _ in range(4)
     ]
-    found = trajectory_gradients.GRADIENTS[name](
+    gradients = trajectory_gradients.GRADIENTS[name](
         *(flat, vector, vector, images, problem.labels.to(META)),
         *(torch.zeros((), device=META), plan, augment.apply),
     )
-    assert all(one.is_meta for one in found)
+    assert all(call.is_meta for call in gradients)
     assert compute.images_at_once(flat.network, problem.shape, META) is None

@@ -122,10 +122,10 @@ def test_the_real_methods_do_not_cover_each_other():
         assert f"condensation/methods/{name}.py" in modules
         assert not modules & others, name
         assert "condensation/config/entries.py" not in modules  # a new default reruns by its value
-        assert "condensation/training/fitting.py" not in modules
+        assert "condensation/training/evaluation.py" not in modules
     assert "condensation/networks/mlp.py" not in reached["dm"]
     evaluation = digest.imported_modules(digest.ROOT / "evaluate.py")
-    assert "condensation/training/fitting.py" in evaluation
+    assert "condensation/training/evaluation.py" in evaluation
     assert not {m for m in evaluation if m.startswith("condensation/methods/")}
 
 

@@ -1,9 +1,8 @@
 """Augmentations: a module per policy, named after it, with ``build(dataset, **options)``.
 
-What ``build`` returns has two methods, so that one draw can serve two batches:
-``draw(generator, count)`` takes the random numbers for ``count`` images (one
-for siamese use), and ``apply(images, drawn)`` is a pure, differentiable
-function of standardised images.
+An augmentation has two methods, so that two batches can share one draw: ``draw(generator, count)``
+draws the parameters for ``count`` images (1 for siamese use), and ``apply(images, drawn)`` is a
+pure function of standardised images.
 """
 
 import importlib
@@ -14,9 +13,29 @@ if TYPE_CHECKING:  # Snakemake reads this module, without torch
 
 
 def build(augmentation: dict[str, Any], dataset: "Dataset") -> Any:
-    """Return the augmentation for standardised images of ``dataset``.
+    """Build the augmentation for standardised images of a dataset.
 
-    Raises InputError if it cannot handle images of this size.
+    Parameters
+    ----------
+    augmentation : an entry ``augmentations`` of the config: ``policy``, and its options.
+    dataset : gives the image shape, and whether images may be flipped.
+
+    Raises
+    ------
+    InputError
+        If the augmentation cannot take images of this size.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from condensation.data.datasets import Dataset
+    >>> images, labels = torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1])
+    >>> dataset = Dataset("made up", ("a", "b"), images, labels, images, labels, (0.5,), (0.25,))
+    >>> entry = {"policy": "dsa", "operators": ["crop", "flip"], "align_corners": False}
+    >>> augment = build(entry, dataset)
+    >>> drawn = augment.draw(torch.Generator().manual_seed(0), count=1)
+    >>> augment.apply(torch.zeros(5, 1, 8, 8), drawn).shape
+    torch.Size([5, 1, 8, 8])
     """
     options = {key: value for key, value in augmentation.items() if key != "policy"}
     module = importlib.import_module(f"condensation.augmentation.{augmentation['policy']}")

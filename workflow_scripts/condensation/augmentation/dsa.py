@@ -1,8 +1,8 @@
-"""Differentiable siamese augmentation (Zhao & Bilen, 2021), on standardised images.
+"""Differentiable siamese augmentation, DSA (Zhao & Bilen, 2021, arXiv:2102.08259).
 
-One operator a batch, drawn with equal probability; its parameters are drawn
-per image, or once for all images of several batches (siamese). Each operator
-is a pure function of images and parameters; zero is the mean colour.
+Each batch gets one operator, drawn with equal probability, with parameters per image, or with the
+same parameters for all images of several batches (siamese). Operators are pure, differentiable
+functions of standardised images and parameters; 0 is the mean colour.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ def color(
 
 
 def crop(images: torch.Tensor, down: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Shift by whole pixels, [n] or [1] each; what is vacated is 0."""
+    """Shift by whole pixels, [n] or [1] each, and fill with 0."""
     n, _, height, width = images.shape
     rows = torch.arange(height, device=images.device) - down.long().view(-1, 1)  # [n or 1, H]
     columns = torch.arange(width, device=images.device) - right.long().view(-1, 1)
@@ -104,10 +104,18 @@ class DSA:
     def draw(self, generator: torch.Generator, count: int) -> Drawn:
         """Draw one operator and its parameters for ``count`` images, on the generator's device.
 
-        ``count`` 1 is siamese use: every image of every batch gets the same.
+        With ``count`` 1 (siamese) all images get the same parameters.
+
+        Examples
+        --------
+        >>> import torch
+        >>> augment = DSA((1, 8, 8), ["flip"], align_corners=False)
+        >>> drawn = augment.draw(torch.Generator().manual_seed(0), count=3)
+        >>> drawn.operator, drawn.parameters.shape
+        ('flip', torch.Size([1, 3]))
         """
         device = generator.device
-        # the operator decides which code runs: drawn on the CPU side of the stream's seed
+        # .item() waits for the device: the operator decides which code runs
         choice = int(
             torch.randint(len(self.operators), (1,), generator=generator, device=device).item()
         )
@@ -139,7 +147,15 @@ class DSA:
         return Drawn(operator, torch.stack(draws[operator]()))
 
     def apply(self, images: torch.Tensor, drawn: Drawn) -> torch.Tensor:
-        """Return the augmented images (N x C x H x W, standardised); differentiable."""
+        """Return standardised images [n, C, H, W] with the drawn operator applied; differentiable.
+
+        Examples
+        --------
+        >>> import torch
+        >>> augment = DSA((1, 1, 3), ["flip"], align_corners=False)
+        >>> augment.apply(torch.tensor([[[[1.0, 2.0, 3.0]]]]), Drawn("flip", torch.ones(1, 1)))
+        tensor([[[[3., 2., 1.]]]])
+        """
         parameters = drawn.parameters.to(images.device)
         if drawn.operator == "scale":
             return scale(images, *parameters, align=self.align)
@@ -151,13 +167,16 @@ class DSA:
 
 
 def build(dataset: Dataset, operators: Sequence[str], align_corners: bool) -> DSA:
-    """Return DSA for images of ``dataset``; without its flip where ``dataset.flip`` is false.
+    """Return DSA for images of ``dataset``, without flip if ``dataset.flip`` is false.
 
-    Raises InputError if that leaves no operator.
+    Raises
+    ------
+    InputError
+        If no operator is left.
     """
     kept = [operator for operator in operators if dataset.flip or operator != "flip"]
     if not kept:
         raise InputError(
-            f"dsa: no operator is left for {dataset.name}, whose images may not be flipped"
+            f"dsa: no operator is left for {dataset.name}, whose images must not be flipped"
         )
     return DSA(dataset.shape, kept, align_corners)

@@ -1,10 +1,9 @@
 """Pipelines of torchvision transforms on uint8 images, as the released evaluator applies them.
 
-Standardised images are brought back to [0, 1], clipped, multiplied by 255 and
-truncated to uint8; transformed; divided by 255 and standardised again. The
-evaluator passes the whole batch as one tensor, so that all random choices are
-made once per batch; ``per_image`` makes them for each image. It also takes
-whitened images for standardised ones, which clips them; ``inverted`` does not.
+Standardised images are brought back to [0, 1], clipped, multiplied by 255 and truncated to uint8,
+transformed, divided by 255 and standardised again. The evaluator passes the batch as one tensor, so
+that random choices are made once per batch; ``per_image`` makes them for each image. It also treats
+whitened images as standardised, which clips them; ``inverted`` inverts the whitening instead.
 """
 
 import inspect
@@ -20,11 +19,11 @@ from condensation.data.datasets import Dataset
 
 log = logging.getLogger("condensation")
 
-_TRIALS = 10  # draws before anything is trained: some transforms change the size only sometimes
+_TRIALS = 10  # trial draws before training: some transforms change the size only sometimes
 
 
 class Pipeline:
-    """A sequence of transforms; a draw is a seed for the random choices inside them."""
+    """A sequence of transforms; a draw is a seed for their random choices."""
 
     def __init__(
         self, transforms: list[torch.nn.Module], per_image: bool, inverted: bool, dataset: Dataset
@@ -39,20 +38,22 @@ class Pipeline:
         return int(torch.randint(2**62, (1,), generator=generator))
 
     def apply(self, images: torch.Tensor, drawn: int) -> torch.Tensor:
-        """Return the transformed images (N x C x H x W, standardised or whitened)."""
+        """Return the transformed images [n, C, H, W], standardised or whitened."""
         if self.whitening is not None:
-            return self.whitening.through_pixels(images, lambda pixels: self._of(pixels, drawn))
+            return self.whitening.through_pixels(
+                images, lambda pixels: self._transformed(pixels, drawn)
+            )
         pixels = (self.dataset.unstandardize(images).clamp(0, 1) * 255).to(torch.uint8)
-        return self.dataset.standardize(self._of(pixels, drawn))
+        return self.dataset.standardize(self._transformed(pixels, drawn))
 
-    def _of(self, pixels: torch.Tensor, drawn: int) -> torch.Tensor:
+    def _transformed(self, pixels: torch.Tensor, drawn: int) -> torch.Tensor:
         with randomness.seeded(drawn):
             if self.per_image:
-                return torch.stack([self._changed(image) for image in pixels])
-            return self._changed(pixels)
+                return torch.stack([self._checked(image) for image in pixels])
+            return self._checked(pixels)
 
-    def _changed(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return transformed pixels; raises InputError for another shape or type, at any draw."""
+    def _checked(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return transformed pixels; raises InputError if shape or dtype changed."""
         changed = self.transform(pixels)
         if not isinstance(changed, torch.Tensor) or changed.dtype != torch.uint8:
             kind = getattr(changed, "dtype", type(changed).__name__)
@@ -79,9 +80,11 @@ def build(
 ) -> Pipeline:
     """Return the pipeline for images of ``dataset``.
 
-    Raises InputError for a transform that torchvision does not have, for
-    arguments that it does not take, and for a pipeline that does not give back
-    images of the same shape.
+    Raises
+    ------
+    InputError
+        If torchvision does not have a transform or refuses its arguments, or the pipeline changes
+        the shape or dtype of images.
     """
     steps = [
         step

@@ -1,4 +1,4 @@
-"""A prepared dataset: uint8 images and labels in one memory-mapped file."""
+"""A prepared dataset: uint8 images and int64 labels in one memory-mapped file."""
 
 import functools
 from collections.abc import Iterable
@@ -14,20 +14,34 @@ from condensation.core.errors import InputError
 
 @dataclass(frozen=True)
 class Dataset:
-    """Real images, and what is needed to feed them to a network.
+    """Real images, and the constants that turn them into network input.
 
     Attributes
     ----------
     name : the name in the config.
     classes : class names; the label is the position.
-    train_images, test_images : uint8, N x C x H x W.
-    train_labels, test_labels : int64, N.
-    mean, std : per channel, on the [0, 1] scale.
+    train_images, test_images : uint8 [n, C, H, W].
+    train_labels, test_labels : int64 [n].
+    mean, std : per channel, for pixels on [0, 1].
     flip : whether a mirrored image keeps its class.
-    source : where the images came from (reader, archive checksums).
-    report : what was read, skipped and converted (``condensation.data.reading_report``).
-    files : per split the name of each image's file, of images that had one.
-    whitening : makes network input where it is not standardised (``condensation.data.whitening``).
+    source : origin of the images (reader, archive checksums).
+    report : counts of read, skipped and converted images (``condensation.data.reading_report``).
+    files : split -> file name of each image, for images that were files.
+    whitening : a ``condensation.data.whitening.Whitening`` that replaces standardisation, or None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = torch.full((4, 1, 2, 2), 255, dtype=torch.uint8)
+    >>> labels = torch.tensor([0, 1, 0, 1])
+    >>> dataset = Dataset("made up", ("a", "b"), images, labels, images, labels, (0.5,), (0.25,))
+    >>> dataset.shape
+    (1, 2, 2)
+    >>> dataset.preprocess(dataset.train_images[:1])  # (1 - 0.5) / 0.25
+    tensor([[[[2., 2.],
+              [2., 2.]]]])
+    >>> [indices.tolist() for indices in dataset.indices_by_class()]
+    [[0, 2], [1, 3]]
     """
 
     name: str
@@ -51,35 +65,35 @@ class Dataset:
 
     @property
     def preprocessing(self) -> dict:
-        """What turns pixels into network input; a condensed set carries the same."""
+        """Description of the step from pixels to network input, as condensed sets store it."""
         if self.whitening is not None:
             return self.whitening.preprocessing()
         return {"kind": "standardize", "mean": list(self.mean), "std": list(self.std)}
 
     def preprocess(self, images: torch.Tensor) -> torch.Tensor:
-        """Return uint8 images N x C x H x W as network input: standardised or whitened."""
+        """Return uint8 images [n, C, H, W] as network input: standardised or whitened float32."""
         if self.whitening is not None:
             return self.whitening.apply(images)
         return self.standardize(images)
 
     def standardize(self, images: torch.Tensor) -> torch.Tensor:
-        """Return float32 ``(x / 255 - mean) / std`` per channel of uint8 N x C x H x W images."""
+        """Return float32 ``(x / 255 - mean) / std`` per channel of uint8 images [n, C, H, W]."""
         mean, std = (_constant(values, images.device) for values in (self.mean, self.std))
         return images.to(torch.float32).div_(255).sub_(mean).div_(std)
 
     def unstandardize(self, images: torch.Tensor) -> torch.Tensor:
-        """Return standardised images on the scale of [0, 1], not clipped."""
+        """Return standardised images as pixels on [0, 1], not clipped."""
         mean, std = (_constant(values, images.device) for values in (self.mean, self.std))
         return images * std + mean
 
     def to_pixels(self, images: torch.Tensor) -> torch.Tensor:
-        """Return uint8 pixels of network input, clipped to the range of a picture."""
+        """Return network input as uint8 pixels, clipped to 0 .. 255."""
         if self.whitening is not None:
             return self.whitening.invert(images).mul(255).round().clamp(0, 255).to(torch.uint8)
         return self.unstandardize(images).mul(255).round().clamp(0, 255).to(torch.uint8)
 
     def indices_by_class(self) -> list[torch.Tensor]:
-        """Return, per class, the positions of its training images in ascending order."""
+        """Return for each class the positions of its training images, int64, ascending."""
         order = torch.argsort(self.train_labels, stable=True)
         counts = torch.bincount(self.train_labels, minlength=len(self.classes))
         return list(order.split(counts.tolist()))
@@ -87,16 +101,19 @@ class Dataset:
 
 @functools.cache
 def _constant(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
-    """A value per channel, brought to the device once and not at every step."""
-    with torch.inference_mode(False):  # what is made inside of it cannot be differentiated
+    """Return a value per channel, copied to the device once rather than at each step."""
+    with torch.inference_mode(False):  # tensors created in inference mode cannot be differentiated
         return torch.tensor(values, device=device, dtype=torch.float32).view(-1, 1, 1)
 
 
 def write(dataset: Dataset, path: str | Path) -> None:
-    """Check ``dataset`` and write it to ``path``.
+    """Check a dataset and write it to a file.
 
-    Raises InputError for a class without training or test images, labels out of
-    range, or shapes that do not fit together.
+    Raises
+    ------
+    InputError
+        For a class without training or test images, labels out of range, or shapes that do not
+        match.
     """
     for split in ("train", "test"):
         images, labels = getattr(dataset, f"{split}_images"), getattr(dataset, f"{split}_labels")
@@ -113,9 +130,9 @@ def write(dataset: Dataset, path: str | Path) -> None:
             raise InputError(f"{dataset.name}: a {split} label is outside the classes")
     for split, kind in (("train", "training"), ("test", "test")):
         counts = torch.bincount(getattr(dataset, f"{split}_labels"), minlength=len(dataset.classes))
-        if bare := (counts == 0).nonzero().flatten().tolist():
+        if empty := (counts == 0).nonzero().flatten().tolist():
             raise InputError(
-                f"{dataset.name}: class {dataset.classes[bare[0]]!r} has no {kind} images"
+                f"{dataset.name}: class {dataset.classes[empty[0]]!r} has no {kind} images"
             )
     channels = dataset.train_images.shape[1]
     if len(dataset.mean) != channels or len(dataset.std) != channels:
@@ -146,7 +163,7 @@ def write(dataset: Dataset, path: str | Path) -> None:
 
 
 def _packed(names: Iterable[str]) -> torch.Tensor:
-    """Names as the bytes that the disk has, a zero between two: a header has no room for many."""
+    """Return names as bytes separated by zeros; the header of the file is too small for many."""
     joined = "\0".join(names).encode("utf-8", "surrogateescape")
     return torch.frombuffer(bytearray(joined), dtype=torch.uint8)
 
@@ -156,9 +173,26 @@ def _unpacked(names: torch.Tensor) -> tuple[str, ...]:
 
 
 def load(path: str | Path) -> Dataset:
-    """Return the dataset at ``path``; the images stay memory-mapped.
+    """Return the dataset in a file; its images stay memory-mapped.
 
-    Raises InputError if the file is damaged or holds something else.
+    Raises
+    ------
+    InputError
+        If the file is damaged or holds something else.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    >>> labels = torch.tensor([0, 1])
+    >>> test = images.clone(), labels.clone()
+    >>> dataset = Dataset("made up", ("a", "b"), images, labels, *test, (0.5,), (0.25,))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(dataset, f"{folder}/dataset.safetensors")
+    ...     loaded = load(f"{folder}/dataset.safetensors")
+    ...     loaded.classes, loaded.train_images.shape
+    (('a', 'b'), torch.Size([2, 1, 8, 8]))
     """
     tensors, metadata = storage.read_tensors(path)
     if metadata.get("kind") != "dataset":

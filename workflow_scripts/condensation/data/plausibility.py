@@ -1,33 +1,29 @@
-"""Whether the pixels and labels of a set made elsewhere are what they are said to be.
+"""Checks whether pixels and labels of an imported set match their declaration.
 
-**Pixels.** A form says what a file's numbers mean: standardised, on [0, 1],
-on [-1, 1], or 0 to 255. Each turns the numbers into network input by a scale
-and an offset per channel. For each channel, how far the mean of that input
-lies from the real images' (in their standard deviations) and the logarithm of
-the ratio of the standard deviations are squared and added; the distance of
-the form is the root of the mean over channels.
+**Pixels.** A form says what the numbers of a file mean: standardised, on [0, 1], on [-1, 1], or
+0 to 255. Each form turns the numbers into network input by a scale and an offset per channel. The
+distance of a form compares that input with the real images: per channel, the difference of the
+means in standard deviations of the real images, squared, plus the squared logarithm of the ratio of
+the standard deviations; then the root of the mean over channels.
 
-A set is taken for another form than the declared one where that is nearer.
-Standardised images and those on [-1, 1] must have negative pixels, one in 200
-or more; on [-1, 1] they reach nine tenths on both sides, as pictures do, and
-80 % lie within a twentieth around it; 0 to 255 is filled to a fifth.
+Another form than the declared one is a candidate if it is nearer and possible. Standardised images
+and images on [-1, 1] need at least one negative pixel in 200; images on [-1, 1] also reach 0.9 on
+both sides and have 80 % of their pixels in the range widened by a twentieth; images of 0 to 255
+span at least a fifth of the range.
 
-The declared form is contradicted where standardised images have no such
-negative pixels, or where less than 95 % of the others' lie in their range,
-widened by a twentieth, or fill less than a fifth of it: learned images leave
-the range of a picture here and there. It is refused
+The data contradict the declared form if standardised images lack those negative pixels, or if in
+another form less than 95 % of the pixels lie in the range widened by a twentieth (learned images
+leave the range of a picture in places), or they span less than a fifth of it. An error is raised
 
-* if it is contradicted, and another form is nearer or it is 3 away itself;
-* if it is 3 away, and another form is at half its distance or less.
+* if the data contradict the form, and a candidate exists or the distance is above 3;
+* if the distance is above 3, and a candidate has at most half of it.
 
-It is warned of if it is 0.3 away or more, and another form is at seven tenths
-of that or less.
+A warning is logged if the distance is 0.3 or more and a candidate has at most 0.7 times it.
 
-**Labels.** Each image is given to the class whose real images' mean it
-correlates with most. Labels are warned of if they agree with that in fewer
-images than real images would in 999 of 1000 sets, and if in another order of
-the classes they would agree in more images, by four standard errors, and in
-more than random guesses would in 95 % of cases, each in its own best order.
+**Labels.** Each image is assigned to the class whose mean real image it correlates with most. A
+warning is logged if the labels agree with these classes in fewer images than real images would in
+999 of 1000 sets, and another order of the classes would agree in more images, by four standard
+errors, and in more than 95 % of random guesses reach, each in its own best order.
 """
 
 import logging
@@ -48,30 +44,30 @@ _RANGES = {"unit": (0.0, 1.0), "[-1, 1]": (-1.0, 1.0), "uint8": (0.0, 255.0)}
 _INSIDE, _INSIDE_OTHER, _WIDENED, _FILLED, _BOTH_ENDS = 0.95, 0.8, 0.05, 0.2, 0.9
 _NEGATIVE, _NEGATIVE_SHARE = -0.02, 0.005
 _FAR, _NOTABLE, _NEARER, _MUCH_NEARER = 3.0, 0.3, 0.7, 0.5
-_SAMPLE, _SAMPLE_VALUES = 2000, 10**8  # real images that statistics are taken of, their pixels
-_PER_CLASS = 500  # real images behind a class mean
+_SAMPLE, _SAMPLE_VALUES = 2000, 10**8  # most real images for statistics, and most of their values
+_PER_CLASS = 500  # most real images for a class mean
 _GUESSES, _RARE, _ERRORS = 200, 1e-3, 4.0
 
 
 def check_pixels(
-    images: torch.Tensor, declared: str, given: Channels | None, dataset: Dataset, where: str
+    images: torch.Tensor, declared: str, constants: Channels | None, dataset: Dataset, where: str
 ) -> None:
-    """Warn or raise InputError if ``images`` are not what they are declared to be.
+    """Warn or raise InputError if the pixels contradict their declared scale.
 
     Parameters
     ----------
-    images : float [n, C, H, W], the numbers of the file.
+    images : float [n, C, H, W], as stored in the file.
     declared : ``standardized``, ``unit`` or ``uint8``.
-    given : mean and std that they were standardised with, where not the dataset's own.
+    constants : mean and std of the standardisation, if not those of the dataset; float64 [C].
     dataset : the real images, not whitened.
-    where : the file, for the message.
+    where : the file, for messages.
     """
-    if not torch.isfinite(images).all():  # refused elsewhere, with its own reason
+    if not torch.isfinite(images).all():  # another check raises for these
         return
     moments = _moments(images)
     forms = _forms(dataset)
-    if given is not None:
-        forms["standardized"] = _affine(given[1], given[0], dataset)
+    if constants is not None:
+        forms["standardized"] = _affine(constants[1], constants[0], dataset)
     real = _moments(dataset.standardize(_sample(dataset)[0]))
     distance = {name: _distance(moments, form, real) for name, form in forms.items()}
     others = [name for name in forms if name != declared and _may_be(images, name)]
@@ -93,7 +89,7 @@ def check_pixels(
     if contradicted or (far and closeness <= _MUCH_NEARER):
         raise InputError(text)
     if closeness <= _NEARER and distance[declared] >= _NOTABLE:
-        log.warning("%s, if that is what they are", text)
+        log.warning("%s, if so", text)
     elif declared in _RANGES:
         low, high = _RANGES[declared]
         outside = int(((images < low) | (images > high)).sum())
@@ -105,7 +101,7 @@ def check_pixels(
 
 
 def _forms(dataset: Dataset) -> dict[str, Channels]:
-    """Return, by name, the scale and the offset per channel that lead to network input."""
+    """Return the scale and offset per channel that turn each form into network input."""
     ones = torch.ones(len(dataset.mean), dtype=torch.float64)
     zeros = torch.zeros_like(ones)
     return {
@@ -117,11 +113,11 @@ def _forms(dataset: Dataset) -> dict[str, Channels]:
 
 
 def _affine(std: torch.Tensor, mean: torch.Tensor, dataset: Dataset) -> Channels:
-    """Numbers x that stand for pixels x * std + mean on [0, 1]."""
-    own_mean, own_std = (
+    """Return scale and offset for numbers x that mean pixels x * std + mean on [0, 1]."""
+    dataset_mean, dataset_std = (
         torch.tensor(values, dtype=torch.float64) for values in (dataset.mean, dataset.std)
     )
-    return std / own_std, (mean - own_mean) / own_std
+    return std / dataset_std, (mean - dataset_mean) / dataset_std
 
 
 def _moments(images: torch.Tensor) -> Channels:
@@ -162,7 +158,7 @@ def _has_negatives(images: torch.Tensor) -> bool:
 
 
 def _inside(images: torch.Tensor, form: str) -> float:
-    """Return the share of pixels in the range of a form, widened."""
+    """Return the share of pixels in the widened range of a form."""
     low, high = _RANGES[form]
     margin = (high - low) * _WIDENED
     inside = (images >= low - margin) & (images <= high + margin)
@@ -170,7 +166,7 @@ def _inside(images: torch.Tensor, form: str) -> float:
 
 
 def _filled(images: torch.Tensor, form: str) -> float:
-    """Return how much of the range of a form the pixels span."""
+    """Return the share of the range of a form that the pixels span."""
     low, high = _RANGES[form]
     return float(images.max() - images.min()) / (high - low)
 
@@ -201,7 +197,7 @@ def _advice(form: str, dataset: Dataset) -> str:
 
 
 def _sample(dataset: Dataset) -> tuple[torch.Tensor, torch.Tensor]:
-    """Training images drawn at random, uint8, and their labels; fewer where they are large."""
+    """Return random training images, uint8, and their labels; fewer if they are large."""
     count = min(_SAMPLE, max(200, _SAMPLE_VALUES // dataset.train_images[0].numel()))
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randperm(len(dataset.train_labels), generator=generator)[:count]
@@ -211,13 +207,13 @@ def _sample(dataset: Dataset) -> tuple[torch.Tensor, torch.Tensor]:
 def check_class_order(
     images: torch.Tensor, labels: torch.Tensor, order: list[int], dataset: Dataset, where: str
 ) -> None:
-    """Warn if the labels look like those of classes in another order.
+    """Warn if the labels seem to number the classes in another order.
 
     Parameters
     ----------
     images : float32 [n, C, H, W], network input.
     labels : int64 [n], classes of ``dataset``.
-    order : the class of ``dataset`` that each label number of the file stands for.
+    order : class of ``dataset`` for each label of the file.
     """
     classes = len(dataset.classes)
     centres = _centres(dataset)
@@ -269,7 +265,7 @@ def _nearest(images: torch.Tensor, centres: torch.Tensor, grand: torch.Tensor) -
 
 
 def _guessed(labels: np.ndarray, classes: int) -> int:
-    """Return the agreement that 95 % of random guesses stay within, each in its best order."""
+    """Return the 95 % quantile of the agreement of random guesses, each in its best order."""
     random = np.random.default_rng(0)
     reached = []
     for _ in range(_GUESSES):

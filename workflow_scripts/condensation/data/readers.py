@@ -1,4 +1,4 @@
-"""Readers: official archives and users' own images into one form."""
+"""Readers that turn official archives and folders of images into a ``Dataset``."""
 
 import gzip
 import pickle
@@ -16,10 +16,10 @@ from condensation.core import randomness
 from condensation.core.errors import InputError
 from condensation.data import reading_report, splits
 from condensation.data.datasets import Dataset
-from condensation.files import archives, image_files
+from condensation.files import archives, image_files, official
 
-# The constants of this literature (DC, DSA, DM and DC-BENCH). CIFAR-10's std is smaller than the
-# true pixel std (.247 .2435 .2616); it is kept because published sets are stored in this space.
+# The constants of DC, DSA, DM and DC-BENCH. The std of CIFAR-10 is smaller than that of its pixels
+# (.247 .2435 .2616), but published sets are stored in this space.
 _STANDARDIZATION = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     "cifar100": ((0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)),
@@ -30,7 +30,7 @@ _STANDARDIZATION = {
 
 @dataclass
 class _Images:
-    """What a reader gives: class names and, per split, uint8 N x C x H x W with N labels."""
+    """Result of a reader: class names, and per split uint8 images [n, C, H, W] and labels [n]."""
 
     classes: list[str]
     train: tuple[np.ndarray, np.ndarray]
@@ -41,15 +41,18 @@ class _Images:
 
 
 def read(name: str, entry: dict, paths: list[str | Path]) -> Dataset:
-    """Return the dataset ``name`` from its archives.
+    """Read a dataset from its archives.
 
     Parameters
     ----------
     name : the name in the config.
-    entry : the dataset's options, complete (``options.Dataset``).
-    paths : the official archives in the order of ``archives.OFFICIAL``, or the one local path.
+    entry : a complete entry ``datasets`` of the config.
+    paths : the official archives in the order of ``official.OFFICIAL``, or one local path.
 
-    Raises InputError for whatever is wrong with the archives.
+    Raises
+    ------
+    InputError
+        If an archive is missing, damaged, not the official one, or has the wrong content.
     """
     source = entry["source"]
     origin: dict[str, Any] = {"reader": source, "checksums": []}
@@ -62,15 +65,15 @@ def read(name: str, entry: dict, paths: list[str | Path]) -> Dataset:
         content = _image_folder(name, paths[0], entry)
         origin["state"] = image_files.state(paths[0], entry)
     else:
-        paths = archives.official_files(source, paths)
+        paths = official.official_files(source, paths)
         if paths[0].is_dir():
-            checksums = archives.UNPACKED[source][1]
+            checksums = official.UNPACKED[source][1]
             for file, checksum in checksums.items():
                 archives.verify(paths[0] / file, checksum)
             origin["checksums"] = list(checksums.values())
         else:
-            official = [archive.checksum for archive in archives.OFFICIAL[source]]
-            origin["checksums"] = [entry["checksum"]] if entry["checksum"] else official
+            checksums = [archive.checksum for archive in official.OFFICIAL[source]]
+            origin["checksums"] = [entry["checksum"]] if entry["checksum"] else checksums
             for path, checksum in zip(paths, origin["checksums"], strict=True):
                 archives.verify(path, checksum)
         reader = {
@@ -108,7 +111,7 @@ def read(name: str, entry: dict, paths: list[str | Path]) -> Dataset:
 
 
 def _pixel_statistics(images: torch.Tensor) -> tuple[list[float], list[float]]:
-    """Mean and population std per channel on [0, 1], from exact counts of the 256 values."""
+    """Return mean and population std per channel on [0, 1], from counts of the 256 values."""
     values = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []
     for channel in range(images.shape[1]):
@@ -122,7 +125,7 @@ def _pixel_statistics(images: torch.Tensor) -> tuple[list[float], list[float]]:
 
 
 def _digits() -> _Images:
-    """Optical digits, 1,797 images of 8x8: every fifth image of each class is for testing."""
+    """Return the 1,797 optical digits of 8x8 pixels; each fifth one of a class is for testing."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -140,8 +143,8 @@ def _digits() -> _Images:
 
 
 def _pickles(path: Path, source: str) -> dict[str, dict]:
-    # Unpickling runs code from the file: only reached for the official checksums.
-    needed = archives.UNPACKED[source][1]
+    # unpickling runs code from the file: call this only after the official checksum is verified
+    needed = official.UNPACKED[source][1]
     return {
         Path(name).name: pickle.loads(content, encoding="latin1")
         for name, content in archives.members(path, lambda name: Path(name).name in needed)
@@ -154,21 +157,21 @@ def _cifar_split(batches: list[dict], labels: str) -> tuple[np.ndarray, np.ndarr
 
 
 def _cifar10(paths: list[Path]) -> _Images:
-    found = _pickles(paths[0], "cifar10")
-    train = [found[f"data_batch_{i}"] for i in range(1, 6)]
+    pickles = _pickles(paths[0], "cifar10")
+    train = [pickles[f"data_batch_{i}"] for i in range(1, 6)]
     return _Images(
-        found["batches.meta"]["label_names"],
+        pickles["batches.meta"]["label_names"],
         _cifar_split(train, "labels"),
-        _cifar_split([found["test_batch"]], "labels"),
+        _cifar_split([pickles["test_batch"]], "labels"),
     )
 
 
 def _cifar100(paths: list[Path]) -> _Images:
-    found = _pickles(paths[0], "cifar100")
+    pickles = _pickles(paths[0], "cifar100")
     return _Images(
-        found["meta"]["fine_label_names"],
-        _cifar_split([found["train"]], "fine_labels"),
-        _cifar_split([found["test"]], "fine_labels"),
+        pickles["meta"]["fine_label_names"],
+        _cifar_split([pickles["train"]], "fine_labels"),
+        _cifar_split([pickles["test"]], "fine_labels"),
     )
 
 
@@ -182,7 +185,7 @@ def _fashion_mnist(paths: list[Path]) -> _Images:
 
 
 def _idx(path: Path) -> np.ndarray:
-    """The array in a gzipped IDX file of unsigned bytes."""
+    """Return the array in a gzipped IDX file of unsigned bytes."""
     try:
         content = gzip.decompress(path.read_bytes())
         axes = content[3]
@@ -195,18 +198,18 @@ def _idx(path: Path) -> np.ndarray:
 
 
 def _tinyimagenet(paths: list[Path]) -> _Images:
-    """TinyImageNet; the labelled val images are the test split, as everywhere in the field."""
+    """Return TinyImageNet, with the labelled val images as test split, as is usual."""
     path = paths[0]
     texts, train, val, changes = {}, [], {}, {}
 
-    def wanted(name: str) -> bool:
+    def select(name: str) -> bool:
         parts = Path(name).parts[1:]
         return len(parts) == 1 or (
             parts[:1] in (("train",), ("val",))
             and (parts[-1].endswith(".JPEG") or parts[-1] == "val_annotations.txt")
         )
 
-    for name, content in archives.members(path, wanted):
+    for name, content in archives.members(path, select):
         parts = Path(name).parts[1:]
         if name.endswith(".JPEG"):
             image, changes[parts[-1]] = image_files.decode(content, f"{path}:{name}", 3)
@@ -228,7 +231,7 @@ def _tinyimagenet(paths: list[Path]) -> _Images:
             raise InputError(
                 f"{path}: val_annotations.txt, line {number}: no class of wnids.txt in {line!r}"
             )
-        if columns[0] in val:  # a subset of the archive keeps the whole list
+        if columns[0] in val:  # a subset of the archive keeps the full list
             test.append((columns[1], columns[0], val.pop(columns[0])))
     if val:
         raise InputError(f"{path}: val_annotations.txt gives no label for {min(val)}")
@@ -257,7 +260,7 @@ def _number(file: str) -> int:
 
 
 def _image_folder(name: str, path: str | Path, entry: Mapping[str, Any]) -> _Images:
-    """``train/<class>/*`` and ``test/<class>/*``; classes in sorted order, images by name."""
+    """Return ``train/<class>/*`` and ``test/<class>/*``; classes and images sorted by name."""
     listing = image_files.Listing(path, entry["test_fraction"])
     by_split: dict[str, list] = {"train": [], "test": []}
     first: tuple[str, tuple[int, ...]] | None = None
@@ -300,7 +303,7 @@ def _image_folder(name: str, path: str | Path, entry: Mapping[str, Any]) -> _Ima
 
 
 def _split(name: str, items: list, number: dict[str, int], share: float) -> dict[str, list]:
-    """Hold out ``share`` of every class, drawn by a fixed seed, as the test split."""
+    """Hold out ``share`` of each class as test split, drawn with a fixed seed."""
     labels = torch.tensor([number[label] for label, *_ in items])
     kept, held = splits.stratified(
         *(labels, list(number), share),

@@ -1,4 +1,4 @@
-"""What was read: images per split and class, what was skipped and converted, constants, copies."""
+"""Report of a reading: counts per split and class of images read, skipped, converted, copied."""
 
 import hashlib
 from collections import Counter
@@ -10,19 +10,26 @@ import torch
 from condensation.data.datasets import Dataset
 from condensation.files.image_files import as_text
 
-_MOST_NAMED = 10  # examples of a kind
-# per split, class (both None: of no class) and reason or kind, how many
+_MOST_NAMED = 10  # most examples of a kind
+# (split, class, reason or kind) -> count; split and class are None for files of no class
 Counts = Mapping[tuple[str | None, str | None, str], int]
 
 
 def make(dataset: Dataset, skipped: Counts, converted: Counts) -> dict[str, Any]:
     """Return the report of a dataset, ready for JSON.
 
-    ``classes`` has a row per split and class: ``read`` images, of them ``constant`` (of one colour)
-    and ``copies`` (equal, pixel by pixel, to an earlier training image; of the test split, to any
-    training image, a leak), ``converted`` by kind, and files ``skipped`` by reason. ``skipped``
-    beside it are the files of no class. ``copies_of_other_classes`` counts the copies of an image
-    of another class. ``examples`` names some constant images and copies, each with its original.
+    Returns
+    -------
+    ``classes``
+        A row per split and class with the number of images ``read``, ``constant`` (of one colour)
+        and ``copies`` (equal to an earlier training image; in the test split, to any training
+        image, which is a leak), images ``converted`` by kind, and files ``skipped`` by reason.
+    ``skipped``
+        Files of no class, by reason.
+    ``copies_of_other_classes``
+        Copies whose original has another class.
+    ``examples``
+        Names of some constant images, and of some copies with their originals.
     """
     rows = {
         (split, name): {"split": split, "class": name, "read": 0, "constant": 0, "copies": 0}
@@ -72,7 +79,7 @@ def _splits(dataset: Dataset) -> Iterator[tuple[str, torch.Tensor, list[int]]]:
 
 
 def lines(report: Mapping[str, Any]) -> list[str]:
-    """Return the report in words: a line per split and class, then what stands in no class."""
+    """Return the report as text: a line per split and class, then files of no class."""
     notes = []
     for row in report["classes"]:
         counts = {word: row[kind] for kind, word in _WORDS[row["split"]] if row[kind]}
@@ -94,7 +101,7 @@ _WORDS = {
 
 
 def summary(name: str, report: Mapping[str, Any]) -> str | None:
-    """Return one line for the terminal where anything was skipped or is there twice, else None."""
+    """Return a line for the terminal if files were skipped or images copied, else None."""
     skipped = Counter(report["skipped"])
     copies: Counter[str] = Counter()
     for row in report["classes"]:

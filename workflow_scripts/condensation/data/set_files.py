@@ -1,7 +1,7 @@
-"""Files that hold a condensed set made elsewhere: the forms that are read.
+"""Reading of condensed sets from files of other programs.
 
-No code in a file is run: npz and npy without pickles, PyTorch files by
-weights-only loading, pictures by ``readers``.
+No code in a file is run: npz and npy are read without pickles, PyTorch files with weights-only
+loading, and pictures by ``files.image_files``.
 """
 
 import pickle
@@ -26,7 +26,7 @@ _ACCEPTED = (
     f"{', '.join(LABEL_NAMES[1:])}), a pair (images, labels), or images alone"
 )
 _NUMBERS = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
-# What numpy arrays and scalars are rebuilt from, and a plain holder of tensors: values, not code.
+# Types that weights-only loading may rebuild: numpy arrays and scalars, and TensorDataset.
 _VALUES = [
     *(np.dtype, np.ndarray, TensorDataset),
     *(type(np.dtype(kind)) for kind in _NUMBERS),
@@ -42,16 +42,24 @@ _NO_PICTURES = re.compile(r"(^|/)(\.|@eaDir/|__MACOSX/)")
 def read(
     path: str | Path, dataset: Dataset, run: int | None = None
 ) -> tuple[torch.Tensor, torch.Tensor | None, tuple[str, ...] | None]:
-    """Return images, labels and class names of the set at ``path``, as they are there.
+    """Return images, labels and class names of a set, as stored.
 
-    Images have any real dtype and the file's own layout, labels any shape, None where there are
-    none. Of a folder of pictures, ``<class>/*``, images are uint8 N x C x H x W, labels int64
-    positions among the class names, which are sorted; elsewhere the names are None.
+    Parameters
+    ----------
+    path : a file, or a folder of pictures ``<class>/*``.
+    dataset : gives the image shape for a folder of pictures.
+    run : which of several runs in the file to read, from 0.
 
-    ``run`` says which of several runs in one file is meant, from 0.
+    Returns
+    -------
+    images : of any real dtype and in the layout of the file; uint8 [n, C, H, W] for a folder.
+    labels : of any shape, or None; int64 [n] positions in the class names for a folder.
+    classes : sorted class names for a folder, else None.
 
-    Raises InputError for a file that cannot be read, for what is no set, and for a file of
-    several runs without ``run``.
+    Raises
+    ------
+    InputError
+        If the file cannot be read or holds no set, or holds several runs and ``run`` is None.
     """
     path = Path(path)
     if path.is_dir():
@@ -61,7 +69,7 @@ def read(
     if isinstance(content, TensorDataset):
         content = getattr(content, "tensors", None)
     if isinstance(content, dict) and isinstance(content.get("data"), (list, tuple)):
-        content = content["data"]  # of DC, DSA and DM: one pair per run
+        content = content["data"]  # files of DC, DSA and DM hold one pair per run
     if isinstance(content, (list, tuple)) and content and all(map(_is_pair, content)):
         content = _choose(content, run, path)
     else:
@@ -73,7 +81,7 @@ def read(
             raise InputError(f"{path}: holds {names}; expected {_ACCEPTED}")
     elif isinstance(content, (list, tuple)):
         if len(content) != 2:
-            raise InputError(f"{path}: holds {len(content)} things; expected {_ACCEPTED}")
+            raise InputError(f"{path}: holds {len(content)} items; expected {_ACCEPTED}")
         images, labels = content
     else:
         images, labels = content, None
@@ -81,7 +89,7 @@ def read(
 
 
 def read_labels(path: str | Path) -> torch.Tensor:
-    """Return the labels in a file that holds nothing else; raises InputError as ``read``."""
+    """Return the labels in a file of labels only; raises InputError as ``read`` does."""
     path = Path(path)
     content = load(path)
     if isinstance(content, dict):
@@ -101,7 +109,7 @@ def _choose(runs: list[Any], run: int | None, path: Path) -> Any:
     if run is None and len(runs) > 1:
         raise InputError(
             f"{path}: holds {len(runs)} runs; say which: `run: 0` to `run: {len(runs) - 1}`, or "
-            f"`run: seed` with `condensation_seeds: {len(runs)}` for each to be a set of its own"
+            f"`run: seed` with `condensation_seeds: {len(runs)}` to make each a set"
         )
     if not 0 <= (run or 0) < len(runs):
         raise InputError(f"{path}: there is no run {run}; it holds {len(runs)}, counted from 0")
@@ -109,17 +117,21 @@ def _choose(runs: list[Any], run: int | None, path: Path) -> Any:
 
 
 def _named(content: dict[Any, Any], names: tuple[str, ...], path: Path) -> Any:
-    there = [name for name in names if name in content]
-    if len(there) > 1 and there[0] != names[0]:
-        raise InputError(f"{path}: holds {' and '.join(there)}; name what is meant {names[0]!r}")
-    return content[there[0]] if there else None
+    present = [name for name in names if name in content]
+    if len(present) > 1 and present[0] != names[0]:
+        raise InputError(
+            f"{path}: holds {' and '.join(present)}; rename the right one to {names[0]!r}"
+        )
+    return content[present[0]] if present else None
 
 
 def load(path: Path) -> Any:
-    """Return what a file holds: an array, or mappings and sequences of arrays.
+    """Return the content of a file: an array, or mappings and sequences of arrays.
 
-    Raises InputError for a file that is damaged, needs code to be run, or unpacks to far more
-    than its size.
+    Raises
+    ------
+    InputError
+        If the file is damaged, needs code to be run, or unpacks to far more than its size.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -127,11 +139,11 @@ def load(path: Path) -> Any:
     try:
         if ending != ".safetensors" and zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as packed:
-                archives.check_unpacked(path, sum(one.file_size for one in packed.infolist()))
+                archives.check_unpacked(path, sum(member.file_size for member in packed.infolist()))
         if ending == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
-        if ending == ".npy":  # mapped: no memory is taken for what is not there
+        if ending == ".npy":  # memory-mapped: a false size in the header takes no memory
             return np.load(path, mmap_mode="r", allow_pickle=False)
         if ending == ".safetensors":
             return load_file(path)
@@ -144,15 +156,18 @@ def load(path: Path) -> Any:
         ) from error
     except InputError:
         raise
-    except Exception as error:  # a damaged file makes the readers raise anything
+    except Exception as error:  # readers raise many kinds on damaged files
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise InputError(f"{path}: not a readable {path.suffix} file ({reason})") from error
 
 
 def tensor(value: Any, path: str | Path) -> torch.Tensor:
-    """Return an array, a tensor, or a list of numbers as a plain tensor on the CPU.
+    """Return an array, a tensor, or a list of numbers or tensors as a plain tensor on the CPU.
 
-    Raises InputError for anything else, and for what is larger than its file can hold.
+    Raises
+    ------
+    InputError
+        For anything else, and for a tensor larger than its file can hold.
     """
     if isinstance(value, (list, tuple)) and value:
         if all(isinstance(entry, (int, float)) for entry in value):
@@ -160,14 +175,14 @@ def tensor(value: Any, path: str | Path) -> torch.Tensor:
         elif all(isinstance(entry, torch.Tensor) and entry.dim() for entry in value):
             value = _stacked(value, path)
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        # one number may stand for any shape, by strides of 0
+        # strides of 0 make any shape of one number
         archives.check_unpacked(path, value.size * value.itemsize)
         value = _from_numpy(value)
     if not isinstance(value, torch.Tensor):
         raise InputError(f"{path}: holds {type(value).__name__}; expected {_ACCEPTED}")
     plain = value.layout == torch.strided and value.device.type == "cpu"
     if not plain or value.is_nested or value.is_quantized or value.is_complex():
-        raise InputError(f"{path}: holds a tensor that is no plain array of real numbers")
+        raise InputError(f"{path}: holds a tensor that is not a plain array of real numbers")
     archives.check_unpacked(path, value.numel() * value.element_size())
     return value.detach()
 
@@ -177,11 +192,13 @@ def _stacked(tensors: list[torch.Tensor], path: str | Path) -> torch.Tensor:
     try:
         return torch.stack([part.detach() for part in tensors])
     except (RuntimeError, NotImplementedError, TypeError) as error:
-        raise InputError(f"{path}: holds a list of tensors that are not alike ({error})") from error
+        raise InputError(
+            f"{path}: holds a list of tensors of different shapes ({error})"
+        ) from error
 
 
 def _from_numpy(array: np.ndarray) -> torch.Tensor:
-    """Torch knows the machine's own byte order and fewer types than numpy."""
+    """Return a tensor; torch has native byte order only, and fewer dtypes than numpy."""
     kind = array.dtype.newbyteorder("=")
     if kind.name not in _NUMBERS:
         kind = np.dtype("float64" if kind.kind == "f" else "int64")
@@ -189,7 +206,7 @@ def _from_numpy(array: np.ndarray) -> torch.Tensor:
 
 
 def _pictures(folder: Path, dataset: Dataset) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
-    """Return the pictures ``<class>/*`` in the order of class and file name."""
+    """Return the pictures ``<class>/*`` sorted by class and file name."""
     channels, height, width = dataset.shape
     by_class: dict[str, list[np.ndarray]] = {}
     for name, content in archives.members(folder, lambda name: not _NO_PICTURES.search(name)):

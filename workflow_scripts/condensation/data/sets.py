@@ -1,4 +1,4 @@
-"""Condensed sets: in memory, and on disk as one self-describing file each."""
+"""Condensed sets in memory, and on disk as one file each with its metadata."""
 
 import hashlib
 from collections.abc import Callable
@@ -21,11 +21,11 @@ class Condensed:
 
     Attributes
     ----------
-    images : float32 [n, C, H, W], standardised; None for chosen images, which are read from the
-        dataset by their positions.
+    images : float32 [n, C, H, W], network input; None for selected real images, which are read
+        from the dataset by ``indices``.
     labels : int64 [n], or float32 [n, classes] for soft labels.
-    indices : int64 [n], positions in the training set, where the images are real ones.
-    step_size : a learned learning rate, if the method has one.
+    indices : int64 [n], positions in the training set, for selected real images.
+    step_size : the learned learning rate, for methods that learn one.
     """
 
     images: torch.Tensor | None
@@ -35,7 +35,7 @@ class Condensed:
 
 
 def write(condensed: Condensed, dataset: Dataset, path: str | Path, **facts: Any) -> None:
-    """Write a condensed set; ``facts`` (method, options, seed, ...) go into its metadata."""
+    """Write a condensed set; its metadata includes ``facts`` (method, options, seed, ...)."""
     tensors = {"images": condensed.images, "labels": condensed.labels}
     tensors["indices"] = condensed.indices
     metadata = {
@@ -57,19 +57,44 @@ def write(condensed: Condensed, dataset: Dataset, path: str | Path, **facts: Any
 def write_failure(
     dataset: Dataset, path: str | Path, status: str, cause: str, iteration: int, **facts: Any
 ) -> None:
-    """Write that there is no set: ``status`` is ``oom`` or ``diverged``, after ``iteration``."""
-    about = {"kind": KIND, "dataset": dataset.name, "classes": list(dataset.classes)}
-    about |= {"status": status, "cause": cause, "iteration": iteration, "content": status}
-    storage.write_tensors(path, {}, about | facts)
+    """Write the file of a method that failed: no tensors, and the reason in the metadata.
+
+    Parameters
+    ----------
+    status : ``oom`` or ``diverged``.
+    cause : the error message.
+    iteration : iterations done before the failure.
+    facts : further metadata (method, options, seed, ...).
+    """
+    metadata = {"kind": KIND, "dataset": dataset.name, "classes": list(dataset.classes)}
+    metadata |= {"status": status, "cause": cause, "iteration": iteration, "content": status}
+    storage.write_tensors(path, {}, metadata | facts)
 
 
 def load(path: str | Path, dataset: Dataset) -> tuple[Condensed | None, dict[str, Any]]:
-    """Return the condensed set at ``path`` and its metadata.
+    """Return the condensed set in a file, and its metadata.
 
-    The set is None where its method failed; ``status`` in the metadata is then not ``ok``.
+    The set is None if its method failed; the metadata then has a ``status`` other than ``ok``.
 
-    Raises InputError if the file is damaged, or if its classes, image shape or
-    preprocessing are not those of ``dataset``.
+    Raises
+    ------
+    InputError
+        If the file is damaged, or its classes, image shape or preprocessing differ from those of
+        ``dataset``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> images = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+    >>> labels = torch.tensor([0, 1, 0, 1])
+    >>> dataset = Dataset("made up", ("a", "b"), images, labels, images, labels, (0.5,), (0.25,))
+    >>> condensed = Condensed(torch.zeros(2, 1, 8, 8), torch.tensor([0, 1]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(condensed, dataset, f"{folder}/set.safetensors", method="zeros", ipc=1)
+    ...     loaded, metadata = load(f"{folder}/set.safetensors", dataset)
+    ...     loaded.labels.tolist(), metadata["method"], metadata["labels"]
+    ([0, 1], 'zeros', 'hard')
     """
     tensors, metadata = storage.read_tensors(path)
     if metadata.get("kind") != KIND:
@@ -99,7 +124,7 @@ def load(path: str | Path, dataset: Dataset) -> tuple[Condensed | None, dict[str
 def by_position(
     condensed: Condensed, dataset: Dataset, device: torch.device
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return what takes positions in a set, int64 [n], to its images as network input."""
+    """Return a function from positions in the set, int64 [n], to images as network input."""
     if condensed.images is not None:
         images = condensed.images.to(device)
         return lambda positions: images[positions]
@@ -107,24 +132,26 @@ def by_position(
     return lambda positions: dataset.preprocess(pixels[positions])
 
 
-def require_preprocessing(found: dict[str, Any], dataset: Dataset, where: str) -> None:
-    """Raise InputError unless ``found`` is the preprocessing of ``dataset``."""
-    wanted = dataset.preprocessing
-    if wanted["kind"] == "standardize":
-        same = found.get("kind") == "standardize" and _same_constants(found, wanted)
+def require_preprocessing(preprocessing: dict[str, Any], dataset: Dataset, where: str) -> None:
+    """Raise InputError unless ``preprocessing`` is that of ``dataset``."""
+    expected = dataset.preprocessing
+    if expected["kind"] == "standardize":
+        matches = preprocessing.get("kind") == "standardize" and _same_constants(
+            preprocessing, expected
+        )
     else:
-        same = found == wanted
-    if not same:
+        matches = preprocessing == expected
+    if not matches:
         raise InputError(
-            f"{where}: its images were made with {found}, but {dataset.name} is prepared with "
-            f"{wanted}: trained on the one and tested on the other, the numbers would be wrong"
+            f"{where}: its images were made with {preprocessing}, but {dataset.name} is prepared "
+            f"with {expected}; accuracies across the two would be wrong"
         )
 
 
-def _same_constants(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+def _same_constants(preprocessing: dict[str, Any], expected: dict[str, Any]) -> bool:
     return all(
-        len(found[key]) == len(wanted[key])
-        and torch.allclose(torch.tensor(found[key]), torch.tensor(wanted[key]), atol=1e-4)
+        len(preprocessing[key]) == len(expected[key])
+        and torch.allclose(torch.tensor(preprocessing[key]), torch.tensor(expected[key]), atol=1e-4)
         for key in ("mean", "std")
     )
 
@@ -150,7 +177,7 @@ def check_labels(labels: torch.Tensor, count: int, classes: int, where: str) -> 
 
 
 def content_digest(condensed: Condensed) -> str:
-    """Return 16 hex digits of the images (or positions) and labels."""
+    """Return 16 hex digits that identify the images (or positions) and labels."""
     digest = hashlib.sha256()
     for tensor in (condensed.images, condensed.labels, condensed.indices):
         if tensor is not None:

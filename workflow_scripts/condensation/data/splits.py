@@ -1,4 +1,4 @@
-"""Parts of the training images: what is held out to validate on, and random subsets."""
+"""Parts of the training images: a held-out validation part, and random subsets."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,21 @@ from condensation.data.datasets import Dataset
 
 
 def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the positions of the training images that are kept, and of those held out.
+    """Split the training images into a part to train on and a part to validate on.
 
-    ``share`` of every class is held out, drawn by ``seed``; both are int64, ascending.
+    Parameters
+    ----------
+    share : share of each class to hold out, between 0 and 1.
+    seed : decides which images are held out.
 
-    Raises InputError if a class would have no image to train or none to validate on.
+    Returns
+    -------
+    kept, held : positions in the training set, int64, ascending.
+
+    Raises
+    ------
+    InputError
+        If a class would have no image in one of the parts.
     """
     return stratified(
         *(dataset.train_labels, dataset.classes, share),
@@ -30,10 +40,33 @@ def stratified(
     draw: torch.Generator,
     where: str,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the positions that are kept, and of ``share`` of every class; int64, ascending.
+    """Split positions at random, with the same share of each class.
 
-    ``labels`` are int64, N. Raises InputError, which begins with ``where``, if a class would have
-    none of either.
+    Parameters
+    ----------
+    labels : int64 [n].
+    classes : class names; the label is the position.
+    share : share of each class to hold out.
+    draw : decides which images are held out.
+    where : the beginning of the error message.
+
+    Returns
+    -------
+    kept, held : int64 positions, ascending.
+
+    Raises
+    ------
+    InputError
+        If a class would have no image in one of the parts.
+
+    Examples
+    --------
+    >>> import torch
+    >>> labels = torch.tensor([0, 0, 0, 0, 1, 1])
+    >>> draw = torch.Generator().manual_seed(0)
+    >>> kept, held = stratified(labels, ["a", "b"], 0.5, draw, "made up")
+    >>> labels[held].tolist()
+    [0, 0, 1]
     """
     kept, held = [], []
     for label, name in enumerate(classes):
@@ -53,10 +86,12 @@ def stratified(
 def subset(
     dataset: Dataset, positions: torch.Tensor, count: int, seed: int, purpose: str
 ) -> torch.Tensor:
-    """Return ``count`` of ``positions``, equally many of every class; int64, ascending.
+    """Return ``count`` of ``positions`` at random, as many of each class; int64, ascending.
 
-    Raises InputError if ``count`` is no multiple of the number of classes, or
-    more than a class has.
+    Raises
+    ------
+    InputError
+        If ``count`` is not a multiple of the number of classes, or a class has too few images.
     """
     classes = len(dataset.classes)
     if count % classes:
@@ -68,11 +103,11 @@ def subset(
     labels = dataset.train_labels[positions]
     chosen = []
     for label, name in enumerate(dataset.classes):
-        own = positions[labels == label]
-        if len(own) < count // classes:
+        of_class = positions[labels == label]
+        if len(of_class) < count // classes:
             raise InputError(
                 f"{dataset.name}: {count} images ({purpose}) are {count // classes} of each class, "
-                f"and of class {name!r} there are {len(own)}"
+                f"and of class {name!r} there are {len(of_class)}"
             )
-        chosen.append(own[torch.randperm(len(own), generator=draw)[: count // classes]])
+        chosen.append(of_class[torch.randperm(len(of_class), generator=draw)[: count // classes]])
     return torch.cat(chosen).sort().values

@@ -1,12 +1,11 @@
-"""ZCA whitening of images, in the two forms that the field's condensed sets are made in.
+"""ZCA whitening of images, in the two forms that published condensed sets use.
 
-``zca`` is TM's: with x the pixels on [0, 1], mu their mean over the training
-images and U diag(s) U^T their covariance, an image becomes
-(x - mu) U diag((s + 0.1)^-1/2) U^T.
+``zca``, as in TM (arXiv:2203.11932): with x the pixels on [0, 1], mu their mean over the training
+images and U diag(s) U^T their covariance, an image becomes (x - mu) U diag((s + 0.1)^-1/2) U^T.
 
-``zca_kip`` is KIP's: the image is standardised per channel, its own mean is
-taken off and it is divided by its own norm; then it is multiplied with
-U diag(s)^-1/2 U^T, where U and s belong to X^T X / n + 0.1 (tr / d) I.
+``zca_kip``, as in KIP (arXiv:2107.13034): standardise the image per channel, subtract the mean of
+the image, divide by its norm, and multiply by U diag(s)^-1/2 U^T, where U diag(s) U^T is
+X^T X / n + 0.1 (tr / d) I.
 """
 
 import hashlib
@@ -36,8 +35,8 @@ class Whitening:
     kind : ``zca`` or ``zca_kip``.
     shape : channels, height and width of an image; D is their product.
     matrix, inverse : float32 [D, D], symmetric.
-    mean : float32 [D], what ``zca`` takes off; zeros for ``zca_kip``.
-    channel_mean, channel_std : what ``zca_kip`` standardises with.
+    mean : float32 [D], which ``zca`` subtracts; zeros for ``zca_kip``.
+    channel_mean, channel_std : constants with which ``zca_kip`` standardises.
     """
 
     kind: str
@@ -49,9 +48,12 @@ class Whitening:
     channel_std: tuple[float, ...]
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:
-        """Return uint8 images N x C x H x W as whitened float32 images of the same shape.
+        """Return uint8 images [n, C, H, W] as whitened float32 images of the same shape.
 
-        Raises InputError for images of another shape.
+        Raises
+        ------
+        InputError
+            For images of another shape than the whitening was fitted to.
         """
         if tuple(images.shape[1:]) != self.shape:
             raise InputError(
@@ -59,33 +61,33 @@ class Whitening:
                 f"{self.shape}"
             )
         rows = _rows(images.float() / 255, self.kind, self.channel_mean, self.channel_std)
-        own = self.to(images.device)
-        return ((rows - own.mean) @ own.matrix).view(-1, *self.shape)
+        moved = self.to(images.device)
+        return ((rows - moved.mean) @ moved.matrix).view(-1, *self.shape)
 
     def through_pixels(
         self, images: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
-        """Return whitened images whose uint8 pixels were changed by ``change``.
+        """Apply ``change``, a function of uint8 pixels, to whitened images.
 
-        ``zca_kip`` makes all images of one contrast; here each keeps its own.
+        ``zca_kip`` gives all images the same contrast; here each keeps the contrast it had.
         """
-        own = self.to(images.device)
+        moved = self.to(images.device)
         pixels = self.invert(images).mul(255).round().clamp(0, 255).to(torch.uint8)
         changed = self.apply(change(pixels))
         if self.kind != "zca_kip":
             return changed
-        before, after = (one.flatten(1) @ own.inverse + own.mean for one in (images, changed))
+        before, after = (x.flatten(1) @ moved.inverse + moved.mean for x in (images, changed))
         after = after * before.norm(dim=1, keepdim=True)
-        return ((after - own.mean) @ own.matrix).view(-1, *self.shape)
+        return ((after - moved.mean) @ moved.matrix).view(-1, *self.shape)
 
     def invert(self, images: torch.Tensor) -> torch.Tensor:
-        """Return whitened images on the scale of [0, 1], not clipped, for pictures.
+        """Return whitened images as pixels on [0, 1], not clipped, to draw them.
 
-        For ``zca_kip``, where brightness and contrast of each image are lost,
-        every picture is given mean 1/2 and standard deviation 0.2.
+        ``zca_kip`` loses the brightness and contrast of each image; its pictures get mean 1/2 and
+        standard deviation 0.2.
         """
-        own = self.to(images.device)
-        rows = images.flatten(1) @ own.inverse + own.mean
+        moved = self.to(images.device)
+        rows = images.flatten(1) @ moved.inverse + moved.mean
         if self.kind == "zca_kip":
             std = torch.tensor(self.channel_std, device=images.device)
             rows = (rows.view(-1, self.shape[0], 1, self.shape[1] * self.shape[2])).squeeze(2)
@@ -96,52 +98,72 @@ class Whitening:
         return rows.view(-1, *self.shape)
 
     def to(self, device: torch.device) -> "Whitening":
-        """Return the same on ``device``; itself if it is there."""
+        """Return this whitening on ``device``."""
         if self.matrix.device == device:
             return self
         cached = self.__dict__.get("_moved")
         if cached is None or cached.matrix.device != device:
             moved = {name: getattr(self, name).to(device) for name in ("matrix", "inverse", "mean")}
             cached = Whitening(**{**_fields(self), **moved})
-            object.__setattr__(self, "_moved", cached)  # one copy to the device, not one a batch
+            object.__setattr__(self, "_moved", cached)  # one copy to the device, not one per batch
         return cached
 
     def preprocessing(self) -> dict[str, str]:
-        """Return what identifies this whitening: its kind and a digest of its numbers."""
-        found = self.__dict__.get("_digest")
-        if found is None:
+        """Return the kind and a digest of the numbers, which identify this whitening."""
+        hexdigits = self.__dict__.get("_digest")
+        if hexdigits is None:
             digest = hashlib.sha256(repr((self.channel_mean, self.channel_std)).encode())
             for tensor in (self.matrix, self.mean):
                 digest.update(tensor.cpu().contiguous().numpy().tobytes())
-            found = digest.hexdigest()[:16]
-            object.__setattr__(self, "_digest", found)
-        return {"kind": self.kind, "digest": found}
+            hexdigits = digest.hexdigest()[:16]
+            object.__setattr__(self, "_digest", hexdigits)
+        return {"kind": self.kind, "digest": hexdigits}
 
 
-def _fields(one: Whitening) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in Whitening.__dataclass_fields__}
+def _fields(whitening: Whitening) -> dict[str, Any]:
+    return {name: getattr(whitening, name) for name in Whitening.__dataclass_fields__}
 
 
 def _rows(
     unit: torch.Tensor, kind: str, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> torch.Tensor:
-    """Images on [0, 1] -> the rows [n, D] that are multiplied with the matrix."""
+    """Return images on [0, 1] as the rows [n, D] that the matrix multiplies."""
     if kind == "zca":
         return unit.flatten(1)
     mean, std = (torch.tensor(v, dtype=unit.dtype, device=unit.device) for v in (mean, std))
     rows = ((unit - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)).flatten(1)
     rows = rows - rows.mean(1, keepdim=True)
-    # an image of one colour has no norm: it stays zero
+    # the norm of an image of one colour is 0, and its row stays 0
     return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
 
 
 def fit(
     images: torch.Tensor, kind: str, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Whitening:
-    """Return the whitening of uint8 training images N x C x H x W.
+    """Fit a whitening to training images, in float64.
 
-    ``mean`` and ``std`` are per channel, on [0, 1]; only ``zca_kip`` uses them.
-    Computed in float64. Raises InputError for fewer than two images, and for another kind.
+    Parameters
+    ----------
+    images : uint8 [n, C, H, W].
+    kind : ``zca`` or ``zca_kip``.
+    mean, std : per channel, for pixels on [0, 1]; only ``zca_kip`` uses them.
+
+    Raises
+    ------
+    InputError
+        For fewer than two images, or an unknown kind.
+
+    Examples
+    --------
+    >>> import torch
+    >>> draw = torch.Generator().manual_seed(0)
+    >>> images = torch.randint(0, 256, (50, 1, 4, 4), generator=draw).to(torch.uint8)
+    >>> whitening = fit(images, "zca", (0.5,), (0.25,))
+    >>> whitened = whitening.apply(images)
+    >>> whitened.shape, bool(whitened.mean(0).abs().max() < 1e-4)
+    (torch.Size([50, 1, 4, 4]), True)
+    >>> torch.allclose(whitening.invert(whitened), images / 255, atol=1e-4)
+    True
     """
     if kind not in KINDS:
         raise InputError(unknown("whitening", kind, KINDS))
@@ -150,7 +172,7 @@ def fit(
     size = images[0].numel()
     total = torch.zeros(size, dtype=torch.float64)
     square = torch.zeros(size, size, dtype=torch.float64)
-    # sums about a nearby point: the mean of a few images, so that no digits are lost
+    # sums around the mean of a few images, so that no digits cancel
     centre = torch.zeros(size, dtype=torch.float64)
     if kind == "zca":
         centre = (images[:_CHUNK].double() / 255).flatten(1).mean(0)
@@ -180,22 +202,22 @@ def fit(
 
 
 def save(whitening: Whitening, path: str | Path, **facts: Any) -> None:
-    """Write a whitening; ``facts`` go into its metadata."""
+    """Write a whitening; its metadata includes ``facts``."""
     tensors = {name: getattr(whitening, name) for name in ("matrix", "inverse", "mean")}
-    about = {name: value for name, value in _fields(whitening).items() if name not in tensors}
-    about |= {"whitening": whitening.kind, "kind": KIND}
-    storage.write_tensors(path, tensors, facts | about)
+    metadata = {name: value for name, value in _fields(whitening).items() if name not in tensors}
+    metadata |= {"whitening": whitening.kind, "kind": KIND}
+    storage.write_tensors(path, tensors, facts | metadata)
 
 
 def load(path: str | Path) -> Whitening:
-    """Return the whitening in ``path``; raises InputError if it is damaged or something else."""
-    tensors, about = storage.read_tensors(path)
-    if about.get("kind") != KIND:
-        raise InputError(f"{path}: holds a {about.get('kind')}, not a whitening")
+    """Return the whitening in a file; raises InputError if the file is damaged or another kind."""
+    tensors, metadata = storage.read_tensors(path)
+    if metadata.get("kind") != KIND:
+        raise InputError(f"{path}: holds a {metadata.get('kind')}, not a whitening")
     return Whitening(
-        kind=about["whitening"],
-        shape=tuple(about["shape"]),
-        channel_mean=tuple(about["channel_mean"]),
-        channel_std=tuple(about["channel_std"]),
+        kind=metadata["whitening"],
+        shape=tuple(metadata["shape"]),
+        channel_mean=tuple(metadata["channel_mean"]),
+        channel_std=tuple(metadata["channel_std"]),
         **tensors,
     )

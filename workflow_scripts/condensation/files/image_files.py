@@ -1,6 +1,7 @@
-"""Users' images: which files of a folder are images, and each as a viewer shows it. Free of torch.
+"""Image files of users: which files are images, and their pixels as a viewer shows them.
 
-A folder or archive holds ``train/<class>/*`` and ``test/<class>/*``, wherever these two stand.
+A folder or archive holds ``train/<class>/*`` and ``test/<class>/*``, at any depth. This module does
+not import torch.
 """
 
 import contextlib
@@ -23,20 +24,20 @@ from condensation.files import archives
 if TYPE_CHECKING:
     import numpy as np
 
-MAX_PIXELS = 1 << 26  # of one image; a packed file of a few kB can claim any number
-CHECK_SECONDS = 20.0  # spent on headers before any job; what is left is looked at by the job
-_MOST_NAMED = 10  # files in a message
+MAX_PIXELS = 1 << 26  # of one image: a small compressed file can claim any number
+CHECK_SECONDS = 20.0  # most time to check headers before a job; the job checks the others
+_MOST_NAMED = 10  # most files in a message
 
-# Pillow's registry but for these: EPS runs a program, FITS has no scale, the others hold no pixels
-# that Pillow can decode.
+# Formats that are not read: EPS runs a program, FITS has no scale, and Pillow cannot decode the
+# others.
 _UNREAD = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
-# Formats of packages beside Pillow: module, the function that registers it, the package.
+# Formats of other packages than Pillow: ending -> module, and the function that registers it.
 _PLUG_INS = {
     **dict.fromkeys((".heic", ".heif", ".hif"), ("pillow_heif", "register_heif_opener")),
     ".jxl": ("pillow_jxl", None),
 }
 _PACKAGES = {"pillow_heif": "pillow-heif", "pillow_jxl": "pillow-jxl-plugin"}
-# What systems put beside images, in lower case; names with a leading dot are left out anyway.
+# Files and folders that systems create, in lower case; hidden names are skipped anyway.
 _OF_SYSTEMS = {
     *("__macosx", "@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot"),
     *("$recycle.bin", "system volume information", "lost+found", "__pycache__"),
@@ -49,7 +50,7 @@ _SPLITS = ("train", "test")
 
 
 class Place(NamedTuple):
-    """Where an image stands: split, class, and the path below the class."""
+    """Position of an image: split, class, and path below the class."""
 
     split: str
     label: str
@@ -57,14 +58,14 @@ class Place(NamedTuple):
 
 
 def as_text(name: str) -> str:
-    r"""Return a file's name as text: composed (NFC), bytes that are no UTF-8 as ``\xe9``."""
+    r"""Return the name of a file as text: composed (NFC), with invalid UTF-8 as ``\xe9``."""
     raw = name.encode("utf-8", "surrogateescape")
     return unicodedata.normalize("NFC", raw.decode("utf-8", "backslashreplace"))
 
 
 @functools.cache
 def endings() -> dict[str, str]:
-    """Return Pillow's format per ending (``.jpg``) that is read here, with installed plug-ins."""
+    """Return ending (``.jpg``) -> Pillow format for all formats read, with installed plug-ins."""
     Image.init()
     for module, register in dict.fromkeys(_PLUG_INS.values()):
         with contextlib.suppress(ImportError):
@@ -94,7 +95,7 @@ def why_skipped(name: str) -> str | None:
 
 
 def place_of(name: str) -> Place | None:
-    """Return the place of a member; None where it is in no class of a split."""
+    """Return the place of a member, or None if it is in no class of a split."""
     parts = PurePosixPath(as_text(name)).parts
     for at, part in enumerate(parts[:-2]):  # the first, as a class may be called `train` too
         if part in _SPLITS:
@@ -103,25 +104,25 @@ def place_of(name: str) -> Place | None:
 
 
 class Listing:
-    """What a folder or archive holds, by its names alone.
+    """Content of a folder or archive, from the names alone.
 
     Attributes
     ----------
-    images : how many there are, per split and class; 0 for an empty class folder.
-    skipped : how many files are not read, per split, class and reason; of files that stand in no
-        class of a split these two are None.
+    images : number of images per (split, class); 0 for an empty class folder.
+    skipped : number of files that are not read per (split, class, reason); split and class are None
+        for files in no class.
     """
 
     def __init__(self, path: str | Path, test_fraction: float | None = None):
         self.path, self.test_fraction = path, test_fraction
         self.images: Counter[tuple[str, str]] = Counter()
         self.skipped: Counter[tuple[str | None, str | None, str]] = Counter()
-        self._elsewhere: Counter[str] = Counter()  # images, by the folder in the place of a split
+        self._elsewhere: Counter[str] = Counter()  # images by the folder where a split should be
 
     def take(self, name: str) -> bool:
-        """Note a member, a folder if its name ends in a slash; return whether it is to be read."""
+        """Count a member (a folder if its name ends in a slash); return whether to read it."""
         folder = name.endswith("/")
-        place = place_of(name + "x" * folder)  # an empty class has its folder only
+        place = place_of(name + "x" * folder)  # an empty class has only its folder
         reason = why_skipped(name + "x.png" * folder)
         if folder:
             if place and reason is None:
@@ -135,17 +136,20 @@ class Listing:
             self.images[place.split, place.label] += 1
             return True
         self.skipped[(*place[:2], reason) if place else (None, None, reason)] += 1
-        if place:  # a class of which nothing is read must not be left out
+        if place:  # keep a class none of whose files are read
             folder_name = as_text(name)[: -len(place.file)]
             if why_skipped(f"{folder_name}x.png") is None:
                 self.images[place.split, place.label] += 0
         return False
 
     def classes(self) -> list[str]:
-        """Return the classes, sorted.
+        """Return the sorted class names.
 
-        Raises InputError for a split without images, a class that has none in one of the splits,
-        and for ``test_fraction`` where there are test images.
+        Raises
+        ------
+        InputError
+            If a split has no images, a class has none in one of the splits, or ``test_fraction`` is
+            set although there are test images.
         """
         counts = {
             split: {label: n for (part, label), n in self.images.items() if part == split}
@@ -173,7 +177,7 @@ class Listing:
         return names
 
     def _instead(self) -> str:
-        """Say what stands in the place of a split."""
+        """Return what the folder has instead of a split, and advice."""
         others = [f"{n} images under {name}/" for name, n in self._elsewhere.items() if name]
         if self._elsewhere[""]:
             others.append(f"{self._elsewhere['']} images in folders without train/ or test/ above")
@@ -199,10 +203,10 @@ class Listing:
 def count(
     path: str | Path, test_fraction: float | None = None
 ) -> tuple[int, int, int, tuple[int, int]] | None:
-    """Return the classes, training and test images of ``path``, and the first one's height, width.
+    """Return the numbers of classes, training and test images, and (height, width) of an image.
 
-    By the names alone, but for the first image's header. None where there is nothing to count, or
-    it cannot be read: the job that prepares the dataset says why.
+    Reads names, and the header of the first image. Returns None if the images cannot be counted;
+    the job that prepares the dataset reports the reason.
     """
     listing = Listing(path, test_fraction)
     size = None
@@ -226,9 +230,9 @@ def count(
 
 
 def state(path: str | Path, entry: Mapping[str, Any]) -> str:
-    """Return 16 hex digits that change with the files' names and sizes, and with how to read them.
+    """Return 16 hex digits that identify names, sizes and reading options of the files.
 
-    ``entry`` is the dataset's entry of the config, complete.
+    ``entry`` is a complete entry ``datasets`` of the config.
     """
     path = Path(path)
     names = archives.listing_digest(path) if path.is_dir() else path.stat().st_size
@@ -240,7 +244,7 @@ def state(path: str | Path, entry: Mapping[str, Any]) -> str:
 
 
 class Picture(NamedTuple):
-    """An image: uint8 C x H x W, and what was done to it, in words."""
+    """An image, uint8 [C, H, W], and the names of the changes made to it."""
 
     pixels: "np.ndarray"
     changes: tuple[str, ...]
@@ -253,20 +257,23 @@ def decode(
     size: int | None = None,
     background: str = "white",
 ) -> Picture:
-    """Return an image as a viewer shows it, turned by its orientation tag, with 8 bits.
+    """Return an image as a viewer shows it: turned by its orientation tag, with 8 bits.
+
+    Greys of 16 bits are divided by 65535, of 12 bits by 4095; floats must be in [0, 1].
 
     Parameters
     ----------
-    file : its content, or a seekable file.
-    where : its name, for messages; the ending admits formats that cannot be told by content.
+    file : the content, or a file that can be searched.
+    where : the name, for messages; its ending admits formats that the content does not reveal.
     channels : 1 for grey, 3 for RGB.
-    size : height and width to resize to; None: as it is.
-    background : the colour behind what is transparent, as ``PIL.ImageColor`` reads it.
+    size : height and width to resize to; None keeps the size.
+    background : colour behind transparent pixels, as ``PIL.ImageColor`` reads it.
 
-    Greys of 16 bits are scaled by 65535, of 12 bits by 4095, floats in [0, 1] by 1.
-
-    Raises InputError, with ``where``, for what is no image, has too many pixels, or has values
-    without a known scale (integers of 32 bits, floats beyond [0, 1]).
+    Raises
+    ------
+    InputError
+        If the file is not an image, has too many pixels, or has values without a known scale
+        (integers of 32 bits, floats outside [0, 1]).
     """
     import numpy as np
 
@@ -285,8 +292,8 @@ def decode(
             picture = picture.convert("RGBA")
             if picture.getextrema()[3][0] < 255:
                 changes.append("transparency put on the background")
-            behind = Image.new("RGBA", picture.size, ImageColor.getrgb(background))
-            picture = Image.alpha_composite(behind, picture)
+            canvas = Image.new("RGBA", picture.size, ImageColor.getrgb(background))
+            picture = Image.alpha_composite(canvas, picture)
         target = "RGB" if channels == 3 else "L"
         if image.mode not in (target, "F") and not image.mode.startswith("I"):
             changes.append(f"{image.mode} to {target}")
@@ -300,7 +307,7 @@ def decode(
 
 @contextlib.contextmanager
 def _opened(file: bytes | BinaryIO, where: str) -> Iterator[Image.Image]:
-    """Open an image; what is wrong with it, in the block too, is an InputError with its name."""
+    """Open an image; errors, in the block too, become an InputError with its name."""
     try:
         source = io.BytesIO(file) if isinstance(file, bytes) else file
         with Image.open(source, formats=_admitted(PurePosixPath(where).suffix.lower())) as image:
@@ -323,32 +330,32 @@ def _opened(file: bytes | BinaryIO, where: str) -> Iterator[Image.Image]:
 
 @functools.cache
 def _admitted(ending: str) -> tuple[str, ...]:
-    """Pillow's formats that a file with this ending may have, its own first."""
+    """Return the Pillow formats that a file with this ending may have, the usual one first."""
     usual = endings().get(ending)
-    # those without a mark at their start would take anything: only by their ending
+    # formats without a signature would accept any file: only by their ending
     marked = {form for form in endings().values() if Image.OPEN[form][1] or form == usual}
     return tuple(sorted(marked, key=lambda form: (form != usual, form)))
 
 
 def _has_more_frames(image: Image.Image) -> bool:
-    try:  # two pictures of a camera in one file (MPO) are no animation
+    try:  # MPO holds two pictures of a camera, not an animation
         return image.format != "MPO" and getattr(image, "is_animated", False)
-    except Exception:  # damaged behind the first frame, which is all that is read
+    except Exception:  # damaged after the first frame, which alone is read
         return False
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the orientation tag, 1 to 8; 1 where there is none or it cannot be read."""
+    """Return the orientation tag, 1 to 8; 1 if it is missing or unreadable."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a viewer shows an image whose tags are damaged
+    except Exception:  # viewers show images with damaged tags
         return 1
 
 
 def _eight_bits(
     picture: Image.Image, image: Image.Image, where: str, changes: list[str]
 ) -> Image.Image:
-    """Scale greys that are not 8 bit by their type; ``image`` is as the file was opened."""
+    """Scale greys of more than 8 bits by their type; ``image`` is the opened file."""
     import numpy as np
 
     values = np.asarray(picture).astype(np.float64)
@@ -386,13 +393,23 @@ def _eight_bits(
 def check(
     path: str | Path, entry: Mapping[str, Any], clock: Callable[[], float] = time.monotonic
 ) -> str | None:
-    """Look at the names and the headers of a user's images, as the job that reads them would.
+    """Check names and headers of images before the job that reads them.
 
-    ``entry`` is the dataset's entry of the config, complete. Stops looking at headers after
-    ``CHECK_SECONDS``; returns what is to be said then, else None.
+    Parameters
+    ----------
+    path : a folder or archive.
+    entry : a complete entry ``datasets`` of the config.
+    clock : returns seconds.
 
-    Raises InputError that names the files: no images, images of different sizes without
-    ``image_size``, classes without images in a split.
+    Returns
+    -------
+    A message if the check of headers stopped after ``CHECK_SECONDS``, else None.
+
+    Raises
+    ------
+    InputError
+        If there are no images, images differ in size and ``image_size`` is not set, or a class has
+        no images in a split; names the files.
     """
     listing, began = Listing(path, entry["test_fraction"]), clock()
     problems: list[str] = []
@@ -406,7 +423,7 @@ def check(
         try:
             shape = _shape(file, where, entry["channels"])
             if first is None or (shape != first[1] and not entry["image_size"]):
-                file.seek(0)  # some formats may have the tag behind the pixels
+                file.seek(0)  # in some formats the tag follows the pixels
                 shape = decode(file, where, entry["channels"]).pixels.shape[1:]
             first = first or (as_text(name), shape)
         except InputError as error:
@@ -438,7 +455,7 @@ def _looked_at(path: str | Path, count: int) -> str:
 def different_sizes(
     path: str | Path, first: str, a: tuple[int, int], second: str, b: tuple[int, int]
 ) -> InputError:
-    """Return the error for two files with these heights and widths."""
+    """Return the error for two files with different (height, width)."""
     return InputError(
         f"{path}: images of different sizes: {first} is {a[0]}x{a[1]}, {second} is "
         f"{b[0]}x{b[1]} (height x width); set image_size to resize them"
@@ -446,10 +463,10 @@ def different_sizes(
 
 
 def _shape(file: BinaryIO, where: str, channels: int) -> tuple[int, int]:
-    """Return height and width as shown, from the header; greys that are not 8 bit are decoded."""
+    """Return height and width as shown, from the header; decodes greys of more than 8 bits."""
     with _opened(file, where) as image:
         in_header = image.format not in ("PNG", "TIFF") or "exif" in image.info
-        # a PNG may have its tags behind the pixels; Pillow has turned the size of a TIFF itself
+        # a PNG may have its tags after the pixels; Pillow turns the size of a TIFF itself
         turned = in_header and image.format != "TIFF" and _orientation(image) in range(5, 9)
         height, width = image.size if turned else image.size[::-1]
         deep = image.mode == "F" or image.mode.startswith("I")

@@ -1,12 +1,10 @@
 """A network as a function of one parameter vector, with the derivatives that matching needs.
 
-Gradient matching (DC, DSA) and trajectory matching (TM) differentiate a
-gradient. With g(p, x) the gradient of the loss with respect to the parameters
-p at images x, both need, for some direction v, derivatives of the number
-v . g(p, x). By the symmetry of second derivatives these are the rates at which
-the gradients of the loss with respect to p and x change when p moves along v:
-one forward-mode pass over a backward pass. No graph of a graph is kept, so
-memory is that of one backward pass, twice.
+Gradient matching (DC, DSA) and trajectory matching (TM) differentiate a gradient. With g(p, x) the
+gradient of the loss with respect to the parameters p at images x, both need the derivatives of
+v . g(p, x) for a direction v. Second derivatives are symmetric, so these are the rates at which the
+gradients of the loss with respect to p and x change when p moves along v: one forward-mode pass
+over a backward pass. It needs the memory of two backward passes, and no graph of a graph.
 """
 
 import logging
@@ -20,7 +18,7 @@ from torch.func import functional_call, grad, jvp
 
 from condensation.core import compute
 
-# torch's own forward-mode rules are made with it; nothing a user could do about it
+# torch uses it for its forward-mode rules; users cannot change that
 warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
 
 log = logging.getLogger("condensation")
@@ -30,16 +28,16 @@ EAGER = compute.Mode(compile=False, precision="float32")
 
 
 class Flat:
-    """Gradients of the mean cross-entropy of a network, its parameters as one vector.
+    """Gradients of the mean cross-entropy of a network, with its parameters as one vector.
 
     Parameters
     ----------
-    network : gives the structure; it is put into evaluation mode (no dropout).
+    network : gives the structure; it is put into evaluation mode, without dropout.
     shape : C, H, W of the images.
-    mode : whether the passes go through torch.compile, and the precision of ``gradient`` alone.
-    batch : most images of a call, for which graphs are compiled; None compiles every size.
-    chunk : most images in one pass; None for as many as are fastest. The results do not depend on
-        it but for rounding, because the networks here keep no statistics of a batch.
+    mode : whether passes go through torch.compile, and the precision of ``gradient``.
+    batch : most images of a call, for which graphs are compiled; None compiles each size.
+    chunk : most images in one pass; None for the fastest number. It changes results by rounding
+        only, because these networks keep no batch statistics.
     """
 
     def __init__(
@@ -72,17 +70,17 @@ class Flat:
         self._all_rates = prepared(self._rates_of_all)
 
     def vector(self, network: nn.Module) -> torch.Tensor:
-        """Return the parameters of ``network`` as a vector, a copy on the device."""
+        """Return a copy of the parameters of ``network`` as a vector on the device."""
         parts = [p.detach().flatten() for p in network.parameters()]
         return torch.cat(parts).to(self.device)
 
     def split(self, vector: torch.Tensor) -> list[torch.Tensor]:
-        """Return the vector as views, one per parameter tensor, in its shape."""
+        """Return views of the vector with the shapes of the parameter tensors."""
         parts = vector.split([shape.numel() for shape in self.shapes])
         return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def forward(self, vector: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """Return the logits of the network with these parameters; differentiable in both."""
+        """Return the logits [n, classes] for these parameters; differentiable in both arguments."""
         parameters = dict(zip(self.names, self.split(vector), strict=True))
         return functional_call(self.network, parameters, (images,))
 

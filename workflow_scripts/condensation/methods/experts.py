@@ -1,4 +1,4 @@
-"""Expert trajectories: a network trained on the real images, its parameters kept epoch by epoch."""
+"""Expert trajectories: the parameters of a network after each epoch on the real images."""
 
 import math
 from collections.abc import Iterable
@@ -20,12 +20,12 @@ KIND = "trajectory"
 
 @dataclass(frozen=True)
 class Trajectories:
-    """Experts of one kind.
+    """Experts of one kind: one dataset, network and training.
 
     Attributes
     ----------
-    snapshots : per expert float32 [epochs + 1, parameters]: before training, then after each epoch.
-    architecture : the entry of the config that they were trained with.
+    snapshots : float32 [epochs + 1, parameters] per expert: before training and after each epoch.
+    architecture : the config entry of their network.
     """
 
     snapshots: list[torch.Tensor]
@@ -33,8 +33,8 @@ class Trajectories:
 
     @property
     def epochs(self) -> int:
-        """Epochs that every expert was trained for."""
-        return min(len(one) for one in self.snapshots) - 1
+        """Fewest epochs that an expert was trained for."""
+        return min(len(trajectory) for trajectory in self.snapshots) - 1
 
 
 def train(
@@ -47,10 +47,10 @@ def train(
     batch_size: int,
     augmentation: dict[str, Any],
 ) -> torch.Tensor:
-    """Return an expert's snapshots, float32 [epochs + 1, parameters], on the CPU.
+    """Train an expert and return its snapshots, float32 [epochs + 1, parameters], on the CPU.
 
-    Training as in TM's released code: SGD without decay on shuffled batches,
-    the augmentation drawn anew for each. Checkpoints hold the snapshots so far.
+    As in the released code of TM (arXiv:2203.11932): SGD without decay on shuffled batches, with a
+    new augmentation draw for each batch. Checkpoints hold the snapshots so far.
     """
     dataset = problem.dataset
     start = networks.build(
@@ -90,17 +90,20 @@ def train(
 
 
 def write(path: str | Path, snapshots: torch.Tensor, problem: Problem, **facts: Any) -> None:
-    """Write an expert's snapshots; ``facts`` (options, source, ...) go into the metadata."""
-    about = {"dataset": problem.dataset.name, "classes": list(problem.dataset.classes)}
-    about |= {"shape": list(problem.shape), "preprocessing": problem.dataset.preprocessing}
-    storage.write_tensors(path, {"snapshots": snapshots}, {"kind": KIND, **about, **facts})
+    """Write the snapshots of an expert; the metadata includes ``facts`` (options, source, ...)."""
+    metadata = {"dataset": problem.dataset.name, "classes": list(problem.dataset.classes)}
+    metadata |= {"shape": list(problem.shape), "preprocessing": problem.dataset.preprocessing}
+    storage.write_tensors(path, {"snapshots": snapshots}, {"kind": KIND, **metadata, **facts})
 
 
 def load(paths: Iterable[str | Path], problem: Problem, architecture: dict) -> Trajectories:
-    """Return the experts in ``paths``, memory-mapped.
+    """Return the experts in files; their snapshots stay memory-mapped.
 
-    Raises InputError for a file that is damaged or no trajectory, and for
-    experts of another dataset, preprocessing or network.
+    Raises
+    ------
+    InputError
+        If a file is damaged or not a trajectory, or its expert has another dataset, preprocessing
+        or network.
     """
     snapshots = []
     expected = sum(
@@ -108,21 +111,23 @@ def load(paths: Iterable[str | Path], problem: Problem, architecture: dict) -> T
         for p in networks.build(architecture, problem.shape, problem.classes, 0).parameters()
     )
     for path in paths:
-        tensors, about = storage.read_tensors(path)
-        if about.get("kind") != KIND:
-            raise InputError(f"{path}: holds a {about.get('kind')}, not a trajectory of an expert")
-        for key, wanted in (
+        tensors, metadata = storage.read_tensors(path)
+        if metadata.get("kind") != KIND:
+            raise InputError(
+                f"{path}: holds a {metadata.get('kind')}, not a trajectory of an expert"
+            )
+        for key, current in (
             ("classes", list(problem.dataset.classes)),
             ("shape", list(problem.shape)),
             ("preprocessing", problem.dataset.preprocessing),
         ):
-            if about[key] != wanted:
+            if metadata[key] != current:
                 raise InputError(
-                    f"{path}: the expert was trained on {about['dataset']} with {key} "
-                    f"{_short(about[key])}; this run is on {problem.dataset.name} with "
-                    f"{_short(wanted)}"
+                    f"{path}: the expert was trained on {metadata['dataset']} with {key} "
+                    f"{_short(metadata[key])}; this run is on {problem.dataset.name} with "
+                    f"{_short(current)}"
                 )
-        trained = about["options"]["architecture"]
+        trained = metadata["options"]["architecture"]
         if trained != architecture or tensors["snapshots"].shape[1] != expected:
             raise InputError(
                 f"{path}: the expert is a {trained} of {tensors['snapshots'].shape[1]} "

@@ -1,9 +1,9 @@
 """Kernels of infinitely wide networks, for KIP.
 
-``fc_ntk`` is exact. ``conv_features`` stand in for the paper's convolutional
-kernel, whose exact form needs the covariance of every pair of pixels of every
-pair of images: it is the mean, over a few random convolutional networks, of
-the inner product of their features (RFAD, Loo et al., 2022).
+``fc_ntk`` is exact. The exact convolutional kernel of the paper needs the covariance of all pairs
+of pixels of all pairs of images; ``conv_features`` estimate it by the mean, over a few random
+convolutional networks, of the inner product of their features (RFAD: Loo et al., 2022,
+arXiv:2210.12067).
 """
 
 import math
@@ -17,14 +17,14 @@ from torch.utils.checkpoint import checkpoint
 from condensation.networks.convnet import standard_depth
 
 WEIGHT_STD, BIAS_STD = math.sqrt(2), 0.1  # of both, as in KIP's published notebooks
-_AT_ONCE = 250  # images whose activations are held at a time
+_AT_ONCE = 250  # images in one pass
 
 Layers = list[tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel in two parts, so that what is computed per image is computed once.
+    """A kernel in two parts, so that work per image is done once.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ def random_features(
     width: int,
     depth: int | None = None,
 ) -> Kernel:
-    """Return the kernel that ``networks`` networks drawn from ``generator`` estimate.
+    """Return the kernel that ``networks`` random networks estimate.
 
     With F their features, it is WEIGHT_STD^2 mean(F F^T) + BIAS_STD^2.
     """
@@ -72,7 +72,7 @@ def fc_ntk(x: torch.Tensor, z: torch.Tensor, *, depth: int = 1) -> torch.Tensor:
     ----------
     x, z : [n, ...] and [m, ...], flattened to vectors of d values.
 
-    NTK parameterisation (Jacot et al., 2018): a layer is
+    NTK parameterisation (Jacot et al., 2018, arXiv:1806.07572): a layer is
     W h * weight_std / sqrt(fan in) + bias_std * b, all of W and b standard
     normal. With S the covariance of a layer's outputs and T the kernel,
 
@@ -86,12 +86,12 @@ def fc_ntk(x: torch.Tensor, z: torch.Tensor, *, depth: int = 1) -> torch.Tensor:
     w, b = WEIGHT_STD**2, BIAS_STD**2
     size = x.shape[1]
     covariance = w * x @ z.T / size + b
-    of_x = w * x.square().sum(1) / size + b  # the diagonals: variances of the outputs
+    of_x = w * x.square().sum(1) / size + b  # variances of the outputs
     of_z = w * z.square().sum(1) / size + b
     kernel = covariance
     for _ in range(depth):
         scale = (of_x[:, None] * of_z[None, :]).sqrt()
-        # 1 - cosine^2 is 0 where two points coincide, and its root has no slope there
+        # the root of 1 - cosine^2 has no derivative at 0, where two points coincide
         cosine = (covariance / scale).clamp(-1, 1)
         sine = (1 - cosine.square()).clamp_min(1e-14).sqrt()
         angle = torch.atan2(sine, cosine)
@@ -110,9 +110,9 @@ def draw_layers(
     width: int,
     depth: int | None = None,
 ) -> Layers:
-    """Return weights and biases of ``conv_features``, float32 on the CPU, as is ``generator``.
+    """Draw weights and biases for ``conv_features``, float32 on the CPU.
 
-    ``depth`` None takes the field's depth for images of ``shape`` C x H x W.
+    ``depth`` None takes the usual depth for images of ``shape`` (C, H, W).
     """
     layers, channels = [], shape[0]
     for _ in range(depth or standard_depth(shape)):
@@ -126,17 +126,18 @@ def draw_layers(
 def conv_features(images: torch.Tensor, layers: Layers) -> torch.Tensor:
     """Return features [n, d] of a network, scaled so that <f, g> estimates the kernel.
 
-    Each of ``layers`` is a 3x3 convolution, ReLU and 2x2 average pooling, without
-    normalisation. For the backward pass only the features are kept; the
-    activations are computed again, a few hundred images at a time.
+    Each layer is a 3x3 convolution, ReLU and 2x2 average pooling, without normalisation. The
+    backward pass recomputes the activations, a few hundred images at a time.
     """
-    own = [(weight.to(images), bias.to(images)) for weight, bias in layers]
+    moved = [(weight.to(images), bias.to(images)) for weight, bias in layers]
 
-    def of(features: torch.Tensor) -> torch.Tensor:
-        for weight, bias in own:
+    def forward(features: torch.Tensor) -> torch.Tensor:
+        for weight, bias in moved:
             features = F.relu(F.conv2d(features, weight, bias, padding=1))
             features = F.avg_pool2d(features, 2)
         features = features.flatten(1)
         return features / math.sqrt(features.shape[1])
 
-    return torch.cat([checkpoint(of, some, use_reentrant=False) for some in images.split(_AT_ONCE)])
+    return torch.cat(
+        [checkpoint(forward, part, use_reentrant=False) for part in images.split(_AT_ONCE)]
+    )

@@ -14,21 +14,21 @@ from condensation.core.progress import Progress
 
 log = logging.getLogger("condensation")
 
-CHECKPOINT_EVERY = 60.0  # seconds, where nothing else is said
-_CHECK_EVERY = 50  # steps between looks for NaN on CUDA, at least: each look waits for the device
+CHECKPOINT_EVERY = 60.0  # seconds, by default
+_CHECK_EVERY = 50  # fewest steps between checks for NaN on CUDA: a check waits for the device
 
 
 class Recorder:
-    """Drives an iterative method and keeps what it cost.
+    """Runs the loops of an iterative method and records their cost.
 
     Parameters
     ----------
     label : shown beside the progress.
-    checkpoint : file to continue from and to save to; None for no checkpoints.
-    identity : what the checkpoint belongs to (options, source digest, input); one made for
-        something else is not used, and the log says so.
-    snapshots : iterations whose ``images`` are kept too, 0 for the start.
-    every : seconds between two checkpoints, at the least.
+    checkpoint : file to save to and to resume from; None for no checkpoints.
+    identity : identifies options, source and input; a checkpoint with another identity is ignored
+        with a warning.
+    snapshots : iterations after which a copy of ``images`` is kept; 0 for the start.
+    interval : shortest time between two checkpoints, in seconds.
     """
 
     def __init__(
@@ -37,19 +37,19 @@ class Recorder:
         checkpoint: Path | None = None,
         identity: str = "",
         snapshots: Sequence[int] = (),
-        every: float | None = None,
+        interval: float | None = None,
     ):
         self.label, self.checkpoint, self.identity = label, checkpoint, identity
-        self.every = CHECKPOINT_EVERY if every is None else every
-        self.facts: dict[str, bool | str] = {}  # how the passes ran
-        self.wanted = frozenset(snapshots)
+        self.interval = CHECKPOINT_EVERY if interval is None else interval
+        self.facts: dict[str, bool | str] = {}  # compile and precision of the passes
+        self.snapshot_iterations = frozenset(snapshots)
         self.snapshots: dict[int, torch.Tensor] = {}
-        self.iterations = 0  # asked for, over all loops
-        self.iteration = 0  # done in the present loop
-        self.seconds = 0.0  # inside loops, earlier processes included
-        self.seconds_here = 0.0  # of these, in this process
+        self.iterations = 0  # to do, in all loops
+        self.iteration = 0  # done in the current loop
+        self.seconds = 0.0  # in loops, with earlier processes
+        self.seconds_here = 0.0  # in loops of this process
         self._runs = 0
-        self.step_seconds: list[float] = []  # of this process, the first step left out
+        self.step_seconds: list[float] = []  # in this process, without the first step
 
     def run(
         self,
@@ -60,14 +60,21 @@ class Recorder:
     ) -> None:
         """Call ``step(i)`` for i = 0 .. iterations * parts - 1.
 
-        ``step`` changes the tensors of ``state`` in place, and whatever it
-        draws depends on (seed, i) alone; so a run that is continued from a
-        checkpoint ends with the same bytes as an undisturbed one. An iteration
-        may have several ``parts``, where one is too long to go without a
-        checkpoint. A method may run several loops, one after the other.
+        A run that resumes from a checkpoint ends with the same bytes as an uninterrupted one. A
+        method may run several loops, one after the other.
 
-        Raises FloatingPointError when a tensor of the state is no longer finite: looked for after
-        each iteration (on CUDA, after fifty steps or more) and before each checkpoint.
+        Parameters
+        ----------
+        state : tensors that ``step`` changes in place; the content of a checkpoint.
+        step : must draw random numbers that depend on the seed and i alone.
+        iterations : iterations of the loop.
+        parts : steps of an iteration; more than one allows checkpoints inside an iteration.
+
+        Raises
+        ------
+        FloatingPointError
+            If a tensor of the state is not finite. Checked after each iteration (on CUDA, after
+            50 steps or more) and before each checkpoint.
         """
         self._runs += 1
         self.iterations += iterations
@@ -94,13 +101,13 @@ class Recorder:
             self.seconds = before + now - began
             self.seconds_here = here + now - began
             if done % parts == 0:
-                # the first iteration of a process compiles; one continued halfway is not whole
+                # leave out the first iteration, which compiles, and one resumed halfway
                 if len(part_seconds) == parts and number - first >= parts:
                     self.step_seconds.append(sum(part_seconds))
                 part_seconds = []
             self._snapshot(state, done, parts)
             progress.step()
-            if now - saved >= self.every and done < last:
+            if now - saved >= self.interval and done < last:
                 if checked < done:
                     _check(state)
                     checked = done
@@ -109,7 +116,7 @@ class Recorder:
         self.iteration = iterations
 
     def cost(self) -> dict[str, float | int | None]:
-        """Return iterations, seconds spent in them, and the median and spread of one."""
+        """Return iterations, their seconds, and the median and quartiles of one iteration."""
         times = self.step_seconds
         quartiles = statistics.quantiles(times, n=4) if len(times) > 1 else [None] * 3
         return {
@@ -120,11 +127,11 @@ class Recorder:
         }
 
     def discard_checkpoint(self) -> None:
-        """Remove the checkpoints and what was kept along the way: the result is written."""
+        """Remove checkpoints and snapshot files once the result is written."""
         for run in range(1, self._runs + 1):
             if path := self._path(run):
                 path.unlink(missing_ok=True)
-        for iteration in self.wanted:
+        for iteration in self.snapshot_iterations:
             if path := self._snapshot_path(iteration):
                 path.unlink(missing_ok=True)
 
@@ -140,13 +147,13 @@ class Recorder:
 
     def _snapshot(self, state: dict[str, torch.Tensor], number: int, parts: int) -> None:
         iteration, rest = divmod(number, parts)
-        if rest or iteration not in self.wanted:
+        if rest or iteration not in self.snapshot_iterations:
             return
         images = state["images"].detach().cpu().clone()
         self.snapshots[iteration] = images
-        if path := self._snapshot_path(iteration):  # it must outlive this process
-            about = {"kind": "snapshot", "identity": self.identity}
-            storage.write_tensors(path, {"images": images}, about)
+        if path := self._snapshot_path(iteration):  # a resumed process needs it
+            metadata = {"kind": "snapshot", "identity": self.identity}
+            storage.write_tensors(path, {"images": images}, metadata)
 
     def _save(self, state: dict[str, torch.Tensor], number: int) -> None:
         path = self._path(self._runs)
@@ -160,10 +167,10 @@ class Recorder:
         if path is None or not path.is_file():
             return 0
         try:
-            tensors, metadata = self._own(path)
+            tensors, metadata = self._read(path)
             kept = {
-                iteration: self._own(self._snapshot_path(iteration))[0]["images"].clone()
-                for iteration in self.wanted
+                iteration: self._read(self._snapshot_path(iteration))[0]["images"].clone()
+                for iteration in self.snapshot_iterations
                 if self._snapshot_path(iteration).is_file()
             }
         except InputError as error:
@@ -176,7 +183,7 @@ class Recorder:
         log.info("%s: continuing at step %d", self.label, metadata["iteration"])
         return metadata["iteration"]
 
-    def _own(self, path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    def _read(self, path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         tensors, metadata = storage.read_tensors(path)
         if metadata.get("identity") != self.identity:
             raise InputError(f"the checkpoint was made with other options or other code ({path})")

@@ -1,8 +1,8 @@
 """Three ways to the gradient of TM's loss with respect to the images and the step size.
 
-All run the same student: theta_{i+1} = theta_i - a g_i(theta_i, X_i) for
-i = 0 .. N-1, with g_i the gradient of the loss on the augmented images of step
-i, and all return the loss |theta_N - theta*|^2 / |theta_0 - theta*|^2.
+TM: Cazenavette et al., 2022, arXiv:2203.11932. All three run the same student,
+theta_{i+1} = theta_i - a g_i(theta_i, X_i) for i = 0 .. N-1, with g_i the gradient of the loss on
+the augmented images of step i, and return the loss |theta_N - theta*|^2 / |theta_0 - theta*|^2.
 
 ``exact`` is reverse-mode differentiation by hand. With D the denominator,
 lambda_N = 2 (theta_N - theta*) / D, and for i = N-1 .. 0 and
@@ -11,13 +11,12 @@ s_i = lambda_{i+1} . g_i(theta_i, X_i)
     d loss / d X_i += -a ds_i/dX_i,   d loss / d a += -s_i,
     lambda_i = lambda_{i+1} - a ds_i/dtheta_i
 
-The theta_i are kept (one parameter vector a step); of the graphs only one
-step's exists at a time.
+It keeps all theta_i (one parameter vector per step) and the graph of one step at a time.
 
-``unroll`` lets autograd differentiate the graph of all steps. ``tesla`` is the
-approximation of Cui et al. (2023): with G the sum of all g_i it differentiates
-|theta_0 - theta* - a G|^2 / D as if no theta_i depended on the images, which
-drops every second-order term of the path and is exact for N = 1 alone.
+``unroll`` lets autograd differentiate the graph of all steps. ``tesla`` is the approximation of
+TESLA (Cui et al., 2023, arXiv:2211.10586): with G the sum of all g_i it differentiates
+|theta_0 - theta* - a G|^2 / D as if no theta_i depended on the images. This drops all second-order
+terms of the path and is exact for N = 1 only.
 """
 
 from collections.abc import Callable
@@ -32,7 +31,7 @@ from condensation.methods.derivatives import Flat
 
 @dataclass(frozen=True)
 class Step:
-    """One student step: positions of its images in the set, and the augmentation drawn for them."""
+    """One student step: positions of its images in the set, and their augmentation draw."""
 
     positions: torch.Tensor
     drawn: Any
@@ -52,7 +51,21 @@ def exact(
     plan: list[Step],
     augment: Apply,
 ) -> Gradients:
-    """Return loss and gradients by the reverse recursion."""
+    """Return loss and gradients by the reverse recursion.
+
+    Parameters
+    ----------
+    network : the student.
+    start, target : parameter vectors theta_0 and theta*.
+    images, labels : the condensed set, [n, C, H, W] and int64 [n] or soft [n, classes].
+    a : the step size, a scalar tensor.
+    plan : the student steps.
+    augment : (images, drawn) -> augmented images, differentiable.
+
+    Returns
+    -------
+    The loss, its gradient with respect to the images, and its derivative with respect to ``a``.
+    """
     path = [start]
     for step in plan:
         slope = network.gradient(path[-1], *_batch(images, labels, step, augment))
@@ -83,7 +96,7 @@ def tesla(
     plan: list[Step],
     augment: Apply,
 ) -> Gradients:
-    """Return the loss, and its gradients with every point of the path held fixed."""
+    """Return the loss, and its gradients with all theta_i held fixed; arguments as ``exact``."""
     path = [start]
     total = torch.zeros_like(start)
     for step in plan:
@@ -112,7 +125,7 @@ def unroll(
     plan: list[Step],
     augment: Apply,
 ) -> Gradients:
-    """Return loss and gradients by back-propagation through all steps; memory grows with them."""
+    """Return loss and gradients by back-propagation through all steps; arguments as ``exact``."""
     images, a = images.detach().requires_grad_(), a.detach().requires_grad_()
     vector = start.detach().requires_grad_()
     for step in plan:

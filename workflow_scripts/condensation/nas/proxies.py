@@ -5,7 +5,6 @@ code, and the accuracy on held-out real training images.
 """
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from condensation import networks
 from condensation.core import compute, randomness
 from condensation.data.datasets import Dataset
-from condensation.training import metrics, stacking
+from condensation.training import jobs, metrics
 
 Batch = Callable[[torch.Tensor], torch.Tensor]  # positions -> network input
 
@@ -55,38 +54,33 @@ def accuracies(
     """
     entry = {"network": "nasbench201", "cell": architecture} | network
 
-    def fresh(seed: int) -> torch.nn.Module:
-        made = networks.build(entry, judged.shape, len(judged.classes), seed, "proxy", architecture)
-        made = made.to(device, dtype)
+    def build(seed: int) -> torch.nn.Module:
+        classes = len(judged.classes)
+        built = networks.build(entry, judged.shape, classes, seed, "proxy", architecture)
+        built = built.to(device, dtype)
         # on the CPU its convolutions are up to twice as fast in this layout
-        return made.to(memory_format=torch.channels_last) if device.type == "cpu" else made
+        return built.to(memory_format=torch.channels_last) if device.type == "cpu" else built
 
-    def trained(group: list[int], network: Any, forward: Callable, parameters: list) -> None:
-        began = time.monotonic()
-        network.train()
+    example = build(seeds[0])
+    fewest = compute.fewest_at_once(example, judged.shape)
+
+    def fit(group: list[int], forward: Callable, parameters: list, _progress: Any) -> None:
         draws = [randomness.generator(seed, "proxy order", architecture) for seed in group]
         _fit(forward, parameters, batch, labels, draws, epochs, fewest, **training)
-        network.train(False)
-        found = metrics.judge(lambda x: forward(x.to(dtype)), len(group), judged, device)
-        seconds = (time.monotonic() - began) / len(group)
-        for seed, metric in zip(group, found, strict=True):
-            about = {"architecture": architecture, "seed": seed}
-            rows.append(about | {name: metric[name] for name in ("status", "accuracy", "loss")})
-            costs.append(about | {"seconds": seconds})
 
-    rows: list[dict[str, Any]] = []
-    costs: list[dict[str, Any]] = []
-    size = min(len(labels), training["batch_size"])
-    fewest = compute.fewest_at_once(fresh(seeds[0]), judged.shape)
+    def test(group: list[int], forward: Callable, _result: None) -> list[dict[str, Any]]:
+        rows = metrics.measure(lambda x: forward(x.to(dtype)), len(group), judged, device)
+        return [{name: row[name] for name in ("status", "accuracy", "loss")} for row in rows]
 
-    def trained_together(group: list[int]) -> None:
-        stack_of_group = stacking.Stack([fresh(seed) for seed in group], False, device)
-        trained(group, stack_of_group, stack_of_group, stack_of_group.parameters)
-
-    together = len(seeds) if _stacks(stack, seeds, judged.shape, size, fresh) else 1
-    for seed in stacking.train_in_groups(seeds, together, trained_together):
-        network = fresh(seed)
-        trained([seed], network, stacking.alone(network), list(network.parameters()))
+    results = jobs.train_networks(
+        *(seeds, build, fit, test),
+        example=example,
+        shape=judged.shape,
+        batch_size=min(len(labels), training["batch_size"]),
+        stack=stack,
+        stackable=True,  # batch norm too, whose statistics the stack keeps for each network
+    )
+    rows, costs = ([{"architecture": architecture} | row for row in part] for part in results)
     return rows, costs
 
 
@@ -94,15 +88,6 @@ def no_networks(architecture: str, seeds: list[int], status: str) -> list[dict[s
     """Return the rows of networks that could not be trained: ``oom`` or ``diverged``."""
     lost = {"status": status, "accuracy": None, "loss": None}
     return [{"architecture": architecture, "seed": seed} | lost for seed in seeds]
-
-
-def _stacks(
-    stack: bool | str, seeds: list[int], shape: tuple[int, int, int], size: int, fresh: Callable
-) -> bool:
-    if len(seeds) == 1 or stack != "auto":
-        return stack is True and len(seeds) > 1
-    network = fresh(seeds[0])
-    return stacking.pays(network, shape, size, next(network.parameters()).device)
 
 
 def _fit(

@@ -1,7 +1,7 @@
-"""The search space of NAS-Bench-201: cells of four nodes and five operations (Dong & Yang, 2020).
+"""The search space of NAS-Bench-201: cells of four nodes and five operations (arXiv:2001.00326).
 
-Node 0 is the cell's input, node 3 its output; each of the six edges carries an
-operation, and a node is the sum of what its edges bring. Free of torch.
+Node 0 is the input of the cell and node 3 its output. Each of the six edges carries an operation,
+and a node is the sum of its incoming edges. This module does not import torch.
 """
 
 import re
@@ -10,7 +10,7 @@ from itertools import product
 from condensation.core.errors import InputError, nearest
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))  # (node, where it comes from)
+EDGES = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))  # (node, source)
 OUTPUT = 3
 Cell = tuple[str, ...]  # an operation for each of EDGES
 _FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
@@ -27,7 +27,18 @@ def text(cell: Cell) -> str:
 def parse(written: str) -> Cell:
     """Return the cell of an architecture string.
 
-    Raises InputError that says at which character the string stops being one.
+    Raises
+    ------
+    InputError
+        If the string is malformed; names the first wrong character.
+
+    Examples
+    --------
+    >>> cell = parse("|skip_connect~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|avg_pool_3x3~2|")
+    >>> cell
+    ('skip_connect', 'none', 'none', 'nor_conv_3x3', 'none', 'avg_pool_3x3')
+    >>> useful(cell)  # nothing reaches node 2, and nothing leads on from node 1
+    (False, False, False, True, False, True)
     """
     cell, at = [], 0
     for number, (_node, source) in enumerate(EDGES):
@@ -53,20 +64,20 @@ def _expect(written: str, at: int, token: str) -> int:
 
 
 def _fault(written: str, at: int, expected: str) -> InputError:
-    found = repr(written[at : at + 12]) if at < len(written) else "the end"
+    got = repr(written[at : at + 12]) if at < len(written) else "the end"
     return InputError(
-        f"architecture {written!r}: at character {at + 1} found {found}, expected {expected}; "
+        f"architecture {written!r}: at character {at + 1} found {got}, expected {expected}; "
         f"the form is {_FORM}"
     )
 
 
 def every_cell() -> list[Cell]:
-    """Return all 15,625 cells, in an order of their own (not that of the benchmark's index)."""
+    """Return all 15,625 cells, in another order than the index of the benchmark."""
     return list(product(OPERATIONS, repeat=len(EDGES)))
 
 
 def connected(cell: Cell) -> bool:
-    """Return whether the output depends on the input at all."""
+    """Return whether the output depends on the input."""
     reached = {0}
     for (node, source), operation in zip(EDGES, cell, strict=True):
         if operation != "none" and source in reached:
@@ -75,11 +86,11 @@ def connected(cell: Cell) -> bool:
 
 
 def useful(cell: Cell) -> tuple[bool, ...]:
-    """Return for each edge whether it carries something and leads to the output."""
+    """Return for each edge whether its operation is not ``none`` and it leads to the output."""
     leads = {OUTPUT}
-    found = []
+    used = []
     for (node, source), operation in zip(reversed(EDGES), reversed(cell), strict=True):
-        found.append(operation != "none" and node in leads)
-        if found[-1]:
+        used.append(operation != "none" and node in leads)
+        if used[-1]:
             leads.add(source)
-    return tuple(reversed(found))
+    return tuple(reversed(used))

@@ -1,4 +1,4 @@
-"""ConvNet, the field's standard small network (paper, section 4.1; protocol of DC and DSA)."""
+"""ConvNet, the usual network of dataset condensation (paper, section 4.1; DC, arXiv:2006.05929)."""
 
 import torch
 from torch import nn
@@ -10,9 +10,8 @@ from condensation.networks.norm import InstanceNorm
 class ConvNet(nn.Module):
     """depth x [3x3 convolution, instance norm, ReLU, 2x2 average pooling], then linear.
 
-    ``embed`` gives the classifier's input, N x features: what DM matches and
-    K-Center clusters. The norm keeps no statistics, so training and testing
-    behave alike.
+    ``embed`` returns the input of the classifier, [n, features], which DM matches and K-Center
+    clusters. The norm keeps no statistics, so the network behaves alike in training and testing.
     """
 
     def __init__(self, shape: tuple[int, int, int], classes: int, width: int, depth: int):
@@ -44,7 +43,7 @@ class ConvNet(nn.Module):
 
 
 def standard_depth(shape: tuple[int, int, int]) -> int:
-    """Return the depth that leaves a 4x4 map: 3 for 28 and 32 pixels, 4 for 64, 1 for 8."""
+    """Return the depth that leaves a 4x4 map: 1 for 8 pixels, 3 for 28 and 32, 4 for 64."""
     side = 32 if min(shape[1:]) == 28 else min(shape[1:])
     return max(1, side.bit_length() - 3)
 
@@ -52,9 +51,12 @@ def standard_depth(shape: tuple[int, int, int]) -> int:
 def build(
     shape: tuple[int, int, int], classes: int, width: int = 128, depth: int | None = None
 ) -> ConvNet:
-    """Return a ConvNet; ``depth`` None is the field's choice for the image size.
+    """Return a ConvNet for images of ``shape`` (C, H, W); ``depth`` None is ``standard_depth``.
 
-    Raises InputError if the pooling would leave nothing of the image.
+    Raises
+    ------
+    InputError
+        If there are more poolings than the image can be halved.
     """
     depth = depth or standard_depth(shape)
     smallest = min(shape[1:])

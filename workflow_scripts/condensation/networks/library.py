@@ -1,4 +1,4 @@
-"""Networks of timm and torchvision, by name, for images of any size and number of channels."""
+"""Networks of timm and torchvision by name, for any image size and number of channels."""
 
 import inspect
 from typing import Any
@@ -8,7 +8,7 @@ from torch import nn
 from condensation.core.errors import InputError, nearest
 from condensation.networks.trial import try_out
 
-# that are tried where images are too small
+# image sides to suggest where a network refuses smaller images
 _SIDES = (48, 64, 75, 96, 112, 128, 160, 192, 224, 240, 256, 299)
 
 
@@ -18,13 +18,15 @@ def build(shape: tuple[int, int, int], classes: int, *, source: str, **options: 
     Parameters
     ----------
     source : ``timm:NAME`` or ``torchvision:NAME``.
-    options : further arguments of the library. Channels, classes and image size are filled in
-        where it takes them. Auxiliary classifiers, which some networks have for their training,
-        are left out: there is one loss, that of the logits.
+    options : further arguments for the library. Channels, classes and image size are filled in
+        where the network takes them. Auxiliary classifiers are left out: the loss uses the logits
+        only.
 
-    Raises InputError for a name that the library does not have, for arguments
-    that it does not take, and for images that the network does not; it then
-    names a larger size that would do, if there is one.
+    Raises
+    ------
+    InputError
+        If the library does not have the network or refuses the arguments, or the network refuses
+        the images; the message then names a larger size that works, if there is one.
     """
     try:
         return _tried(shape, classes, source, options)
@@ -55,7 +57,7 @@ def _tried(
         network = make(name, shape, classes, options)
     except InputError:
         raise
-    except Exception as error:  # of any kind, as the libraries raise them
+    except Exception as error:  # the libraries raise many kinds
         raise InputError(f"architecture {source}({options}): {error}") from error
     return try_out(network, source, options, shape, classes)
 
@@ -67,13 +69,13 @@ def _timm(
 
     if not timm.is_model(name):
         raise InputError(f"timm has no network {name!r}{nearest(name, timm.list_models())}")
-    given = {"in_chans": shape[0], "num_classes": classes} | options
-    try:  # transformers must know the image size; most others do not take it
-        return timm.create_model(name, img_size=shape[1:], **given)
+    arguments = {"in_chans": shape[0], "num_classes": classes} | options
+    try:  # transformers need the image size; most other networks do not take it
+        return timm.create_model(name, img_size=shape[1:], **arguments)
     except TypeError as error:
         if "img_size" not in str(error):
             raise
-        return timm.create_model(name, **given)
+        return timm.create_model(name, **arguments)
 
 
 def _torchvision(
@@ -84,30 +86,30 @@ def _torchvision(
     known = models.list_models(module=models)
     if name not in known:
         raise InputError(f"torchvision has no network {name!r}{nearest(name, known)}")
-    given = {"num_classes": classes} | options
+    arguments = {"num_classes": classes} | options
     accepted = inspect.signature(_class_of(models, name)).parameters
     if "image_size" in accepted:
-        given.setdefault("image_size", shape[1])
+        arguments.setdefault("image_size", shape[1])
     if "input_size" in accepted:
-        given.setdefault("input_size", shape[1:])
+        arguments.setdefault("input_size", shape[1:])
     if "aux_logits" in accepted:
-        given.setdefault("aux_logits", False)
-    if "init_weights" in accepted:  # it warns that the default will change
-        given.setdefault("init_weights", True)
-    network = models.get_model(name, weights=None, **given)
+        arguments.setdefault("aux_logits", False)
+    if "init_weights" in accepted:  # torchvision warns about its default
+        arguments.setdefault("init_weights", True)
+    network = models.get_model(name, weights=None, **arguments)
     if shape[0] != 3:
         _take_channels(network, shape[0])
     return network
 
 
 def _class_of(models: Any, name: str) -> type:
-    """The class behind a torchvision builder, whose own signature is ``**kwargs``."""
+    """Return the class that a torchvision builder returns; the builder hides its arguments."""
     returned = inspect.signature(models.get_model_builder(name)).return_annotation
     return returned if inspect.isclass(returned) else nn.Module
 
 
 def _take_channels(network: nn.Module, channels: int) -> None:
-    """Put a convolution for ``channels`` in place of the first."""
+    """Replace the first convolution by one for ``channels`` input channels."""
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
             fresh = nn.Conv2d(

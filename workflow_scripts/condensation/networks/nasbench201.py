@@ -1,8 +1,8 @@
-"""The cell network of NAS-Bench-201 (Dong & Yang, 2020), for one discrete cell.
+"""The cell network of NAS-Bench-201 (Dong & Yang, 2020, arXiv:2001.00326), for one discrete cell.
 
-Stem, three stages of N cells with C, 2C and 4C channels, a residual block that
-halves the image between them, norm, global pooling, linear. The benchmark
-trained N = 5 with an affine norm in the cells; as a proxy N = 1 without.
+Stem, three stages of N cells with C, 2C and 4C channels, residual blocks between them that halve
+the image, norm, global pooling, linear. The benchmark trained N = 5 with affine norms in the cells;
+a proxy has N = 1 without them.
 """
 
 import torch
@@ -33,9 +33,9 @@ def _operation(name: str, channels: int, affine: bool) -> nn.Module:
 
 
 class _Cell(nn.Module):
-    """Four nodes, each the sum of what earlier ones bring; the output is the last.
+    """Four nodes, each the sum of its incoming edges; the last node is the output.
 
-    Edges that do not lead to the output are not computed: nothing depends on them.
+    Edges that do not lead to the output are skipped.
     """
 
     def __init__(self, cell: cells201.Cell, channels: int, affine: bool):
@@ -47,9 +47,9 @@ class _Cell(nn.Module):
         nodes: list[torch.Tensor | None] = [x, None, None, None]
         for (node, source), edge, used in zip(cells201.EDGES, self.edges, self.useful, strict=True):
             if used:
-                before = nodes[source]
-                brought = edge(torch.zeros_like(x) if before is None else before)
-                nodes[node] = brought if nodes[node] is None else nodes[node] + brought
+                value = nodes[source]
+                incoming = edge(torch.zeros_like(x) if value is None else value)
+                nodes[node] = incoming if nodes[node] is None else nodes[node] + incoming
         return torch.zeros_like(x) if nodes[-1] is None else nodes[-1]
 
 
@@ -71,7 +71,7 @@ class _Reduction(nn.Module):
 
 
 class CellNetwork(nn.Module):
-    """The macro skeleton around ``cell``."""
+    """The network of NAS-Bench-201 with the same cell in all places."""
 
     def __init__(
         self,
@@ -113,11 +113,18 @@ def build(
     channels: int = 16,
     affine: bool = False,
 ) -> CellNetwork:
-    """Return the network of the architecture string ``cell``, ``cells`` of them a stage.
+    """Return the network of a cell.
 
-    ``affine`` is that of the norms inside the cells; all others have scale and shift.
+    Parameters
+    ----------
+    cell : the architecture string.
+    cells : cells per stage.
+    affine : whether norms inside the cells have scale and shift; all other norms have.
 
-    Raises InputError for a malformed string, and for images whose sides do not halve twice.
+    Raises
+    ------
+    InputError
+        For a malformed string, or image sides that are not multiples of 4.
     """
     if shape[1] % 4 or shape[2] % 4:
         raise InputError(

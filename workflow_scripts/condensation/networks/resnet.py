@@ -1,8 +1,7 @@
-"""ResNets with instance norm (paper, section 4.1; He et al., 2016).
+"""ResNets with instance norm (paper, section 4.1; He et al., 2016, arXiv:1512.03385).
 
-Two forms: small images get a 3x3 stem without pooling and a final 4x4 average
-pooling; larger ones the ImageNet stem and global pooling, because the fixed
-4x4 pooling of the small form fits 32x32 images only.
+Two forms: small images get a 3x3 stem without pooling and a final 4x4 average pooling, which fits
+32x32 images only; larger images get the ImageNet stem and global pooling.
 """
 
 import torch
@@ -92,9 +91,12 @@ def build(
     stem: str | None = None,
     stages: int = 4,
 ) -> ResNet:
-    """Return a ResNet; ``stem`` is ``cifar``, ``imagenet`` or None: by image size.
+    """Return a ResNet; ``stem`` is ``cifar``, ``imagenet``, or None to choose by image size.
 
-    Raises InputError if the form does not fit the images.
+    Raises
+    ------
+    InputError
+        If the form does not fit the images.
     """
     sides = shape[1:]
     small = [_halved(side, stages - 1) for side in sides]
@@ -113,7 +115,7 @@ def build(
 
 
 def _halved(side: int, times: int) -> int:
-    """The side of a map after so many strides of two."""
+    """Return the side of a map after ``times`` strides of two."""
     for _ in range(times):
         side = (side + 1) // 2
     return side

@@ -1,4 +1,4 @@
-"""A trial of a network that is not built in, before anything is trained."""
+"""A trial pass through a network that is not built in, before it is trained."""
 
 import copy
 from collections.abc import Callable
@@ -9,22 +9,29 @@ from torch import nn
 
 from condensation.core.errors import InputError
 
-_IMAGES = 2  # statistics of a batch cannot be made from fewer
-# of each network that passed: its class with `embed`, and its last linear layer
+_IMAGES = 2  # the fewest that batch norm takes
+# networks that passed -> their class with `embed`, and the path of their last linear layer
 _tried: dict[tuple, tuple[type[nn.Module], str | None]] = {}
 
 
 def try_out(
     network: Any, name: str, options: dict[str, Any], shape: tuple[int, int, int], classes: int
 ) -> nn.Module:
-    """Return ``network``, in training mode, after passing images of noise of ``shape`` (C, H, W).
+    """Try a network on noise, and give it a method ``embed`` if it has none.
 
-    They go through it once in evaluation and once, with a backward pass, in training; the second
-    network of the same ``name`` and ``options`` is not tried again. It gets a method ``embed``,
-    images [n, C, H, W] -> [n, features], where it has none: the input of its last linear layer.
+    Noise images pass forward in evaluation mode, and forward and backward in training mode.
+    Networks of the same ``name`` and ``options`` are tried once. ``embed`` returns the input of the
+    last linear layer, images [n, C, H, W] -> [n, features]; it raises InputError if the logits do
+    not come from a linear layer.
 
-    Raises InputError if it is no network, or does not give the images' logits. ``embed`` raises
-    InputError where the logits do not come from a linear layer.
+    Returns
+    -------
+    The network, in training mode.
+
+    Raises
+    ------
+    InputError
+        If ``network`` is not a torch module, or does not return logits [n, classes].
     """
     if not isinstance(network, nn.Module):
         raise InputError(
@@ -39,8 +46,8 @@ def try_out(
         _tried[key] = type(network), None
         if not hasattr(network, "embed"):
             kind = type(network)
-            own = {"embed": _embedding(name, last), "__module__": kind.__module__}
-            _tried[key] = type(kind.__name__, (kind,), own), last
+            attributes = {"embed": _embedding(name, last), "__module__": kind.__module__}
+            _tried[key] = type(kind.__name__, (kind,), attributes), last
     network.__class__, last = _tried[key]
     if last is not None:
         layer = network.get_submodule(last)
@@ -61,19 +68,19 @@ def _logits(network: nn.Module, name: str, images: torch.Tensor, classes: int) -
         ) from error
     expected = (len(images), classes)
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected:
-        given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise InputError(
-            f"architecture {name} gives {given} for two images{way}; expected logits {expected}"
+            f"architecture {name} gives {got} for two images{way}; expected logits {expected}"
         )
     return logits
 
 
 def _last_linear(network: nn.Module, name: str, images: torch.Tensor, classes: int) -> str | None:
-    """Return the path of the linear layer whose output, from a row an image, is the logits."""
+    """Return the path of the linear layer whose output is the logits; None if there is none."""
     calls = []
     hooks = [
         module.register_forward_hook(
-            lambda _, given, output, path=path: calls.append((path, given[0], output))
+            lambda _, inputs, output, path=path: calls.append((path, inputs[0], output))
         )
         for path, module in network.named_modules()
         if isinstance(module, nn.Linear)
@@ -82,19 +89,21 @@ def _last_linear(network: nn.Module, name: str, images: torch.Tensor, classes: i
         logits = _logits(network.eval(), name, images, classes)
     for hook in hooks:
         hook.remove()
-    for path, given, output in reversed(calls):
-        if given.dim() == 2 and output.shape == logits.shape and torch.equal(output, logits):
-            return path if _is_given_on(network, path, images, given) else None
+    for path, inputs, output in reversed(calls):
+        if inputs.dim() == 2 and output.shape == logits.shape and torch.equal(output, logits):
+            return path if _is_the_output(network, path, images, inputs) else None
     return None
 
 
-def _is_given_on(network: nn.Module, path: str, images: torch.Tensor, given: torch.Tensor) -> bool:
-    """Return whether the network gives what the layer at ``path`` does: no mean over two heads."""
-    hook = network.get_submodule(path).register_forward_hook(lambda *_: given)
+def _is_the_output(
+    network: nn.Module, path: str, images: torch.Tensor, inputs: torch.Tensor
+) -> bool:
+    """Return whether the network returns the layer's output, not a mean of several heads."""
+    hook = network.get_submodule(path).register_forward_hook(lambda *_: inputs)
     try:
         with torch.no_grad():
-            return torch.equal(network(images), given)
-    except RuntimeError:  # shapes that do not go together
+            return torch.equal(network(images), inputs)
+    except RuntimeError:  # other shapes
         return False
     finally:
         hook.remove()
@@ -102,7 +111,7 @@ def _is_given_on(network: nn.Module, path: str, images: torch.Tensor, given: tor
 
 def _embedding(name: str, last: str | None) -> Callable[[nn.Module, torch.Tensor], torch.Tensor]:
     def embed(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-        """Return what the last linear layer is given for images [n, C, H, W]: [n, features]."""
+        """Return the input of the last linear layer for images [n, C, H, W]: [n, features]."""
         if last is None:
             raise InputError(
                 f"architecture {name} has no embedding: its logits do not come from a linear "
@@ -118,6 +127,6 @@ def _embedding(name: str, last: str | None) -> Callable[[nn.Module, torch.Tensor
     return embed
 
 
-def _hook(layer: nn.Module, given: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
-    # torch.compile follows this; it would not follow a hook that comes and goes
-    return given[0] if layer.gives_its_input else output
+def _hook(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
+    # a permanent hook: torch.compile does not follow hooks that are added and removed
+    return inputs[0] if layer.gives_its_input else output

@@ -1,8 +1,7 @@
-"""Vision transformer (Dosovitskiy et al., 2021), in the form that the paper trained.
+"""Vision transformer (Dosovitskiy et al., 2021, arXiv:2010.11929), in the form of the paper.
 
-Patches are flattened as (row, column, channel) into one linear layer without
-norms around it; a class token; positions and token learned from N(0, 1);
-pre-norm blocks; no dropout on the attention weights.
+Patches are flattened as (row, column, channel) and pass one linear layer without norms. Class token
+and positions are learned from N(0, 1). Blocks are pre-norm, without dropout on attention weights.
 """
 
 import torch
@@ -94,9 +93,12 @@ def build(
     heads: int = 8,
     dropout: float = 0.1,
 ) -> ViT:
-    """Return a ViT.
+    """Return a ViT for images of ``shape`` (C, H, W).
 
-    Raises InputError if the patches do not tile the image.
+    Raises
+    ------
+    InputError
+        If the patches do not tile the image.
     """
     if shape[1] % patch or shape[2] % patch:
         raise InputError(

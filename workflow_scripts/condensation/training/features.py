@@ -1,8 +1,8 @@
-"""Embeddings of images by a network trained on all real ones, for K-Center and for figure 7.
+"""Embeddings of images by a network trained on all real images, for K-Center and figure 7.
 
-Paper, appendix A.1: one random ConvNet trained for one epoch on the whole
-training set. The paper leaves its optimizer and the layer open; ours are the
-evaluator's SGD without decay, no augmentation, and the classifier's input.
+Paper, appendix A.1: one random ConvNet, trained for one epoch on the whole training set. The paper
+names neither the optimizer nor the layer. Here they are the evaluator's SGD without decay and
+without augmentation, and the classifier's input.
 """
 
 import math
@@ -27,19 +27,30 @@ _BATCH = 500
 def extract(
     network: torch.nn.Module, dataset: Dataset, layer: str, compile: bool | str = False
 ) -> torch.Tensor:
-    """Return the embedding of the training images, float32 [n, features], on the CPU.
+    """Return the embedding of all training images.
 
-    ``layer`` is ``classifier_input``, or ``before_pooling``: what the last pooling takes.
+    Parameters
+    ----------
+    layer : ``classifier_input``, or ``before_pooling`` for the input of the last pooling.
 
-    Raises InputError if the network has no pooling before its classifier.
+    Returns
+    -------
+    float32 [n, features], on the CPU.
+
+    Raises
+    ------
+    InputError
+        For ``before_pooling``, if the network has no pooling before its classifier.
     """
     device = next(network.parameters()).device
     pixels = dataset.train_images
     at_once = compute.images_at_once(network, dataset.shape, device)
     size = compute.part_size(len(pixels), at_once or _BATCH)
     steps = math.ceil(len(pixels) / size)
-    compile = _compiles(compile, network, dataset, device, len(pixels), steps)
-    forward = compute.compiled(_layer(network, layer), compile, device, size)
+    mode = compute.choose_mode(
+        compile, "float32", network, dataset.shape, device, len(pixels), steps
+    )
+    forward = compute.compiled(_layer(network, layer), mode.compile, device, size)
     progress = Progress(f"features of {dataset.name}", steps)
     parts = []
     with torch.inference_mode():
@@ -54,13 +65,13 @@ def _layer(network: torch.nn.Module, layer: str) -> Callable[[torch.Tensor], tor
         return network.embed
     parts = list(getattr(network, "features", []))
     pooling = (nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d)
-    found = [place for place, part in enumerate(parts) if isinstance(part, pooling)]
-    if not found:
+    poolings = [index for index, part in enumerate(parts) if isinstance(part, pooling)]
+    if not poolings:
         raise InputError(
             f"features: layer before_pooling needs a network with a pooling (convnet, resnet), "
             f"not {type(network).__name__}; set layer: classifier_input"
         )
-    return nn.Sequential(*parts[: found[-1]], nn.Flatten())
+    return nn.Sequential(*parts[: poolings[-1]], nn.Flatten())
 
 
 def train(
@@ -81,13 +92,13 @@ def train(
     pixels = dataset.train_images.to(device)
     passes = (3.0 * epochs + 1) * len(pixels)
     steps = epochs * math.ceil(len(pixels) / batch_size)
-    compile = _compiles(compile, network, dataset, device, passes, steps)
+    mode = compute.choose_mode(compile, "float32", network, dataset.shape, device, passes, steps)
     at_once = compute.images_at_once(network, dataset.shape, device)
     full = compute.part_size(min(batch_size, len(pixels)), at_once)
     fewest = compute.fewest_at_once(network, dataset.shape)
     if epochs:
         fitting.fit(
-            stacking.alone(compute.compiled(network, compile, device, full)),
+            stacking.alone(compute.compiled(network, mode.compile, device, full)),
             list(network.parameters()),
             lambda positions: dataset.preprocess(pixels[positions]),
             dataset.train_labels.to(device),
@@ -107,31 +118,22 @@ def train(
     return network.eval()
 
 
-def _compiles(
-    compile: bool | str,
-    network: torch.nn.Module,
-    dataset: Dataset,
-    device: torch.device,
-    passes: float,
-    steps: float,
-) -> bool:
-    mode = compute.choose_mode(compile, "float32", network, dataset.shape, device, passes, steps)
-    return mode.compile
-
-
 def load(
     path: str | Path, dataset: Dataset, device: torch.device
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Return the network in ``path``, in evaluation mode, and what the file says about it.
+    """Return the network in a file, in evaluation mode, and the file's metadata.
 
-    Raises InputError if it was trained on another preprocessing of ``dataset``.
+    Raises
+    ------
+    InputError
+        If the network was trained on another preprocessing than that of ``dataset``.
     """
-    weights, about = storage.read_tensors(path)
-    sets.require_preprocessing(about["preprocessing"], dataset, str(path))
-    architecture = about["options"]["architecture"]
+    weights, metadata = storage.read_tensors(path)
+    sets.require_preprocessing(metadata["preprocessing"], dataset, str(path))
+    architecture = metadata["options"]["architecture"]
     network = networks.build(architecture, dataset.shape, len(dataset.classes), 0, "loaded")
     network.load_state_dict(weights)
-    return network.to(device).eval(), about
+    return network.to(device).eval(), metadata
 
 
 def embed(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """Networks of one structure, trained side by side as one computation.
 
-Every parameter gains a leading dimension, one entry a network, and the forward
-pass is mapped over it (torch.func). The gradient of the sum of the networks'
-losses holds each network's own gradient, so nothing is shared but the launches.
+Each parameter gains a leading dimension with one entry per network, and ``torch.func.vmap`` maps
+the forward pass over it. The gradient of the sum of the networks' losses holds the gradient of
+each network, so the networks share nothing but kernel launches.
 """
 
 import copy
@@ -18,26 +18,28 @@ from condensation.core import compute
 
 log = logging.getLogger("condensation")
 
-# the attention of these sizes is mapped by a loop inside torch, which is as fast as ours would be
+# torch maps attention by a loop, which is as fast as a loop of ours
 warnings.filterwarnings("ignore", "There is a performance drop because we have not yet implement")
 
-# Below this many operations per step and parameter tensor, one network's step is mostly launches,
-# and five at once take 0.3 to 0.6 of the time of five in turn. Above, grouped convolutions on the
-# CPU are up to twice as slow (benchmarks/evaluation.py --stacking).
+# Below this many operations per step and parameter tensor, launches dominate a network's step, and
+# five stacked networks take 0.3 to 0.6 of the time of five in turn. Above it, grouped convolutions
+# on the CPU are up to twice as slow (benchmarks/evaluation.py --stacking).
 _MOSTLY_LAUNCHES = 5e5
 
 
 class Stack:
-    """Networks as one.
+    """Networks of one structure as one function.
 
     Parameters
     ----------
-    members : networks of one structure, on one device; statistics that they keep are kept for each.
-    full : the most images of a network in one pass (``compute.compiled``).
+    members : networks of one structure on one device; buffers such as the statistics of batch norm
+        stay separate.
+    compile : pass through torch.compile.
+    full : most images of a network in one pass (``compute.compiled``).
 
     Attributes
     ----------
-    parameters : the stacked parameters, leaves; each [networks, ...].
+    parameters : the stacked parameters, leaf tensors [networks, ...].
     """
 
     def __init__(
@@ -67,19 +69,19 @@ class Stack:
         buffers: dict[str, torch.Tensor],
         images: torch.Tensor,
     ) -> torch.Tensor:
-        def one(own: dict, kept: dict, shown: torch.Tensor) -> torch.Tensor:
-            return functional_call(self._structure, (own, kept), (shown,))
+        def call(parameters: dict, buffers: dict, images: torch.Tensor) -> torch.Tensor:
+            return functional_call(self._structure, (parameters, buffers), (images,))
 
-        return vmap(one)(parameters, buffers, images)
+        return vmap(call)(parameters, buffers, images)
 
 
 def train_in_groups(
     seeds: list[int], together: int, train: Callable[[list[int]], None]
 ) -> list[int]:
-    """Call ``train(group)`` for groups of ``together`` seeds; return the seeds that are left over.
+    """Call ``train(group)`` for groups of ``together`` seeds and return the remaining seeds.
 
-    A group that does not fit into memory is tried again as groups of half as many. Groups of one
-    are not trained: they are what is left over.
+    A group that does not fit into memory is retried as groups of half as many. Groups of one are
+    not trained: their seeds are returned.
     """
     pending = list(seeds)
     while together > 1 and pending:
@@ -92,7 +94,7 @@ def train_in_groups(
         else:
             failed = False
             pending = pending[together:]
-        if failed:  # outside `except`: the error held on to what had filled the memory
+        if failed:  # outside `except`: the error keeps the memory alive
             compute.free_memory()
             log.warning("%d networks at once do not fit: %d", together, together // 2)
             together //= 2
@@ -100,12 +102,12 @@ def train_in_groups(
 
 
 def alone(forward: Callable[[torch.Tensor], torch.Tensor]) -> Callable:
-    """Return the pass of a single network with the dimension that ``Stack`` has."""
+    """Return the forward pass of one network with the leading dimension that ``Stack`` has."""
     return lambda images: forward(images[0])[None]
 
 
 def obstacle(network: nn.Module, shape: tuple[int, int, int]) -> str | None:
-    """Return why networks like this one cannot be stacked, or None if they can."""
+    """Return why networks of this structure cannot be stacked, or None if they can."""
     if any(True for _ in network.buffers()):
         return "it keeps statistics or other buffers"
     device = next(network.parameters()).device
@@ -123,7 +125,7 @@ def obstacle(network: nn.Module, shape: tuple[int, int, int]) -> str | None:
 def pays(network: nn.Module, shape: tuple[int, int, int], batch: int, device: torch.device) -> bool:
     """Return whether stacking is faster than one network after the other.
 
-    It depends on the job alone, never on a clock, so that a rerun computes alike.
+    The answer depends on the job alone and not on measured times, so that a rerun computes alike.
     """
     if device.type == "cuda":
         return True  # a guess: launches bound small networks there; benchmarks/gpu.py measures it

@@ -11,7 +11,7 @@ from condensation.config.methods.base import SOFT_LABELS, Synthesis
 from condensation.config.nas import BENCHMARK_COLUMNS, BENCHMARK_TABLE
 from condensation.config.schema import Config
 from condensation.core import tensor_headers
-from condensation.files import archives
+from condensation.files import archives, official
 from condensation.workflow import sources
 from condensation.workflow.digest import ROOT, code_of
 from condensation.workflow.grid import WHOLE, Grid, SetId
@@ -64,7 +64,7 @@ def check_images(config: Config, grid: Grid) -> list[str]:
         if not entry.path or not path.exists():  # Snakemake reports a missing path
             continue
         if entry.source != "image_folder":
-            archives.official_files(entry.source, [path])
+            official.official_files(entry.source, [path])
             continue
         # here: importing Pillow is slow, and each job reads this module
         from condensation.files import image_files
@@ -83,8 +83,7 @@ def archives_of(config: Config, dataset: str, downloads: str) -> list[str]:
     entry = config.datasets[dataset]
     if entry.path:
         return [str(Path(entry.path).expanduser())]
-    official = archives.OFFICIAL.get(entry.source, ())
-    return [f"{downloads}/{archive.name}" for archive in official]
+    return [f"{downloads}/{archive.name}" for archive in official.OFFICIAL.get(entry.source, ())]
 
 
 def extract_features(config: Config, features: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from condensation.core.errors import InputError
 from condensation.data.datasets import Dataset
 from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
-from condensation.training import fitting, metrics, stacking
+from condensation.training import evaluation, metrics, stacking
 
 DSA = {"policy": "dsa", "operators": ["color", "crop", "flip"], "align_corners": False}
 NONE = {"policy": "none"}
@@ -29,7 +29,7 @@ def protocol(**options):
 
 def judged(condensed, dataset, seeds, epochs=4, batch_size=256, entry=DSA, **more):
     options = {"architecture": NETWORK, "augmentation": entry, "optimizer": OPTIMIZER} | more
-    rows, _ = fitting.evaluate(
+    rows, _ = evaluation.evaluate(
         *(condensed, dataset, seeds),
         protocol=protocol(epochs=epochs, batch_size=batch_size),
         device=torch.device("cpu"),
@@ -38,10 +38,10 @@ def judged(condensed, dataset, seeds, epochs=4, batch_size=256, entry=DSA, **mor
     return rows
 
 
-def same_up_to_rounding(found, expected, rounding=1e-4):
+def same_up_to_rounding(rows, expected, rounding=1e-4):
     """The same networks but for float noise, which a few epochs do not amplify."""
-    assert [row["seed"] for row in found] == [row["seed"] for row in expected]
-    for ours, theirs in zip(found, expected, strict=True):
+    assert [row["seed"] for row in rows] == [row["seed"] for row in expected]
+    for ours, theirs in zip(rows, expected, strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=rounding)
         assert ours["accuracy"] == pytest.approx(theirs["accuracy"])
         calibration_error = pytest.approx(theirs["calibration_error"], abs=100 * rounding)
@@ -157,7 +157,7 @@ def test_soft_labels_train_as_their_cross_entropy(condensed, dataset):
     ],
 )
 def test_the_schedule_is_the_released_codes(options, policy, expected):
-    assert fitting.epochs_of(protocol(**options), {"policy": policy}) == expected
+    assert evaluation.epochs_of(protocol(**options), {"policy": policy}) == expected
 
 
 def test_learning_rates_and_steps_as_they_are_used(monkeypatch, condensed, dataset):
@@ -243,7 +243,7 @@ SMALL = {
 def in_float64(monkeypatch):
     """Rounding so small that no chaos of training can hide what is not rounding."""
     original = Dataset.standardize
-    monkeypatch.setattr(Dataset, "standardize", lambda *given: original(*given).double())
+    monkeypatch.setattr(Dataset, "standardize", lambda *arguments: original(*arguments).double())
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
@@ -259,10 +259,10 @@ def test_stacked_networks_are_the_same_as_one_at_a_time(in_float64, name, entry)
     # each step of a ResNet-152 multiplies a difference by hundreds: two steps
     deep = name == "resnet152"
     epochs, batch_size, rounding = (1, 256, 1e-6) if deep else (3, 5, 1e-9)
-    told = {"architecture": SMALL[name].model_dump(), "entry": entry, "batch_size": batch_size}
+    options = {"architecture": SMALL[name].model_dump(), "entry": entry, "batch_size": batch_size}
     seeds = [4, 0, 7]
-    stacked = judged(condensed, dataset, seeds, epochs, **told, stack=True)
-    alone = judged(condensed, dataset, seeds, epochs, **told, stack=False)
+    stacked = judged(condensed, dataset, seeds, epochs, **options, stack=True)
+    alone = judged(condensed, dataset, seeds, epochs, **options, stack=False)
     same_up_to_rounding(stacked, alone, rounding)
 
 
@@ -270,15 +270,15 @@ def test_stacked_networks_are_the_same_as_one_at_a_time(in_float64, name, entry)
 def test_a_batch_in_parts_gives_the_gradient_of_the_whole(
     in_float64, condensed, dataset, monkeypatch, stack
 ):
-    told = {"batch_size": 7, "stack": stack}  # 12 images: batches of 7 and 5
-    whole = judged(condensed, dataset, [0, 1], **told)
+    options = {"batch_size": 7, "stack": stack}  # 12 images: batches of 7 and 5
+    whole = judged(condensed, dataset, [0, 1], **options)
     monkeypatch.setattr(compute, "images_at_once", lambda *_: 6)
     sizes = set()
     original = stacking.alone
     monkeypatch.setattr(
         stacking, "alone", lambda f: original(lambda x: (sizes.add(len(x)), f(x))[1])
     )
-    same_up_to_rounding(judged(condensed, dataset, [0, 1], **told), whole, rounding=1e-9)
+    same_up_to_rounding(judged(condensed, dataset, [0, 1], **options), whole, rounding=1e-9)
     # batches in parts of one size and a rest, 4 + 3 and 4 + 1; the 15 test images as 5 + 5 + 5
     assert stack or sizes == {4, 3, 1, 5}
 
@@ -286,9 +286,9 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole(
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop"])
 def test_other_optimizers_stack_too(condensed, dataset, name):
     optimizer = TypeAdapter(Optimizer).validate_python({"algorithm": name}).model_dump()
-    told = {"optimizer": optimizer | {"lr": 1e-3}}
-    stacked = judged(condensed, dataset, [0, 1], **told, stack=True)
-    same_up_to_rounding(stacked, judged(condensed, dataset, [0, 1], **told, stack=False))
+    options = {"optimizer": optimizer | {"lr": 1e-3}}
+    stacked = judged(condensed, dataset, [0, 1], **options, stack=True)
+    same_up_to_rounding(stacked, judged(condensed, dataset, [0, 1], **options, stack=False))
 
 
 def test_soft_labels_stack_too(condensed, dataset):

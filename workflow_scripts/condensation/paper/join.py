@@ -1,6 +1,6 @@
 """Put the cells of one or several runs beside the printed numbers, from their records alone.
 
-    python workflow_scripts/join_evidence.py --config config/cifar10-cpu.yaml --into joined \
+    condensation join-evidence --config config/cifar10-cpu.yaml --into joined \
         first/evidence/records.jsonl.xz second/evidence/records.jsonl.xz
 
 Needs no images: to check published numbers, or to join a grid whose parts ran on several machines.
@@ -10,12 +10,10 @@ records of different images under one name are an error, and so are those of ano
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from condensation.config import loading
 from condensation.core import storage
-from condensation.core.errors import InputError
 from condensation.figures import accuracy, along, beside_print, style
 from condensation.nas import tables as ranking_tables
 from condensation.paper import evidence, evidence_page, printed
@@ -23,19 +21,21 @@ from condensation.results import frames as tables
 from condensation.results import record_file
 from condensation.workflow import figure_plan, grid
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 
 
-def main(given: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Read the records, and write tables, page and records into a folder."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="condensation join-evidence",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", required=True, help="the config that asked for the cells")
     parser.add_argument("--into", required=True, help="a folder, made if it is not there")
     parser.add_argument("--ranking", help="the run's tables/nas.csv, if architectures were ranked")
     parser.add_argument("records", nargs="+", help="files of records (.jsonl.xz)")
-    options = parser.parse_args(given)
+    options = parser.parse_args(arguments)
     wanted = loading.load(options.config)
     contents = record_file.join(options.records)
     as_printed = printed.load(sorted((ROOT / "config" / "paper").glob("*.csv")))
@@ -58,10 +58,3 @@ def main(given: list[str]) -> None:
     with storage.atomic(into / "records.jsonl.xz") as temporary:
         temporary.write_bytes(record_file.pack(contents))
     print(f"{len(contents)} records and costs: {into}/report.md")
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except InputError as error:
-        sys.exit(str(error))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-import evaluate_set
+from condensation.commands import evaluate
 from condensation.config.loading import parse
 from condensation.core.errors import InputError
 from condensation.data import datasets, readers, sets
@@ -34,7 +34,7 @@ def chosen():
 
 
 def printed(capsys, *given):
-    evaluate_set.main([*map(str, given), "--epochs", "3", "--seeds", "2"])
+    evaluate.main([*map(str, given), "--epochs", "3", "--seeds", "2"])
     return capsys.readouterr().out
 
 
@@ -115,10 +115,10 @@ def test_scores_as_labels_are_said_to_be_what_they_are_trained_as(
 def test_mistakes_are_told(tmp_path, chosen, given, expected):
     torch.save({"images": chosen[2].images}, tmp_path / "set.pt")
     with pytest.raises(InputError, match=expected):
-        evaluate_set.main([str(tmp_path / "set.pt"), *given])
+        evaluate.main([str(tmp_path / "set.pt"), *given])
 
 
 def test_a_set_that_does_not_divide_into_the_classes_is_told(tmp_path, chosen):
     torch.save({"images": chosen[2].images[:19]}, tmp_path / "set.pt")
     with pytest.raises(InputError, match="19 images do not divide into 10 classes"):
-        evaluate_set.main([str(tmp_path / "set.pt"), "--dataset", "digits"])
+        evaluate.main([str(tmp_path / "set.pt"), "--dataset", "digits"])

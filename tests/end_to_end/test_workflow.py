@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import os
 import re
 import shutil
 import subprocess
@@ -352,10 +353,11 @@ def test_the_evidence_of_a_finished_run_holds_every_record_and_set(settled):
     assert statements.loc[("records", 8), "comparisons"] == 1  # of DM, on whose set some are ranked
     assert pd.read_csv(folder / "curves.csv")["iteration"].tolist() == [0, 1, 2]
     # the records alone give the same tables
-    command = [sys.executable, "workflow_scripts/join_evidence.py", "--into", "joined"]
+    command = [sys.executable, "-m", "condensation", "join-evidence", "--into", "joined"]
     command += ["--config", f"{RESULTS}/config.yaml", "--ranking", f"{RESULTS}/tables/nas.csv"]
     command += [folder / "records.jsonl.xz"]
-    subprocess.run(command, cwd=settled, check=True, capture_output=True)
+    environment = os.environ | {"PYTHONPATH": str(settled / "workflow_scripts")}
+    subprocess.run(command, cwd=settled, check=True, capture_output=True, env=environment)
     tables = {f"{name}.csv" for name in ("cells", "statements", "augmentation", "curves", "ends")}
     for name in (*tables, "start.csv", "spread.csv", "curves.png", "records.jsonl.xz"):
         assert (settled / "joined" / name).read_bytes() == (folder / name).read_bytes()

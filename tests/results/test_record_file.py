@@ -1,6 +1,7 @@
 """Files of records: written and read, joined, and refused where they do not belong together."""
 
 import lzma
+import os
 import subprocess
 import sys
 
@@ -76,15 +77,10 @@ def test_what_is_no_file_of_records_is_named(tmp_path, data):
 
 
 def test_the_command_names_what_is_wrong_and_writes_nothing(tmp_path):
-    script = ROOT / "workflow_scripts" / "join_evidence.py"
-    arguments = [
-        "--config",
-        ROOT / "config/cifar10-cpu.yaml",
-        "--into",
-        tmp_path / "into",
-        "none.xz",
-    ]
-    done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow_scripts")}
+    command = [sys.executable, "-m", "condensation", "join-evidence"]
+    command += ["--config", ROOT / "config/cifar10-cpu.yaml", "--into", tmp_path / "into"]
+    done = subprocess.run([*command, "none.xz"], capture_output=True, text=True, env=environment)
     assert done.returncode == 1 and "none.xz: no such file of records" in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "into").exists()
 

@@ -4,4 +4,4 @@ The library knows nothing of Snakemake; the rules call it through the thin
 scripts beside it, and tests and notebooks use it directly.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -55,7 +55,7 @@ def check_images(config: Config, grid: Grid) -> list[str]:
     Raises
     ------
     InputError
-        Names the files, as ``image_files.check`` and ``archives.official_files`` do.
+        Names the files, as ``image_files.check`` and ``official.official_files`` do.
     """
     unchecked = []
     for name in dict.fromkeys(set_id.dataset for set_id in grid.sets):

@@ -1,11 +1,11 @@
 """Check every file that the workflow made against its checksum.
 
-    python workflow_scripts/verify_results.py results figures
+    condensation verify results figures
 
-Broken files go to standard output, one a line, and what is wrong with each to standard error; the
-exit status is 1 if there are any. To make them anew, and what was made from them:
+Prints the broken files to standard output, one a line, and what is wrong with each to standard
+error; the exit status is 1 if any file is broken. Recompute them, and what was made from them:
 
-    snakemake --cores all --forcerun $(python workflow_scripts/verify_results.py results figures)
+    snakemake --cores all --forcerun $(condensation verify results figures)
 """
 
 import argparse
@@ -15,15 +15,17 @@ from pathlib import Path
 from condensation.core import checksums
 
 
-def main(given: list[str]) -> int:
-    """Print the broken files; return how many there are."""
+def main(arguments: list[str]) -> int:
+    """Print the broken files; return 1 if there are any, else 0."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="condensation verify",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "folders", nargs="+", help="`results_dir` and `figures_dir` as the config has them"
     )
-    folders = parser.parse_args(given).folders
+    folders = parser.parse_args(arguments).folders
     for folder in folders:
         if not Path(folder).is_dir():
             parser.error(f"{folder}: no such folder")
@@ -35,8 +37,4 @@ def main(given: list[str]) -> int:
             print(path)
             print(problem, file=sys.stderr)
     print(f"{count} files checked, {broken} broken", file=sys.stderr)
-    return broken
-
-
-if __name__ == "__main__":
-    sys.exit(min(main(sys.argv[1:]), 1))
+    return min(broken, 1)

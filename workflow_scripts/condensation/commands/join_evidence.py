@@ -1,6 +1,6 @@
 """Put the cells of one or several runs beside the printed numbers, from their records alone.
 
-    python workflow_scripts/join_evidence.py --config config/cifar10-cpu.yaml --into joined \
+    condensation join-evidence --config config/cifar10-cpu.yaml --into joined \
         first/evidence/records.jsonl.xz second/evidence/records.jsonl.xz
 
 Needs no images. Use it to check published numbers, or to join a grid whose parts ran on several
@@ -10,12 +10,10 @@ first counts. Records of another config, and of different images under one name,
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from condensation.config import loading
 from condensation.core import storage
-from condensation.core.errors import InputError
 from condensation.figures import accuracy, style
 from condensation.figures import evidence as evidence_figures
 from condensation.nas import tables as ranking_tables
@@ -23,13 +21,15 @@ from condensation.paper import evidence, evidence_page, printed
 from condensation.results import frames, record_file
 from condensation.workflow import figure_plan, grid
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def main(arguments: list[str]) -> None:
     """Read the records, and write tables, page, figures and records into a folder."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="condensation join-evidence",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", required=True, help="the config of the records")
     parser.add_argument("--into", required=True, help="a folder; created if it does not exist")
@@ -58,10 +58,3 @@ def main(arguments: list[str]) -> None:
     with storage.atomic(into / "records.jsonl.xz") as temporary:
         temporary.write_bytes(record_file.pack(contents))
     print(f"{len(contents)} records and costs: {into}/report.md")
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except InputError as error:
-        sys.exit(str(error))

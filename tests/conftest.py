@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from filelock import FileLock
 
 from condensation.data.datasets import Dataset
 from condensation.methods.contract import Problem
@@ -18,6 +20,32 @@ torch.set_num_threads(1)
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
+
+
+FAST = "not slow and not slurm and not browser and not fuzz"
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Without a path, use every core and, without ``-m``, run the fast tests only."""
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        return
+    options = config.option
+    if not any(argument.startswith("-m") for argument in config.invocation_params.args):
+        options.markexpr = FAST
+    if options.numprocesses is None and not options.usepdb:
+        options.numprocesses, options.maxprocesses = "logical", 8
+        options.dist, options.loadscopereorder = "loadfile", False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest files first, so that no process ends with one."""
+    marks = ("slurm", "slow", "fuzz", "browser")
+    weights = {}
+    for item in items:
+        rank = [item.get_closest_marker(mark) is None for mark in marks]
+        weights[item.path] = min(weights.get(item.path, rank), rank)
+    items.sort(key=lambda item: weights[item.path])
 
 
 def small_dataset(classes=3, per_class=20, shape=(3, 8, 8), test_per_class=5) -> Dataset:
@@ -91,3 +119,76 @@ def copy_workflow(folder: Path) -> Path:
 def checkout(tmp_path) -> Path:
     """A copy of the workflow that a test may run and change."""
     return copy_workflow(tmp_path / "checkout")
+
+
+def build_once(tmp_path_factory, name: str, build) -> Path:
+    """Return a folder that ``build`` fills once for all processes of a test session.
+
+    It is read-only by agreement: a test that changes something works on a copy.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # the workers' common folder
+    folder, complete = base / name, base / f"{name}.complete"
+    with FileLock(base / f"{name}.lock"):
+        if not complete.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+            build(folder)
+            complete.touch()
+    return folder
+
+
+def copy_run(run: Path, folder: Path) -> Path:
+    """Copy a finished run with the times of its files, by which Snakemake decides what to do."""
+    return shutil.copytree(run, folder, copy_function=shutil.copy2, symlinks=True)
+
+
+SMALL = ("--configfile", "small.yaml")
+SMALL_CONFIG = {
+    "datasets": {"digits": {"source": "digits"}},
+    "methods": {
+        "random": {"algorithm": "random"},
+        "mine": {"algorithm": "mine.py:mine"},
+        "dm": {
+            **{"algorithm": "dm", "iterations": 2, "batch_real": 8, "architecture": "small"},
+            **{"snapshots": [0]},
+        },
+    },
+    "architectures": {"small": {"network": "convnet", "width": 4, "depth": 1}},
+    "evaluation": {"epochs": 20},
+    "experiments": {
+        "e": {
+            **{"datasets": ["digits"], "methods": ["random", "mine", "dm"], "ipc": [1]},
+            **{"architectures": ["small"], "evaluation_seeds": 1},
+        }
+    },
+}
+SMALL_METHOD = """
+import torch
+
+
+def mine(problem):
+    {first_line}
+    return torch.cat([indices[: problem.ipc] for indices in problem.dataset.indices_by_class()])
+"""
+
+
+def small_checkout(folder: Path) -> Path:
+    """A checkout with a config of three methods, one of them the user's, at one network each."""
+    copy_workflow(folder)
+    (folder / "small.yaml").write_text(yaml.safe_dump(SMALL_CONFIG, sort_keys=False))
+    (folder / "mine.py").write_text(SMALL_METHOD.format(first_line="pass"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory) -> Path:
+    """A small checkout after a whole run, with Snakemake's words in ``output.txt``."""
+
+    def build(folder):
+        small_checkout(folder)
+        done = snakemake(folder, "--cores", "2", *SMALL)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (folder / "output.txt").write_text(done.stdout + done.stderr)
+
+    return build_once(tmp_path_factory, "small_run", build)

@@ -93,6 +93,7 @@ def test_other_errors_are_not_taken_for_it(tmp_path):
     assert not compute.is_out_of_memory(behind(RuntimeError("shapes"), ValueError("sizes")))
 
 
+@pytest.mark.slow
 def test_cells_read_oom_and_other_rules_say_what_to_raise(checkout):
     """The weights of one network are larger than the limit: in three rules, with a real limit."""
     (checkout / "low.yaml").write_text(yaml.safe_dump(content(LEAST_MEMORY_MB)))

@@ -21,90 +21,64 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-import yaml
-from conftest import ROOT, contents, copy_workflow, snakemake
+from conftest import (
+    ROOT,
+    SMALL,
+    SMALL_METHOD,
+    contents,
+    copy_run,
+    small_checkout,
+    snakemake,
+)
 
 from condensation.core import checksums, storage
 from condensation.core.errors import InputError
 from condensation.workflow import made_from
 
 KILLS = int(os.environ.get("KILLS", "20"))
-CONFIG = ("--configfile", "faults.yaml")
 TABLE = "results/tables/accuracy.csv"
-METHOD = """
-import torch
-
-
-def mine(problem):
-    {poison}
-    return torch.cat([indices[: problem.ipc] for indices in problem.dataset.indices_by_class()])
-"""
 POISON = "raise RuntimeError('a bug of my own')"
-SMALL = {
-    "datasets": {"digits": {"source": "digits"}},
-    "methods": {
-        "random": {"algorithm": "random"},
-        "mine": {"algorithm": "mine.py:mine"},
-        "dm": {
-            **{"algorithm": "dm", "iterations": 2, "batch_real": 8, "architecture": "small"},
-            **{"snapshots": [0]},
-        },
-    },
-    "architectures": {"small": {"network": "convnet", "width": 4, "depth": 1}},
-    "evaluation": {"epochs": 20},
-    "experiments": {
-        "e": {
-            **{"datasets": ["digits"], "methods": ["random", "mine", "dm"], "ipc": [1]},
-            **{"architectures": ["small"], "evaluation_seeds": 1},
-        }
-    },
-}
 
 
-def prepared(folder: Path, poison: str = "") -> Path:
-    """A checkout with the small config; ``poison`` is a statement in the user's method."""
-    copy_workflow(folder)
-    (folder / "faults.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
-    (folder / "mine.py").write_text(METHOD.format(poison=poison or "pass"))
-    return folder
-
-
-def assert_same(found: dict[str, bytes], expected: dict[str, bytes], told: object) -> None:
-    assert found.keys() == expected.keys(), told
-    assert [name for name in expected if found[name] != expected[name]] == [], told
+def assert_same(files: dict[str, bytes], expected: dict[str, bytes], context: object) -> None:
+    assert files.keys() == expected.keys(), context
+    assert [name for name in expected if files[name] != expected[name]] == [], context
 
 
 # --- a bug in one method --------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def poisoned(tmp_path_factory):
-    """A run with --keep-going in which a user's method raises; its folder, and what it said."""
-    folder = prepared(tmp_path_factory.mktemp("faults") / "checkout", POISON)
-    done = snakemake(folder, "--cores", "2", "--keep-going", *CONFIG)
-    return folder, done
+def poisoned(small_run, tmp_path_factory):
+    """A run with --keep-going in which a user's method raises; its folder and its output."""
+    folder = copy_run(small_run, tmp_path_factory.mktemp("faults") / "checkout")
+    for name in ("results/digits/mine", "results/tables", "results/leaderboard", "figures"):
+        shutil.rmtree(folder / name)
+    (folder / "mine.py").write_text(SMALL_METHOD.format(first_line=POISON))
+    done = snakemake(folder, "--cores", "2", "--keep-going", *SMALL)
+    return folder, done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def mended(poisoned):
-    """The same folder after the bug was mended and the same command run again: all is there."""
-    folder, _ = poisoned
-    kept = folder.parent / "poisoned"
-    shutil.copytree(folder / "results", kept / "results", copy_function=shutil.copy2)
-    shutil.copytree(folder / "figures", kept / "figures")
-    (folder / "mine.py").write_text(METHOD.format(poison="pass"))
-    done = snakemake(folder, "--cores", "2", "--keep-going", *CONFIG)
+    """The same command after the bug was mended; the folder's state before is beside it."""
+    folder = poisoned[0]
+    before = folder.parent / "poisoned"
+    shutil.copytree(folder / "results", before / "results", copy_function=shutil.copy2)
+    shutil.copytree(folder / "figures", before / "figures")
+    (folder / "mine.py").write_text(SMALL_METHOD.format(first_line="pass"))
+    done = snakemake(folder, "--cores", "2", "--keep-going", *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder, done
+    return folder, before, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_poisoned_cell_is_a_hole_in_tables_figures_and_leaderboard(poisoned, mended):
-    folder, done = poisoned
-    output = done.stdout + done.stderr
-    assert done.returncode != 0, "a bug is no success"
+    _, status, output = poisoned
+    folder, holed, _ = mended
+    assert status != 0, "a bug is no success"
     assert "RuntimeError: a bug of my own" in output
     assert "What failed reads `missing`" in output
-    holed = folder.parent / "poisoned"
     table = pd.read_csv(holed / TABLE).set_index("method")
     assert list(table["missing"]) == [0, 1, 0]
     assert pd.isna(table.loc["mine", "mean"]) and table.loc[["random", "dm"], "mean"].min() > 0
@@ -119,19 +93,21 @@ def test_a_poisoned_cell_is_a_hole_in_tables_figures_and_leaderboard(poisoned, m
     assert {name.split("/")[2] for name in missing} == {"mine"}, "all else is there"
 
 
-def test_the_mended_method_runs_alone_and_fills_the_hole(mended):
-    folder, done = mended
-    ran = re.findall(r"(?:Condensing|Evaluating|Preparing).*", done.stdout + done.stderr)
-    assert ran and all("mine" in job for job in ran)
+@pytest.mark.slow
+def test_the_mended_method_runs_alone_and_fills_the_hole(mended, small_run):
+    folder, _, output = mended
+    jobs = re.findall(r"(?:Condensing|Evaluating|Preparing).*", output)
+    assert jobs and all("mine" in job for job in jobs)
     table = pd.read_csv(folder / TABLE)
     assert list(table["missing"]) == [0, 0, 0] and table["mean"].min() > 0
-    again = snakemake(folder, "-n", *CONFIG)
+    assert_same(contents(folder), contents(small_run), "mended")
+    again = snakemake(folder, "-n", *SMALL)
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-def test_partial_tables_start_no_job_behind_them(mended, tmp_path):
-    folder = tmp_path / "checkout"
-    shutil.copytree(mended[0], folder, copy_function=shutil.copy2)
+@pytest.mark.slow
+def test_partial_tables_compute_nothing_that_is_missing(small_run, tmp_path):
+    folder = copy_run(small_run, tmp_path / "checkout")
     lost = folder / "results/digits/random/ipc1/set0/evaluation/small/dsa/sgd/seeds0-0.json"
     lost.unlink()
     old = folder / "results/digits/dm/ipc1/set0/evaluation/small/dsa/sgd/seeds0-0.json"
@@ -139,7 +115,7 @@ def test_partial_tables_start_no_job_behind_them(mended, tmp_path):
     record["options"]["protocol"]["epochs"] = 3
     storage.write_json(old, record)
     (folder / "workflow_scripts/condensation/methods/dm.py").write_text("broken = True")
-    done = snakemake(folder, "--cores", "2", "tables", "--config", "partial=true", *CONFIG)
+    done = snakemake(folder, "--cores", "2", "tables", "--config", "partial=true", *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     table = pd.read_csv(folder / TABLE).set_index("method")
     assert dict(table["missing"]) == {"random": 1, "mine": 0, "dm": 1}
@@ -152,7 +128,7 @@ def test_partial_tables_start_no_job_behind_them(mended, tmp_path):
 
 def start(folder: Path) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--cores", "2", TABLE, *CONFIG],
+        [sys.executable, "-m", "snakemake", "--cores", "2", TABLE, *SMALL],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -164,8 +140,10 @@ def a_job_of(running: subprocess.Popen, draw: random.Random) -> psutil.Process |
     """A process of a rule's script, as soon as there is one; None where the run ends before."""
     while running.poll() is None:
         try:
-            below = psutil.Process(running.pid).children(recursive=True)
-            jobs = [one for one in below if ".snakemake/scripts" in " ".join(one.cmdline())]
+            children = psutil.Process(running.pid).children(recursive=True)
+            jobs = [
+                child for child in children if ".snakemake/scripts" in " ".join(child.cmdline())
+            ]
         except psutil.Error:
             jobs = []
         if jobs:
@@ -193,12 +171,14 @@ def kill(running: subprocess.Popen, target: str, draw: random.Random) -> bool:
     return True
 
 
-def test_kill_9_of_jobs_of_snakemake_and_of_both_changes_no_byte(mended, tmp_path):
-    wanted = ("dataset.safetensors", "condensed.safetensors", "seeds0-0.json", "accuracy.csv")
-    names = (*wanted, "runs.csv", "per_class.csv", "accuracy.md", "snapshots.safetensors")
-    expected = {n: c for n, c in contents(mended[0]).items() if n.endswith(names)}
+@pytest.mark.slow
+def test_kill_9_of_jobs_of_snakemake_and_of_both_changes_no_byte(small_run, tmp_path):
+    names = ("dataset.safetensors", "condensed.safetensors", "seeds0-0.json", "accuracy.csv")
+    names += ("runs.csv", "per_class.csv", "accuracy.md", "snapshots.safetensors")
+    expected = {n: c for n, c in contents(small_run).items() if n.endswith(names)}
     seed = int(os.environ.get("KILL_SEED", random.randrange(10**6)))
-    draw, told, folder = random.Random(seed), [f"KILL_SEED={seed}"], prepared(tmp_path / "run")
+    draw, events = random.Random(seed), [f"KILL_SEED={seed}"]
+    folder = small_checkout(tmp_path / "run")
     killed = finished = in_a_row = 0
     while killed < KILLS or in_a_row:
         running = start(folder)
@@ -211,31 +191,31 @@ def test_kill_9_of_jobs_of_snakemake_and_of_both_changes_no_byte(mended, tmp_pat
             except subprocess.TimeoutExpired:
                 if kill(running, target, draw):
                     killed, in_a_row = killed + 1, in_a_row + 1
-                    told.append(f"{target} after {moment:.1f} s")
+                    events.append(f"{target} after {moment:.1f} s")
                     if target != "job":
-                        unlocked = snakemake(folder, "--unlock", TABLE, *CONFIG)
-                        assert unlocked.returncode == 0, (told, unlocked.stderr)
+                        unlocked = snakemake(folder, "--unlock", TABLE, *SMALL)
+                        assert unlocked.returncode == 0, (events, unlocked.stderr)
                     continue
         running.wait(120)
-        assert running.returncode == 0, told
-        found = {n: c for n, c in contents(folder).items() if n.endswith(names)}
-        assert_same(found, expected, told)
+        assert running.returncode == 0, events
+        files = {n: c for n, c in contents(folder).items() if n.endswith(names)}
+        assert_same(files, expected, events)
         leftover = [path.name for path in (folder / "results").rglob("*checkpoint*")]
-        assert leftover == [], told
+        assert leftover == [], events
         finished, in_a_row = finished + 1, 0
         shutil.rmtree(folder / "results")
-    print(f"{killed} kills, {finished} finished runs: {', '.join(told)}")
+    print(f"{killed} kills, {finished} finished runs: {', '.join(events)}")
 
 
 def test_two_runs_in_one_folder_do_not_mix(tmp_path):
-    folder = prepared(tmp_path / "checkout")
+    folder = small_checkout(tmp_path / "checkout")
     target = "results/digits/random/ipc1/set0/condensed.safetensors"
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", target, *CONFIG]
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", target, *SMALL]
     first = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     while not list(folder.glob(".snakemake/locks/*")):
         assert first.poll() is None
         time.sleep(0.05)
-    second = snakemake(folder, "--cores", "1", target, *CONFIG)
+    second = snakemake(folder, "--cores", "1", target, *SMALL)
     assert second.returncode != 0 and "cannot be locked" in second.stdout + second.stderr
     output, _ = first.communicate(timeout=120)
     assert first.returncode == 0, output
@@ -256,21 +236,21 @@ for number in range(150):
 def test_two_writers_of_one_file_leave_a_whole_one(tmp_path):
     """As a job whose Snakemake was killed, and the one that was started in its place."""
     code = WRITER.format(scripts=str(ROOT / "workflow_scripts"))
-    both = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) for _ in range(2)]
-    seen = tmp_path / "seen"
-    seen.mkdir()
+    writers = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) for _ in range(2)]
+    copies = tmp_path / "copies"
+    copies.mkdir()
     reads = 0
-    while any(one.poll() is None for one in both):
+    while any(writer.poll() is None for writer in writers):
         for name, read in (
             ("shared.safetensors", storage.read_tensors),
             ("shared.json", storage.read_json),
         ):
             if (tmp_path / name).exists():
-                shutil.copy(tmp_path / name, seen)  # as it is at one moment
-                read(seen / name)
+                shutil.copy(tmp_path / name, copies)  # as it is at one moment
+                read(copies / name)
                 reads += 1
     assert reads > 20
-    assert [one.returncode for one in both] == [0, 0]
+    assert [writer.returncode for writer in writers] == [0, 0]
     assert {path.name for path in tmp_path.glob("*.*")} == {"shared.safetensors", "shared.json"}
 
 
@@ -312,28 +292,29 @@ DATASET = "results/digits/dataset.safetensors"
 CHOSEN = "results/digits/random/ipc1/set0/condensed.safetensors"
 
 
-def test_a_full_disk_and_a_read_only_one_are_told_and_leave_nothing_half_written(mended, tmp_path):
-    folder = prepared(tmp_path / "checkout")
+@pytest.mark.slow
+def test_a_full_and_a_read_only_disk_are_named_and_leave_nothing_half_written(small_run, tmp_path):
+    folder = small_checkout(tmp_path / "checkout")
     with small_disk(folder / "results", "96k") as remount:
-        done = snakemake(folder, "--cores", "1", DATASET, *CONFIG)
+        done = snakemake(folder, "--cores", "1", DATASET, *SMALL)
         output = done.stdout + done.stderr
         assert done.returncode != 0 and "No space left on device" in output, output
         assert "Traceback" not in output
         assert [path.name for path in (folder / "results/digits").glob("*")] == []
         remount("size=8m")
-        done = snakemake(folder, "--cores", "1", DATASET, *CONFIG)
+        done = snakemake(folder, "--cores", "1", DATASET, *SMALL)
         assert done.returncode == 0, done.stdout + done.stderr
         remount("ro")
         before = contents(folder)
-        done = snakemake(folder, "--cores", "1", CHOSEN, *CONFIG)
+        done = snakemake(folder, "--cores", "1", CHOSEN, *SMALL)
         output = done.stdout + done.stderr
         assert done.returncode != 0 and "Read-only file system" in output, output
         assert contents(folder) == before
         remount("rw")
-        done = snakemake(folder, "--cores", "1", CHOSEN, *CONFIG)
+        done = snakemake(folder, "--cores", "1", CHOSEN, *SMALL)
         assert done.returncode == 0, done.stdout + done.stderr
         for path in (DATASET, CHOSEN):
-            assert (folder / path).read_bytes() == (mended[0] / path).read_bytes()
+            assert (folder / path).read_bytes() == (small_run / path).read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["tensors", "json", "text"])
@@ -351,14 +332,14 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, kind):
             else:
                 storage.write_text(path, "x" * 200_000)
         assert path.read_text() == "old"
-        assert [one.name for one in path.parent.iterdir()] == ["file"]
+        assert [entry.name for entry in path.parent.iterdir()] == ["file"]
 
 
-def test_a_temporary_folder_that_is_not_there_is_no_fault(mended, tmp_path):
-    folder = prepared(tmp_path / "checkout")
-    done = snakemake(folder, "--cores", "1", DATASET, *CONFIG, TMPDIR=str(tmp_path / "nowhere"))
+def test_a_temporary_folder_that_is_not_there_is_no_fault(small_run, tmp_path):
+    folder = small_checkout(tmp_path / "checkout")
+    done = snakemake(folder, "--cores", "1", DATASET, *SMALL, TMPDIR=str(tmp_path / "nowhere"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (folder / DATASET).read_bytes() == (mended[0] / DATASET).read_bytes()
+    assert (folder / DATASET).read_bytes() == (small_run / DATASET).read_bytes()
 
 
 # --- downloads ------------------------------------------------------------------------------------
@@ -377,13 +358,13 @@ def test_a_download_that_is_killed_is_continued(tmp_path):
 
     class Slow(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked = self.headers.get("Range")
-            ranges.append(asked)
-            first = int(re.search(r"\d+", asked)[0]) if asked else 0
-            self.send_response(206 if asked else 200)
+            requested = self.headers.get("Range")
+            ranges.append(requested)
+            first = int(re.search(r"\d+", requested)[0]) if requested else 0
+            self.send_response(206 if requested else 200)
             self.send_header("Content-Length", str(len(content) - first))
             self.end_headers()
-            if asked:
+            if requested:
                 self.wfile.write(content[first:])
                 return
             self.wfile.write(content[:2_500_000])
@@ -431,11 +412,11 @@ def cut(content: bytes, draw: random.Random) -> bytes:
     return content[: draw.randrange(len(content))]
 
 
-def test_every_file_of_a_run_is_covered_and_any_damage_to_one_is_noticed(mended):
-    folder = mended[0]
+def test_every_file_of_a_run_is_covered_and_any_damage_to_one_is_noticed(small_run, tmp_path):
+    folder = copy_run(small_run, tmp_path / "checkout")
     checked = dict(checksums.verify([folder / "results", folder / "figures"]))
     assert set(checked.values()) == {None}
-    every = {
+    files = {
         path
         for top in ("results", "figures")
         for path in (folder / top).rglob("*")
@@ -444,9 +425,9 @@ def test_every_file_of_a_run_is_covered_and_any_damage_to_one_is_noticed(mended)
         and not path.name.endswith(".sha256")
         and path.name != made_from.NAME  # no result: what cannot be read is written anew
     }
-    assert set(checked) == every and len(every) > 60
+    assert set(checked) == files and len(files) > 60
     draw = random.Random(0)
-    for path in sorted(every):
+    for path in sorted(files):
         content, stat = path.read_bytes(), path.stat()
         for damaged in (flipped(content, draw), cut(content, draw), content[:-1]):
             path.write_bytes(damaged)
@@ -467,9 +448,9 @@ DAMAGED = (
 )
 
 
-def test_damaged_files_are_refused_by_name_and_remade_by_the_documented_command(mended, tmp_path):
-    folder = tmp_path / "checkout"
-    shutil.copytree(mended[0], folder, copy_function=shutil.copy2)
+@pytest.mark.slow
+def test_damaged_files_are_named_and_remade_by_the_documented_command(small_run, tmp_path):
+    folder = copy_run(small_run, tmp_path / "checkout")
     draw = random.Random(1)
     for path in DAMAGED:
         stat = (folder / path).stat()
@@ -480,7 +461,7 @@ def test_damaged_files_are_refused_by_name_and_remade_by_the_documented_command(
         ("results/tables/statistics.md", "results/(tables/runs.csv|config.yaml)"),
         ("figures/figure2.png", "results/tables/accuracy.csv"),
     ):
-        done = snakemake(folder, "--cores", "1", target, "--forcerun", target, *CONFIG)
+        done = snakemake(folder, "--cores", "1", target, "--forcerun", target, *SMALL)
         output = done.stdout + done.stderr
         assert done.returncode != 0 and re.search(f"error: {path}: .*checksum", output), output
         assert "Traceback" not in output
@@ -495,9 +476,9 @@ def test_damaged_files_are_refused_by_name_and_remade_by_the_documented_command(
     )
     assert listed.returncode == 1
     assert set(DAMAGED) <= set(listed.stdout.split())
-    done = snakemake(folder, "--cores", "2", "--forcerun", *listed.stdout.split(), *CONFIG)
+    done = snakemake(folder, "--cores", "2", "--forcerun", *listed.stdout.split(), *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert_same(contents(folder), contents(mended[0]), DAMAGED)
+    assert_same(contents(folder), contents(small_run), DAMAGED)
     assert {problem for _, problem in checksums.verify([folder / "results"])} == {None}
 
 

@@ -36,6 +36,7 @@ from condensation.networks import cells201
 from condensation.paper import printed
 from condensation.results import frames
 
+pytestmark = pytest.mark.fuzz
 SECONDS = 10.0  # for one input; they take milliseconds, but the machine may be busy
 MEBIBYTES = 1536  # beyond what the process has when a test begins
 TRIED: dict[str, list[int]] = {}  # per test: inputs that were read, and refused

@@ -134,6 +134,7 @@ def shell(folder, text) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_piece_that_was_carried_is_not_made_again(tmp_path):
     """As docs/gpu.md says it, between two clones; neither features nor images travel."""
     here, there = (copy_workflow(tmp_path / name) for name in ("here", "there"))

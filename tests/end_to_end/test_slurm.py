@@ -17,6 +17,7 @@ from conftest import copy_workflow
 
 from condensation.core import storage
 
+pytestmark = pytest.mark.slurm
 METHODS = """
 import time
 import numpy as np

@@ -98,6 +98,7 @@ def results(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_kill_9_at_random_moments_changes_no_byte(script, tmp_path):
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     for folder in (undisturbed, disturbed):

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import ROOT, contents, copy_workflow, snakemake
+from conftest import ROOT, SMALL, build_once, contents, copy_run, copy_workflow, snakemake
 from PIL import Image
 
 from condensation.config import loading
@@ -56,10 +56,9 @@ def edit_config(folder: Path, change) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A checkout in which the tiny config, with a user's method and an imported set, has run."""
-    folder = copy_workflow(tmp_path_factory.mktemp("run") / "checkout")
+def tiny_run(folder: Path) -> None:
+    """Run the tiny config with a user's method, an imported set and a folder of images."""
+    copy_workflow(folder)
     (folder / "herding.py").write_text(EXAMPLE)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(20, 1, 8, 8, generator=generator)
@@ -75,14 +74,19 @@ def finished(tmp_path_factory):
         content["methods"]["theirs"] = {"algorithm": "imported", "path": "theirs_ipc{ipc}.pt"}
         content["experiments"]["main"]["methods"] += ["herding", "theirs"]
         content["datasets"]["2024"] = {"source": "image_folder", "path": "pictures"}
-        own = {"datasets": ["2024"], "methods": ["random"], "ipc": [1], "evaluation_seeds": 1}
-        content["experiments"]["own"] = own | {"architectures": ["mlp"]}
+        images = {"datasets": ["2024"], "methods": ["random"], "ipc": [1], "evaluation_seeds": 1}
+        content["experiments"]["own"] = images | {"architectures": ["mlp"]}
 
     edit_config(folder, more)
     done = snakemake(folder, "--cores", "2", *TINY)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "output.txt").write_text(done.stdout + done.stderr)
-    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """A checkout in which the tiny config has run."""
+    return build_once(tmp_path_factory, "tiny_run", tiny_run)
 
 
 # --- dry runs -------------------------------------------------------------------------------------
@@ -187,9 +191,23 @@ def test_a_bad_config_is_told_before_anything_runs(checkout, argument, expected)
     assert not (checkout / "results").exists()
 
 
+# --- a small run: this part of the tests is fast ------------------------------------------------
+
+
+def test_a_small_run_leaves_its_results_and_a_second_has_nothing_to_do(small_run):
+    table = pd.read_csv(small_run / "results/tables/accuracy.csv").set_index("method")
+    assert set(table.index) == {"random", "mine", "dm"}
+    assert table["mean"].between(5, 100).all()
+    for path in ("results/leaderboard/index.html", "figures/condensed_digits.png"):
+        assert (small_run / path).stat().st_size > 1000
+        assert path in (small_run / "output.txt").read_text()
+    assert planned(small_run, *SMALL) == []
+
+
 # --- a whole run ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
     said = (finished / "output.txt").read_text().partition("Tables and figures:")[2]
     for path in (
@@ -208,6 +226,7 @@ def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
         assert path in said
 
 
+@pytest.mark.slow
 def test_the_table_is_what_the_records_say(finished):
     table = pd.read_csv(
         finished / RESULTS / "tables/accuracy.csv", dtype={"ipc": str, "dataset": str}
@@ -238,6 +257,7 @@ def test_the_table_is_what_the_records_say(finished):
     assert list(table[table["sets"] > 1]["method"]) == ["random"] * 2
 
 
+@pytest.mark.slow
 def test_every_record_says_what_made_it(finished):
     records = list((finished / RESULTS).rglob("evaluation/**/seeds*-?.json"))
     assert len(records) == len(MADE) + 6 + 1 + 2
@@ -256,6 +276,7 @@ def test_every_record_says_what_made_it(finished):
     assert chosen["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_the_provenance_counts_the_jobs_and_their_time(finished):
     rules = storage.read_json(finished / RESULTS / "provenance.json")["rules"]
     assert all(one["timed"] == one["jobs"] for one in rules.values())
@@ -268,6 +289,7 @@ def test_the_provenance_counts_the_jobs_and_their_time(finished):
     assert rules["prepare_dataset"]["seconds"] == pytest.approx(seconds, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_ranking_is_what_its_records_say(finished):
     results = finished / RESULTS
     names = storage.read_json(results / "digits/nas/architectures.json")["architectures"]
@@ -293,16 +315,18 @@ def test_the_ranking_is_what_its_records_say(finished):
     assert len(cost["rows"]) == 6 and all(row["seconds"] > 0 for row in cost["rows"])
 
 
+@pytest.mark.slow
 def test_the_config_as_used_is_a_config(finished, monkeypatch):
     monkeypatch.chdir(finished)
     used = loading.load(finished / RESULTS / "config.yaml")
     assert used == loading.load(finished / TINY[1])
 
 
-def test_two_runs_give_the_same_bytes(finished):
+@pytest.mark.slow
+def test_two_runs_give_the_same_bytes(finished, tmp_path):
     first = contents(finished)
     assert len(first) > 25
-    copy = finished.parent / "again"
+    copy = tmp_path / "again"
 
     def ignore(folder, names):  # what was made; the library has a folder of figures too
         return {"results", "figures", ".snakemake"} if Path(folder) == finished else set()
@@ -321,11 +345,10 @@ def test_two_runs_give_the_same_bytes(finished):
 @pytest.fixture
 def settled(finished, tmp_path):
     """A copy of the finished run with times and metadata kept, for a test to change."""
-    folder = tmp_path / "settled"
-    shutil.copytree(finished, folder, copy_function=shutil.copy2)
-    return folder
+    return copy_run(finished, tmp_path / "settled")
 
 
+@pytest.mark.slow
 def test_the_evidence_of_a_finished_run_holds_every_record_and_set(settled):
     done = snakemake(settled, "--cores", "1", "evidence", *TINY)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -363,12 +386,13 @@ def test_the_evidence_of_a_finished_run_holds_every_record_and_set(settled):
         assert (settled / "joined" / name).read_bytes() == (folder / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_finished_run_has_nothing_to_do_nor_has_a_touched_or_recommented_one(settled):
     assert planned(settled) == []
     scripts = settled / "workflow_scripts"
     for path in (*scripts.rglob("*.py"), *settled.glob("rules/*.smk"), settled / "herding.py"):
         path.touch()
-    for name in ("methods/dm.py", "training.py", "storage.py", "networks/convnet.py"):
+    for name in ("methods/dm.py", "training/fitting.py", "core/storage.py", "networks/convnet.py"):
         path = scripts / "condensation" / name
         path.write_text("# a comment\n" + path.read_text().replace('"""', '"""Other words. ', 1))
     assert planned(settled) == []
@@ -401,6 +425,7 @@ METHODS = (*MADE, "whole", "random 2024")
 LIBRARY = "workflow_scripts/condensation"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
@@ -417,12 +442,17 @@ LIBRARY = "workflow_scripts/condensation"
             both("kcenter", "kcenter_pixels", "dm_from_kcenter"),
         ),
         (f"{LIBRARY}/methods/dc.py", "norms + 1e-6", "norms + 1e-5", both("dc", "dsa")),
-        (f"{LIBRARY}/trajectories.py", "alpha=lr)", "alpha=2 * lr)", both("tm")),
-        (f"{LIBRARY}/kernels.py", "BIAS_STD = math.sqrt(2), 0.1", "BIAS_STD = 1, 0.1", both("kip")),
+        (f"{LIBRARY}/methods/experts.py", "alpha=lr)", "alpha=2 * lr)", both("tm")),
+        (
+            f"{LIBRARY}/methods/kernels.py",
+            "BIAS_STD = math.sqrt(2), 0.1",
+            "BIAS_STD = 1, 0.1",
+            both("kip"),
+        ),
         (f"{LIBRARY}/methods/random.py", '"random"', '"other"', both("random", "random 2024")),
         ("herding.py", "number in range(1,", "number in range(2,", both("herding")),
         (
-            f"{LIBRARY}/training.py",
+            f"{LIBRARY}/training/fitting.py",
             "lr * 0.1",
             "lr * 0.2",
             # the features of K-Center are trained too
@@ -442,11 +472,13 @@ def test_an_edit_reruns_what_it_can_change_and_nothing_else(settled, file, old, 
     assert added(planned(settled)) == expected
 
 
+@pytest.mark.slow
 def test_an_option_of_one_method_reruns_that_method(settled):
     edit_config(settled, lambda content: content["methods"]["dm"].update(lr=0.5))
     assert added(planned(settled)) == both("dm")
 
 
+@pytest.mark.slow
 def test_new_bytes_of_an_imported_set_or_new_images_are_seen(settled):
     torch.save({"images": torch.randn(20, 1, 8, 8)}, settled / "theirs_ipc2.pt")
     assert added(planned(settled)) == both("theirs")
@@ -455,6 +487,7 @@ def test_new_bytes_of_an_imported_set_or_new_images_are_seen(settled):
     assert added(planned(settled)) == both("theirs", "random 2024")
 
 
+@pytest.mark.slow
 def test_another_kind_of_device_makes_anew_what_it_computed(settled):
     edit_config(settled, lambda content: content.update(compute={"device": "cuda"}))
     computed = both(*MADE, "random 2024", "whole")
@@ -463,6 +496,7 @@ def test_another_kind_of_device_makes_anew_what_it_computed(settled):
     assert added(planned(settled, *TINY, "--rerun-triggers", "mtime", "input")) == set()
 
 
+@pytest.mark.slow
 def test_what_changes_no_result_computes_nothing(settled):
     def elsewhere(content):
         content["data"] = {"mirror": "somewhere"}
@@ -473,8 +507,9 @@ def test_what_changes_no_result_computes_nothing(settled):
     assert set(kinds(planned(settled))) == {"Writing", "Making", "Comparing", "Plotting"}
 
 
+@pytest.mark.slow
 def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(settled):
-    models = settled / LIBRARY / "method_options.py"
+    models = settled / LIBRARY / "config/methods.py"
     rewrite(models, "iterations: int = Field(20_000", "iterations: int = Field(2")
     assert added(planned(settled)) == set(), "the config says how many"
     rewrite(models, "iterations: int = Field(2,", "iterations: int = Field(20_000,")
@@ -485,6 +520,7 @@ def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(set
     assert set(kinds(planned(settled))) == {"Plotting", "Drawing", "Writing"}
 
 
+@pytest.mark.slow
 def test_the_plan_of_a_finished_run_has_nothing_left_and_makes_nothing_anew(settled):
     done = snakemake(settled, "plan", "--cores", "1", *TINY)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -497,11 +533,13 @@ def test_the_plan_of_a_finished_run_has_nothing_left_and_makes_nothing_anew(sett
     assert planned(settled) == []
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_page_makes_the_page_anew(settled):
     rewrite(settled / LIBRARY / "leaderboard/page.css", "font-size: 26px", "font-size: 27px")
     assert set(kinds(planned(settled))) == {"Making", "Writing"}
 
 
+@pytest.mark.slow
 def test_one_more_method_runs_alone(settled):
     def more(content):
         content["methods"]["mine"] = {"algorithm": "herding.py:herding", "normalize": False}
@@ -511,13 +549,14 @@ def test_one_more_method_runs_alone(settled):
     assert added(planned(settled)) == both("mine")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
         # two jobs on each of two sets and a reference
-        (f"{LIBRARY}/proxies.py", "math.pi", "3.0", {"Trying": 6, "Ranking": 1, "Plotting": 1}),
+        (f"{LIBRARY}/nas/proxies.py", "math.pi", "3.0", {"Trying": 6, "Ranking": 1, "Plotting": 1}),
         (f"{LIBRARY}/networks/nasbench201.py", "bias=False", "bias=True", {"Trying": 6}),
-        (f"{LIBRARY}/ranking.py", "[2.5, 97.5]", "[5, 95]", {"Ranking": 1, "Plotting": 1}),
+        (f"{LIBRARY}/nas/ranking.py", "[2.5, 97.5]", "[5, 95]", {"Ranking": 1, "Plotting": 1}),
     ],
     ids=["proxies", "network", "ranking"],
 )
@@ -529,6 +568,7 @@ def test_an_edit_of_the_ranking_reruns_no_condensation(settled, file, old, new, 
     assert {kind: counted[kind] for kind in expected} == expected
 
 
+@pytest.mark.slow
 def test_a_table_of_ones_own_and_what_is_wrong_with_it(settled):
     def own(content):
         content["nas"] |= {"truth": "benchmark", "table": "mine.csv", "column": "mine"}
@@ -559,6 +599,7 @@ def test_a_table_of_ones_own_and_what_is_wrong_with_it(settled):
 # --- errors ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
@@ -585,6 +626,7 @@ def test_a_users_broken_method_leaves_nothing_and_is_told(settled, code, expecte
     assert left == []
 
 
+@pytest.mark.slow
 def test_an_altered_result_is_noticed_before_it_is_used(settled):
     path = settled / RESULTS / "digits/random/ipc2/set0/condensed.safetensors"
     content = bytearray(path.read_bytes())
@@ -595,6 +637,7 @@ def test_an_altered_result_is_noticed_before_it_is_used(settled):
     assert "does not match the checksum inside it" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_and_divergence_are_results(checkout):
     """With a real limit on memory: the long unroll does not fit, the exact gradient does."""
     tm = {

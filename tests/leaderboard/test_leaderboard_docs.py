@@ -11,6 +11,7 @@ from conftest import ROOT, copy_workflow, snakemake
 
 from condensation.core import storage
 
+pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs/leaderboard.md").read_text(encoding="utf-8")
 
 

@@ -16,10 +16,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-pytestmark = pytest.mark.skipif(
-    not (browsing.CHROMIUM and browsing.DRIVER),
-    reason="no chromium with chromedriver on this machine",
-)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not (browsing.CHROMIUM and browsing.DRIVER),
+        reason="no chromium with chromedriver on this machine",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

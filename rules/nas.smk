@@ -25,7 +25,7 @@ rule train_architectures:
     input:
         unpack(INPUTS.ranked),
         dataset=PATHS(layout.DATASET),
-        architectures=rules.sample_architectures.output,
+        architectures=rules.sample_architectures.output.architectures,
     output:
         record=PATHS(layout.RANKING),
         cost=PATHS(layout.RANKING_COST),
@@ -57,7 +57,7 @@ rule train_architectures:
 
 rule rank_architectures:
     input:
-        architectures=rules.sample_architectures.output,
+        architectures=rules.sample_architectures.output.architectures,
         records=TARGETS.rankings,
     output:
         csv=PATHS.table("nas.csv"),

@@ -13,7 +13,10 @@ from condensation.core.errors import InputError
 COMMANDS = {
     "evaluate": ("condensation.commands.evaluate", "train networks on one condensed set"),
     "verify": ("condensation.commands.verify", "check result files against their checksums"),
-    "join-evidence": ("condensation.commands.join_evidence", "make tables and figures from records alone"),
+    "join-evidence": (
+        "condensation.commands.join_evidence",
+        "make tables and figures from records alone",
+    ),
 }
 
 

@@ -22,22 +22,6 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 
 
-FAST = "not slow and not slurm and not browser and not fuzz"
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the options
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Without a path, use every core and, without ``-m``, run the fast tests only."""
-    if config.args_source is pytest.Config.ArgsSource.ARGS:
-        return
-    options = config.option
-    if not any(argument.startswith("-m") for argument in config.invocation_params.args):
-        options.markexpr = FAST
-    if options.numprocesses is None and not options.usepdb:
-        options.numprocesses, options.maxprocesses = "logical", 8
-        options.dist, options.loadscopereorder = "loadfile", False
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the longest files first, so that no process ends with one."""
     marks = ("slurm", "slow", "fuzz", "browser")

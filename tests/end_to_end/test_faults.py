@@ -467,8 +467,9 @@ def test_damaged_files_are_named_and_remade_by_the_documented_command(small_run,
         assert "Traceback" not in output
     command = re.search(r"snakemake --cores all --forcerun (\$\(.*\))", _documentation())[1]
     listed = subprocess.run(
-        command[2:-1].replace("python ", f"{sys.executable} "),
+        command[2:-1].replace("condensation ", f"{sys.executable} -m condensation "),
         cwd=folder,
+        env=os.environ | {"PYTHONPATH": "workflow_scripts"},
         shell=True,
         capture_output=True,
         text=True,

@@ -94,7 +94,7 @@ def device_named(name: str) -> torch.device:
 def _no_cuda(caught: list[warnings.WarningMessage]) -> str:
     """Say why torch has no CUDA device."""
     if torch.version.cuda is None:
-        return f"torch {torch.__version__} is a build for CPUs (README, On a GPU)"
+        return f"torch {torch.__version__} is a build for CPUs (see docs/gpu.md)"
     reason = " ".join(str(entry.message).splitlines()[0] for entry in caught).rstrip(". ")
     build = f"torch {torch.__version__} for CUDA {torch.version.cuda} cannot use one"
     return f"{build} ({reason})" if reason else build

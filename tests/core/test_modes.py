@@ -16,7 +16,7 @@ from condensation.config.loading import parse
 from condensation.core import compute, devices, memory
 from condensation.core.errors import InputError
 from condensation.data.whitening import Whitening, fit
-from condensation.methods import dc, dm, kip, tm
+from condensation.methods import dc, dm, kip
 from condensation.methods.contract import Problem, finish
 from condensation.planning import sizes
 from condensation.training import evaluation, stacking
@@ -228,25 +228,6 @@ def test_tm_unrolls_where_the_graph_fits(convnet, ipc, memory_mb, expected):
     assert outputs == sizes.network(entry, sizes.OFFICIAL["cifar10"]).outputs
     fits = memory.unroll_fits(outputs, 10 * ipc, 50, memory_mb)
     assert ("unroll" if fits else "exact") == expected
-
-
-@pytest.mark.parametrize("memory_mb, expected", [(8000.0, "unroll"), (0.1, "exact")])
-def test_auto_is_one_of_the_two_gradients(problem, monkeypatch, memory_mb, expected):
-    from methods.test_tm import CONVNET, EXPERT, OPTIONS
-
-    from condensation.methods import experts
-
-    snapshots = experts.train(Problem(problem.dataset, None, 0), **EXPERT)
-    ready = Problem(
-        *(problem.dataset, 2, 0),
-        trajectories=experts.Trajectories([snapshots], CONVNET),
-        memory_mb=memory_mb,
-    )
-    auto = tm.condense(ready, **OPTIONS | {"gradient": "auto"})
-    assert ready.recorder.facts["gradient"] == expected
-    for gradient in ("exact", "unroll"):
-        images = tm.condense(ready, **OPTIONS | {"gradient": gradient}).images
-        torch.testing.assert_close(auto.images, images, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

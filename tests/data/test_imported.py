@@ -115,7 +115,7 @@ def test_other_constants_are_converted_when_asked(tmp_path, problem):
     theirs = (pixels - 0.1) / 0.5
     torch.save((theirs, LABELS), tmp_path / "s.pt")
     constants = {"mean": [0.1] * 3, "std": [0.5] * 3}
-    with pytest.raises(InputError, match=r"numbers would be wrong; set restandardize: true"):
+    with pytest.raises(InputError, match=r"would be wrong; set restandardize: true"):
         imported(tmp_path / "s.pt", problem, **constants)
     got = imported(tmp_path / "s.pt", problem, **constants, restandardize=True)
     same(got, (pixels - 0.4) / 0.3)
@@ -251,7 +251,7 @@ def test_grey_images_without_an_axis_for_channels(tmp_path):
         (
             lambda f: (f / "class 0").rename(f / "zero"),
             {},
-            "made for the classes class 1, class 2, zero.*not those of small.*as `classes`",
+            "made for the classes class 1, class 2, zero.*not for those of small.*as `classes`",
         ),
         (lambda f: None, {"scale": "unit"}, "but pictures are uint8; leave `scale` out"),
         (lambda f: None, {"run": 1}, "no run 1"),
@@ -482,7 +482,7 @@ def test_a_file_of_this_pipeline_knows_the_order_of_its_classes(tmp_path, proble
     assert torch.equal(got.images, images[[2, 3, 4, 5, 0, 1]])
     strange = replace(problem.dataset, classes=("a", "b", "c"))
     sets.write(Condensed(images, LABELS), strange, tmp_path / "s.safetensors", method="m")
-    with pytest.raises(InputError, match="made for the classes a, b, c.*not those of small"):
+    with pytest.raises(InputError, match="made for the classes a, b, c.*not for those of small"):
         imported(tmp_path / "s.safetensors", problem)
     names = list(problem.dataset.classes)
     same(imported(tmp_path / "s.safetensors", problem, classes=names), images)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import small_dataset
 
+from condensation.core import tensor_headers
 from condensation.data import datasets, reading_report
 from condensation.workflow import provenance
 
@@ -104,5 +105,5 @@ def test_it_is_in_the_file_and_in_the_provenance(made, tmp_path):
     datasets.write(whole, tmp_path / "d.safetensors")
     again = datasets.load(tmp_path / "d.safetensors")
     assert again.report == report and again.files == made.files
-    written = provenance.images_read([tmp_path / "d.safetensors"])
+    written = provenance.images_read([tensor_headers.metadata(tmp_path / "d.safetensors")])
     assert written == {"small": {"source": whole.source, **report}}

@@ -153,3 +153,18 @@ def test_more_expert_epochs_than_exist_are_refused(ready):
         tm.condense(ready, **OPTIONS | {"max_start": 3, "expert_epochs": 2})
     with pytest.raises(InputError, match="2 experts of 'experts' are needed, 1 are available"):
         tm.condense(ready, **OPTIONS | {"experts": 2})
+
+
+@pytest.mark.parametrize("memory_mb, expected", [(8000.0, "unroll"), (0.1, "exact")])
+def test_auto_is_one_of_the_two_gradients(problem, memory_mb, expected):
+    snapshots = experts.train(Problem(problem.dataset, None, 0), **EXPERT)
+    ready = Problem(
+        *(problem.dataset, 2, 0),
+        trajectories=experts.Trajectories([snapshots], CONVNET),
+        memory_mb=memory_mb,
+    )
+    auto = tm.condense(ready, **OPTIONS | {"gradient": "auto"})
+    assert ready.recorder.facts["gradient"] == expected
+    for gradient in ("exact", "unroll"):
+        images = tm.condense(ready, **OPTIONS | {"gradient": gradient}).images
+        torch.testing.assert_close(auto.images, images, rtol=1e-4, atol=1e-5)

@@ -25,7 +25,7 @@ from condensation.core.errors import InputError
         ("010: {source: digits}\n", 1, "010 is 8 in YAML"),
         ("seeds: 1:30\n", 1, "1:30 is 90 in YAML .base 60.; write 90, or '1:30' for text"),
         ("lr: 1:30.5\n", 1, "1:30.5 is 90.5 in YAML"),
-        ("a:\n\tb: 2\n", 2, "not valid YAML: .*a tab; YAML is indented with blanks alone"),
+        ("a:\n\tb: 2\n", 2, "not valid YAML: .*a tab; YAML is indented with spaces only"),
         ("a: [1\nb: 2\n", 2, "not valid YAML: while parsing a flow sequence that begins in line 1"),
         ("a: 'open\n\nb: 1\n", 4, "not valid YAML: .*quoted scalar that begins in line 1"),
         ("a: 1\n b: 2\n", 2, "not valid YAML: mapping values are not allowed"),

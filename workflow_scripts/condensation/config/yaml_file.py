@@ -90,16 +90,15 @@ def _text(path: Path) -> str:
 
 
 def _invalid(path: str | Path, error: yaml.MarkedYAMLError) -> str:
-    """What YAML says, in one line."""
+    """Return the message of a YAML error in one line."""
     mark = error.problem_mark or error.context_mark
-    said = (
-        f"{path}, line {mark.line + 1}: not valid YAML: " if mark else f"{path}: not valid YAML: "
-    )
+    where = f"{path}, line {mark.line + 1}" if mark else str(path)
+    message = f"{where}: not valid YAML: "
     if error.context and error.context_mark:
-        said += f"{error.context} that begins in line {error.context_mark.line + 1}, "
+        message += f"{error.context} that begins in line {error.context_mark.line + 1}, "
     if "\\t" in str(error.problem):
-        return f"{said}a tab; YAML is indented with blanks alone"
-    return said + str(error.problem or error.context)
+        return f"{message}a tab; YAML is indented with spaces only"
+    return message + str(error.problem or error.context)
 
 
 def check_size(data: Any, origin: str) -> None:

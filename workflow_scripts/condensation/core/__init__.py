@@ -1,1 +1,1 @@
-"""What every other package may use: errors, files, random numbers, devices, progress."""
+"""Shared basics: errors, files, random numbers, devices, progress."""

@@ -1,7 +1,7 @@
-"""Checksums of files that have no room for one inside: tables, figures, pages, archives.
+"""Checksums of tables, figures, pages and archives.
 
-Each lies beside its file, hidden, in the form that ``sha256sum -c`` reads.
-Tensor files and records carry their own (``condensation.core.storage``).
+The checksum of ``x.csv`` is the hidden file ``.x.csv.sha256`` beside it, in the format of
+``sha256sum -c``. Tensor files and records hold theirs inside (``condensation.core.storage``).
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,31 +11,31 @@ from condensation.core import storage
 from condensation.core.errors import InputError
 from condensation.core.hashing import checksum_of
 
-_OWN = {".safetensors": storage.read_tensors, ".json": storage.read_json}
-_NOT_RESULTS = {"logs", "benchmarks"}  # of Snakemake and of the jobs: nothing is made from them
+_WITH_CHECKSUM = {".safetensors": storage.read_tensors, ".json": storage.read_json}
+_NOT_RESULTS = {"logs", "benchmarks"}  # no job reads them
 
 
 def beside(path: str | Path) -> Path:
-    """Return where the checksum of ``path`` is."""
+    """Return the path of the checksum of ``path``."""
     path = Path(path)
     return path.with_name(f".{path.name}.sha256")
 
 
 def write(path: str | Path) -> None:
-    """Write the checksum of a file, unless its form holds one inside."""
+    """Write the checksum of a file, unless the file holds it inside."""
     path = Path(path)
-    if path.suffix not in _OWN:
+    if path.suffix not in _WITH_CHECKSUM:
         storage.write_text(beside(path), _line(path))
 
 
 def check(path: str | Path) -> None:
-    """Raise InputError if ``path`` is not what its checksum says; without one, it is taken."""
-    written = beside(path)
-    if not written.is_file():
+    """Raise InputError if ``path`` does not match its checksum. No checksum is no error."""
+    checksum = beside(path)
+    if not checksum.is_file():
         return
     if not Path(path).is_file():
         raise InputError(f"{path}: is gone, though its checksum is there. {_again(path)}")
-    if written.read_bytes() != _line(Path(path)).encode():
+    if checksum.read_bytes() != _line(Path(path)).encode():
         raise InputError(
             f"{path}: does not match the checksum beside it: it was altered or cut short after it "
             f"was made. {_again(path)}"
@@ -51,9 +51,9 @@ def _again(path: str | Path) -> str:
 
 
 def verify(folders: Iterable[str | Path]) -> Iterator[tuple[Path, str | None]]:
-    """Yield every file with a checksum below ``folders``, and what is wrong with it, or None.
+    """Yield every file below ``folders`` that has a checksum, and its error or None.
 
-    A file whose checksum is there and which is not counts as wrong.
+    A missing file whose checksum exists is an error.
     """
     for folder in map(Path, folders):
         paths = {path for path in folder.rglob("*") if path.is_file()}
@@ -62,7 +62,7 @@ def verify(folders: Iterable[str | Path]) -> Iterator[tuple[Path, str | None]]:
             inside = path.relative_to(folder).parts
             if inside[0] in _NOT_RESULTS or path.name.startswith("."):
                 continue
-            read = _OWN.get(path.suffix, check if beside(path).is_file() else None)
+            read = _WITH_CHECKSUM.get(path.suffix, check if beside(path).is_file() else None)
             if read is not None:
                 try:
                     read(path)

@@ -29,27 +29,27 @@ from condensation.core.errors import InputError
 
 log = logging.getLogger("condensation")
 
-# `compile: auto` compiles where a quarter of a job's time, which is about what compiling saves, is
-# more than the compiling takes. By device: seconds, operations a second, seconds a launched step.
-# Of the CPU as measured on one core, of CUDA a guess until benchmarks/gpu.py has run.
+# `compile: auto` compiles where the time saved, about a quarter of the job, exceeds the time to
+# compile. By device: seconds to compile, operations per second, seconds to launch a step. The CPU
+# values were measured on one core. The CUDA values are guesses until benchmarks/gpu.py has run.
 _COMPILING = {"cpu": 75.0, "cuda": 60.0}
 _SPEED = {"cpu": 5e10, "cuda": 1e13}
 _LAUNCH = {"cpu": 0.0, "cuda": 3e-3}
 _SAVED = 0.25
-# Of the images that a graph is compiled for: passes over fewer run without one of their own.
+# A pass over a smaller share than this of the images that a graph was compiled for runs uncompiled.
 _ENOUGH = 0.75
 
-# torch's CPU allocator, CUDA's driver and its libraries raise a plain RuntimeError
+# messages of the plain RuntimeError that torch's CPU allocator and CUDA's libraries raise
 _NO_MEMORY = (
     *("can't allocate memory", "not enough memory", "bad_alloc", "Cannot allocate memory"),
     *("CUDA error: out of memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED"),
     *("CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED"),
-    "failed to map segment",  # of a library that is loaded late
+    "failed to map segment",  # while a library is loaded late
 )
 
-# Of the outputs of one layer: more of them leave a CPU's cache before the next layer reads them. A
-# ConvNet took 1.0 ms an image forward with 256 at a time, 0.5 with 32; with the backward pass 2.4
-# and 1.8 (compiled, one core of an EPYC with 32 MB of cache).
+# Outputs of one layer that stay in a CPU's cache until the next layer reads them. A forward pass of
+# a ConvNet took 1.0 ms per image in batches of 256 and 0.5 ms in batches of 32; with the backward
+# pass 2.4 and 1.8 ms (compiled, one core of an EPYC with 32 MB of cache).
 _CACHED_BYTES = 16 * 2**20
 
 
@@ -59,8 +59,8 @@ class Mode:
 
     Attributes
     ----------
-    compile : through torch.compile.
-    precision : ``float32``, ``tf32`` or ``bf16``, of the passes over real images.
+    compile : use torch.compile.
+    precision : ``float32``, ``tf32`` or ``bf16``, for the passes over real images.
     """
 
     compile: bool
@@ -70,20 +70,24 @@ class Mode:
 def device_named(name: str) -> torch.device:
     """Return the torch device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
-    Raises InputError if CUDA is asked for and torch cannot use it; with ``auto`` too where a
-    cluster has given this job a GPU. On a machine that has a GPU which torch cannot use, ``auto``
-    warns and takes the CPU.
+    If torch cannot use the GPU of this machine, ``auto`` warns and takes the CPU.
+
+    Raises
+    ------
+    InputError
+        If torch cannot use CUDA but the name demands it, or ``auto`` runs in a Slurm job that has
+        a GPU.
     """
     if name == "cpu":
         return torch.device("cpu")
-    with warnings.catch_warnings(record=True) as caught:  # torch says here what is wrong
+    with warnings.catch_warnings(record=True) as caught:  # torch warns about what is wrong
         warnings.simplefilter("always")
         usable = torch.cuda.is_available()
     if usable:
         return torch.device("cuda" if name == "auto" else name)
     if name != "auto":
         raise InputError(f"compute.device: {name} is set, but {_no_cuda(caught)}")
-    if devices.present() and devices.usable():  # there is one, and it is not hidden
+    if devices.present() and devices.usable():  # present and not hidden
         message = f"this machine has a GPU, but {_no_cuda(caught)}"
         if "SLURM_JOB_ID" in os.environ:
             raise InputError(f"{message}. `compute: {{device: cpu}}` would do without")
@@ -92,7 +96,7 @@ def device_named(name: str) -> torch.device:
 
 
 def _no_cuda(caught: list[warnings.WarningMessage]) -> str:
-    """Say why torch has no CUDA device."""
+    """Return why torch has no CUDA device."""
     if torch.version.cuda is None:
         return f"torch {torch.__version__} is a build for CPUs (see docs/gpu.md)"
     reason = " ".join(str(entry.message).splitlines()[0] for entry in caught).rstrip(". ")
@@ -109,19 +113,21 @@ def choose_mode(
     passes: float,
     steps: float,
 ) -> Mode:
-    """Return how a job runs: as asked, or for ``auto`` by its size and the device.
+    """Return how a job runs. ``auto`` decides by the size of the job and the device.
 
     Parameters
     ----------
-    compile : True, False, or ``auto``: in jobs long enough to repay it.
-    precision : ``float32``, ``tf32`` (which is float32 on a CPU), ``bf16``, or ``auto``: bf16 in
-        such jobs, where the processor computes it in hardware.
-    passes : images of ``shape`` that go forward through ``network`` in the whole job; one that goes
-        backward too counts for three.
-    steps : how often passes are launched in the whole job.
+    compile : True, False, or ``auto``: compile jobs that are long enough to repay it.
+    precision : ``float32``, ``tf32`` (float32 on a CPU), ``bf16``, or ``auto``: bf16 in such long
+        jobs if the processor computes it in hardware.
+    shape : (channels, height, width) of an image.
+    passes : forward passes of one image in the whole job. A backward pass counts for two more.
+    steps : batches that the whole job launches.
 
-    The answer depends on the job and the processor, never on a clock, so that a rerun on the same
-    machine computes alike.
+    Notes
+    -----
+    The result depends on the job and the processor, never on a clock. A rerun on the same machine
+    computes the same.
     """
     kind = device.type if device.type in _SPEED else "cpu"
     long = False
@@ -142,7 +148,7 @@ def has_bf16(device: torch.device) -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     flags = (
         re.findall(r"^(?:flags|Features)\s*:(.*)$", cpuinfo.read_text(), re.M)
-        if (cpuinfo.is_file())
+        if cpuinfo.is_file()
         else []
     )
     return bool(flags) and bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags[0].split()))
@@ -151,21 +157,21 @@ def has_bf16(device: torch.device) -> bool:
 def operations(network: torch.nn.Module, shape: tuple[int, int, int]) -> int:
     """Return the multiplications and additions of one image's forward pass.
 
-    Counted with two images: statistics of a batch cannot be made from one.
+    They are counted with two images, because batch norm needs more than one.
     """
-    on_paper = copy.deepcopy(network).to("meta")
+    on_meta = copy.deepcopy(network).to("meta")
     with FlopCounterMode(display=False) as counter:
-        on_paper(torch.empty(2, *shape, device="meta"))
+        on_meta(torch.empty(2, *shape, device="meta"))
     return counter.get_total_flops() // 2
 
 
 def images_at_once(
     network: torch.nn.Module, shape: tuple[int, int, int], device: torch.device
 ) -> int | None:
-    """Return how many images are best passed through ``network`` together; None for all.
+    """Return the best number of images for one pass through ``network``; None: all of them.
 
-    On a CPU as many as its cache holds a layer's outputs of. Networks with
-    statistics of a batch, which are buffers, take the batch whole.
+    On a CPU, the outputs of a layer should fit into the cache. A network with buffers (statistics
+    of batches) takes the whole batch.
     """
     if device.type != "cpu" or any(True for _ in network.buffers()):
         return None
@@ -176,15 +182,17 @@ def images_at_once(
 def values_of_layers(
     network: torch.nn.Module, shape: tuple[int, int, int], dtype: torch.dtype = torch.float32
 ) -> list[int]:
-    """Return how many values each innermost module gives for one image, in the order of calls."""
-    on_paper = copy.deepcopy(network).to("meta").eval()
+    """Return how many values each innermost module outputs for one image, in the order of calls."""
+    on_meta = copy.deepcopy(network).to("meta").eval()
     counts = []
-    for module in on_paper.modules():
+    for module in on_meta.modules():
         if not any(True for _ in module.children()):
             module.register_forward_hook(
-                lambda _, given, output: counts.extend(map(_values_in, pytree.tree_leaves(output)))
+                lambda _module, _inputs, output: counts.extend(
+                    map(_values_in, pytree.tree_leaves(output))
+                )
             )
-    on_paper(torch.empty(1, *shape, device="meta", dtype=dtype))
+    on_meta(torch.empty(1, *shape, device="meta", dtype=dtype))
     return counts
 
 
@@ -198,26 +206,29 @@ def has_batch_norm(network: torch.nn.Module) -> bool:
 
 
 def fewest_at_once(network: torch.nn.Module, shape: tuple[int, int, int]) -> int:
-    """Return how many images a training step needs: one, or two.
+    """Return the smallest batch of a training step: one image or two.
 
-    Two where a map is a single pixel before batch norm: it has no statistics of one value.
+    Two if batch norm meets maps of a single pixel: one value has no variance.
     """
     if not has_batch_norm(network):
         return 1
-    on_paper = copy.deepcopy(network).to("meta", torch.float32).train()
+    on_meta = copy.deepcopy(network).to("meta", torch.float32).train()
     try:
-        on_paper(torch.empty(1, *shape, device="meta"))
+        on_meta(torch.empty(1, *shape, device="meta"))
     except ValueError:
         return 2
     return 1
 
 
 def batches(positions: torch.Tensor, size: int, fewest: int) -> list[torch.Tensor]:
-    """Return ``positions`` [..., n] in batches of ``size``, the last of what is left.
+    """Split ``positions`` [..., n] into batches of ``size``; the last holds the rest.
 
-    One that would have less than ``fewest`` joins the batch before it.
+    A last batch with less than ``fewest`` positions joins the batch before it.
 
-    Raises InputError where there is none before it, or all are as small.
+    Raises
+    ------
+    InputError
+        If no batch can have ``fewest`` positions.
     """
     count = positions.shape[-1]
     if min(count, size) < fewest:
@@ -232,9 +243,9 @@ def batches(positions: torch.Tensor, size: int, fewest: int) -> list[torch.Tenso
 
 
 def part_size(count: int, most: int | None) -> int:
-    """Return the size of parts to split ``count`` images into: at most ``most``.
+    """Return the size of the parts, at most ``most``, to split ``count`` images into.
 
-    Equal parts where that takes no more than twice as many, for each size is compiled on its own.
+    Equal parts are preferred, up to twice as many, because each size is compiled on its own.
     """
     if most is None or count <= most:
         return count
@@ -247,7 +258,7 @@ def part_size(count: int, most: int | None) -> int:
 def in_parts(
     function: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, most: int | None
 ) -> torch.Tensor:
-    """Return ``function(images)``, computed for at most ``most`` of them at a time."""
+    """Return ``function(images)``, computed for at most ``most`` images at a time."""
     return torch.cat([function(part) for part in images.split(part_size(len(images), most))])
 
 
@@ -258,14 +269,14 @@ def compiled(
     full: int | None = None,
     images_at: tuple[int, int] = (-1, 0),
 ) -> Callable[..., Any]:
-    """Return ``function`` through torch.compile where asked for and possible, else as it is.
+    """Return ``function`` through torch.compile if ``compile`` is set and this machine can.
 
     Parameters
     ----------
-    full : the most images of a pass. A pass over fewer than three quarters of them, as the last
-        batch of an epoch may be, runs uncompiled: a graph of its own takes longer than it saves.
-        None compiles every size.
-    images_at : which argument holds the images, and which of its dimensions counts them.
+    full : the most images of a pass. A pass over less than three quarters of them (the last batch
+        of an epoch) runs uncompiled, because compiling its size takes longer than it saves. None
+        compiles every size.
+    images_at : the position of the argument that holds the images, and its batch dimension.
     """
     if not compile:
         return function
@@ -303,21 +314,21 @@ def _warn_once(message: str) -> None:
 
 
 def lower_precision(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
-    """Return the context in which passes run: autocast for ``bf16``, else nothing."""
+    """Return the context for passes: autocast for ``bf16``, else one that does nothing."""
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
 
 
 def set_up(*, precision: str = "float32", deterministic: bool = False) -> None:
-    """Set torch's switches for the whole process, those that decide what numbers come out.
+    """Set the switches of torch that change results, for the whole process.
 
     Parameters
     ----------
-    precision : of products and convolutions in float32 on CUDA: TF32 (10 bits of mantissa) for
-        ``tf32``, and float32 proper for all others. torch's own defaults differ between the two.
-    deterministic : use deterministic algorithms where torch has them; where it has none it warns
-        (once per operator). Must be set before CUDA is used.
+    precision : ``tf32`` lets products and convolutions on CUDA use TF32 (10 bits of mantissa). All
+        others keep float32. torch's default differs between products and convolutions.
+    deterministic : use deterministic algorithms. torch warns once per operator that has none. Set
+        it before CUDA is used.
     """
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -336,21 +347,21 @@ def limit_memory(megabytes: int | None) -> None:
 
 
 def free_memory() -> None:
-    """Give back what nothing refers to any more, on the device too."""
+    """Free unreachable memory, on the device too."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
 def make_room() -> None:
-    """Free what an allocation that failed has left behind, and lift the limit: to say so."""
+    """Free memory after a failed allocation and lift the limit, so that it can be reported."""
     free_memory()
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether ``error``, or one behind it, means that memory ran out, of host or device."""
+    """Return whether ``error`` or one of its causes means that host or device memory ran out."""
     seen = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -371,7 +382,7 @@ def peak_memory_mb(device: torch.device) -> dict[str, float]:
 
 
 def _peak_rss_kb() -> int:
-    # ru_maxrss is handed down by the process that started this one, and may be that one's
+    # ru_maxrss is inherited and may be the peak of the parent process
     status = Path("/proc/self/status")
     if status.is_file():
         for line in status.read_text().splitlines():
@@ -381,7 +392,7 @@ def _peak_rss_kb() -> int:
 
 
 def description(device: torch.device) -> dict[str, Any]:
-    """Return what the numbers were made on."""
+    """Return the device, threads and switches that the results come from."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "device": device.type,

@@ -1,7 +1,7 @@
-"""Which GPU of this machine a job takes, where several jobs run side by side.
+"""Share the GPUs of a machine between jobs. Free of torch.
 
-Snakemake counts GPUs but does not number them. A job holds a lock on a file per device, so the next
-one takes another device, also if it belongs to another workflow. Free of torch.
+Snakemake counts GPUs but does not number them. Each job therefore locks a file of its device. The
+next job, also of another workflow, then takes another device.
 """
 
 import contextlib
@@ -18,14 +18,17 @@ from typing import IO
 
 _MOST_PER_DEVICE = 64
 _DEVICES = Path("/dev")
-_WSL = "/usr/lib/wsl/lib"  # where WSL 2 keeps the driver, on PATH or not
-_held: list[IO[str]] = []  # open until the process ends, whichever way it does
+_WSL = "/usr/lib/wsl/lib"  # WSL 2 keeps the driver here
+_held: list[IO[str]] = []  # stay open, and locked, until the process ends
 
 
 def take(devices: list[str], folder: Path | None = None) -> str:
-    """Return the device of ``devices`` that fewest jobs hold, and hold it until this process ends.
+    """Return the device that fewest jobs hold, and hold it until this process ends.
 
-    Raises RuntimeError if all are held by very many.
+    Raises
+    ------
+    RuntimeError
+        If 64 jobs hold each device.
     """
     folder = folder or Path(tempfile.gettempdir()) / f"condensation-gpus-{os.getuid()}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,44 +45,44 @@ def take(devices: list[str], folder: Path | None = None) -> str:
     raise RuntimeError(f"{_MOST_PER_DEVICE} jobs hold each of the devices {', '.join(devices)}")
 
 
-def assign(wanted: str) -> None:
-    """Leave one device in CUDA_VISIBLE_DEVICES, for ``compute.device`` ``auto`` or ``cuda``.
+def assign(name: str) -> None:
+    """Leave one device in CUDA_VISIBLE_DEVICES if ``compute.device`` is ``auto`` or ``cuda``.
 
-    Not where a cluster has given this job its devices, nor where one is named (``cuda:1``), nor
-    where there is none. To be called before CUDA is used.
+    A named device (``cuda:1``) and the devices of a Slurm job stay as they are. Call this before
+    CUDA is used.
     """
-    if wanted not in ("auto", "cuda") or "SLURM_JOB_ID" in os.environ:
+    if name not in ("auto", "cuda") or "SLURM_JOB_ID" in os.environ:
         return
     if len(devices := usable()) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = take(devices)
 
 
 def kind(name: str) -> str:
-    """Return what ``compute.device`` means on this machine, ``cpu`` or ``cuda``; free of torch."""
+    """Return what ``compute.device`` means on this machine: ``cpu`` or ``cuda``."""
     if name != "auto":
         return name.partition(":")[0]
     return "cuda" if present() and usable() else "cpu"
 
 
 def at_once() -> int:
-    """Return how many jobs that want a GPU may run at once: one a device, or one a core."""
+    """Return how many GPU jobs may run in parallel: one per device, else one per core."""
     return len(usable()) or os.cpu_count() or 1
 
 
 def usable() -> list[str]:
-    """Return the devices that jobs may use: those of CUDA_VISIBLE_DEVICES, or all there are."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is None:
+    """Return the devices that jobs may use: those of CUDA_VISIBLE_DEVICES, or all."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
         return present()
-    names = [name.strip() for name in given.split(",") if name.strip()]
-    return list(itertools.takewhile(lambda name: name != "-1", names))  # where CUDA stops reading
+    names = [name.strip() for name in visible.split(",") if name.strip()]
+    return list(itertools.takewhile(lambda name: name != "-1", names))  # CUDA stops there
 
 
 def present() -> list[str]:
     """Return the numbers of the machine's NVIDIA devices, as CUDA counts them.
 
-    By their files, or, where a machine has CUDA without such files, as WSL 2 does, by asking the
-    driver: its program, or else its library.
+    They come from the device files. A machine without such files (WSL 2) asks ``nvidia-smi`` or
+    the library of the driver.
     """
     return [str(number) for number in range(_count())]
 

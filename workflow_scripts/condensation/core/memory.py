@@ -1,15 +1,13 @@
-"""What the config declares of memory, and what of it TM's full graph takes. Free of torch."""
+"""Memory that TM's full graph needs, and whether it fits. Free of torch."""
 
-# Memory that a job may count on where the config declares none, and what a student step's graph
-# takes of it, by the bytes of the layers' outputs (measured).
-DECLARED_MB = 8000
-_UNROLLED = 1.7
+DECLARED_MB = 8000  # memory of a job if the config declares none
+_UNROLLED = 1.7  # bytes of a step's graph per byte of the layers' outputs (measured)
 
 
 def unrolled_bytes(outputs: float, batch: int, steps: int) -> float:
-    """Return the memory of the graph of TM's student: ``steps`` steps of ``batch`` images.
+    """Return the bytes of the graph of TM's student: ``steps`` steps of ``batch`` images.
 
-    ``outputs`` is how many numbers the network's layers put out for an image.
+    ``outputs`` is the number of values that all layers output for one image.
     """
     return _UNROLLED * 4 * steps * batch * outputs
 

@@ -1,4 +1,4 @@
-"""Users' own functions, named ``file.py:function``: checked without being run, and loaded."""
+"""Functions of users, named ``file.py:function``: check them without running, and load them."""
 
 import ast
 import importlib.util
@@ -15,31 +15,38 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
 def with_numbers(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options with texts like 1e-3, which YAML does not read as numbers, as numbers."""
+    """Return options with numbers instead of texts like 1e-3, which YAML reads as text."""
     return {
         key: float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
         for key, value in options.items()
     }
 
 
-def check(function: str, given: dict[str, Any], positional: Sequence[str], page: str) -> None:
-    """Check a function and the options ``given`` to it; the file is parsed and not run.
+def check(function: str, options: dict[str, Any], positional: Sequence[str], page: str) -> None:
+    """Check a function and its options. The file is parsed, not run.
 
-    Raises InputError if the file or the function is not there, if it does not
-    take the ``positional`` arguments and its options after a ``*`` (``page``
-    describes it), and for options that it does not know or that are missing.
+    Parameters
+    ----------
+    positional : names of the arguments before the ``*``.
+    page : page of the documentation that describes such a function.
+
+    Raises
+    ------
+    InputError
+        If the file or the function is missing, if the function takes other positional arguments,
+        or if an option is unknown or missing.
     """
-    arguments, free = _arguments(function, positional, page)
-    for key in given:
-        if key not in arguments and not free:
+    arguments, takes_any = _arguments(function, positional, page)
+    for key in options:
+        if key not in arguments and not takes_any:
             raise InputError(unknown(f"option of {function}", key, arguments))
-    missing = [key for key, needed in arguments.items() if needed and key not in given]
+    missing = [key for key, needed in arguments.items() if needed and key not in options]
     if missing:
         raise InputError(f"{function} needs {', '.join(missing)}: it has no default there")
 
 
 def _arguments(function: str, positional: Sequence[str], page: str) -> tuple[dict[str, bool], bool]:
-    """Return a function's options, each with whether it must be given, and if it takes others."""
+    """Return which options a function has, which it requires, and whether it takes any other."""
     file, _, name = function.rpartition(":")
     try:
         tree = ast.parse(Path(file).read_text(encoding="utf-8"), filename=file)
@@ -50,8 +57,8 @@ def _arguments(function: str, positional: Sequence[str], page: str) -> tuple[dic
     functions = {node.name: node.args for node in tree.body if isinstance(node, ast.FunctionDef)}
     if name not in functions:
         raise InputError(f"{file}: {unknown('function', name, functions)}")
-    found = functions[name]
-    taken = len(found.posonlyargs) + len(found.args)
+    signature = functions[name]
+    taken = len(signature.posonlyargs) + len(signature.args)
     if taken != len(positional):
         count = "one positional argument" if len(positional) == 1 else "positional arguments"
         raise InputError(
@@ -60,21 +67,24 @@ def _arguments(function: str, positional: Sequence[str], page: str) -> tuple[dic
         )
     options = {
         argument.arg: default is None
-        for argument, default in zip(found.kwonlyargs, found.kw_defaults, strict=True)
+        for argument, default in zip(signature.kwonlyargs, signature.kw_defaults, strict=True)
     }
-    return options, found.kwarg is not None
+    return options, signature.kwarg is not None
 
 
 def load(function: str) -> Callable[..., Any]:
-    """Return the function; its file may import others beside it.
+    """Return the function. Its file may import other files beside it.
 
-    Raises InputError if the file fails on import or lacks the function.
+    Raises
+    ------
+    InputError
+        If the import fails or the file lacks the function.
     """
     file, _, name = function.rpartition(":")
     path = Path(file).resolve()
-    specification = importlib.util.spec_from_file_location(f"users_own_{path.stem}", path)
+    specification = importlib.util.spec_from_file_location(f"users_{path.stem}", path)
     loaded = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = loaded  # dataclasses look their module up there
+    sys.modules[specification.name] = loaded  # dataclasses look up their module there
     sys.path.append(str(path.parent))
     try:
         specification.loader.exec_module(loaded)

@@ -1,4 +1,4 @@
-"""Progress that a person can follow: a bar on a terminal, plain lines in a log."""
+"""Progress of a job: a bar on a terminal, lines in a log."""
 
 import logging
 import sys
@@ -12,18 +12,18 @@ LINE_EVERY = 30.0  # seconds between plain lines
 
 
 def say(text: str) -> None:
-    """Show a line on the terminal, and in the log."""
+    """Print a line on the terminal and in the log."""
     log.info("%s", text)
     print(text, file=sys.stderr, flush=True)
 
 
 class Progress:
-    """Counts to ``total``: a tqdm bar where stderr is a terminal, a log line now and then."""
+    """Count to ``total``: a bar if stderr is a terminal, and a log line every 30 s."""
 
     def __init__(self, label: str, total: int, done: int = 0):
         self.label, self.total, self.done = label, total, done
         self._first, self._began = done, time.monotonic()
-        self._said = self._began
+        self._last_line = self._began
         terminal = sys.stderr is not None and sys.stderr.isatty()
         self._bar = (
             tqdm(desc=label, total=total, initial=done, leave=False, dynamic_ncols=True)
@@ -32,13 +32,13 @@ class Progress:
         )
 
     def step(self) -> None:
-        """Count one."""
+        """Count one more."""
         self.done += 1
         if self._bar is not None:
             self._bar.update()
         now = time.monotonic()
-        if now - self._said >= LINE_EVERY or self.done == self.total:
-            self._said = now
+        if now - self._last_line >= LINE_EVERY or self.done == self.total:
+            self._last_line = now
             each = (now - self._began) / max(1, self.done - self._first)
             left = each * (self.total - self.done)
             log.info(
@@ -50,7 +50,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds in the unit a person would use."""
+    """Return a duration in ms, s, min or h."""
     if seconds < 1:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 120:

@@ -1,8 +1,7 @@
-"""Files that flow between the rules: safetensors and JSON, atomic and checksummed.
+"""Tensor files (safetensors): written atomically, with metadata and a checksum inside.
 
-A tensor file holds named tensors and one JSON object of metadata; a checksum
-over both is kept inside and verified on reading, so a file that was cut short
-or altered is noticed before it is used. Nothing here unpickles anything.
+The checksum covers tensors and metadata. Reading verifies it, so no job uses an altered or
+truncated file. Nothing is unpickled.
 """
 
 import contextlib
@@ -46,9 +45,12 @@ def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) ->
 def write_tensors(
     path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
 ) -> None:
-    """Write ``tensors`` and JSON-able ``metadata`` to ``path``; same content, same bytes.
+    """Write tensors and metadata (JSON) to ``path``. Equal content gives equal bytes.
 
-    Raises OSError where the disk does not take it; then what was there is there still.
+    Raises
+    ------
+    OSError
+        If the disk is full or refuses it. An older file at ``path`` stays as it was.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = json.loads(canonical(metadata))
@@ -72,8 +74,10 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Return the tensors (memory-mapped) and the metadata of ``path``.
 
-    Raises InputError if the file is missing, is not one of ours, or does not
-    match the checksum written inside it.
+    Raises
+    ------
+    InputError
+        If the file is missing, was not written by this pipeline, or does not match its checksum.
     """
     with _opened(path) as file:
         metadata = _metadata_of(file, path)

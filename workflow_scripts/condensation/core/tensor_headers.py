@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-METADATA_KEY = "condensation"  # the only metadata key: safetensors keeps no order of several
+METADATA_KEY = "condensation"  # the only one: safetensors does not keep the order of several
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -1,7 +1,4 @@
-"""Text and JSON files that flow between the rules: atomic, and JSON with a checksum of itself.
-
-Free of torch, so that requests can be made from records as the workflow is read.
-"""
+"""Text and JSON files, written atomically; JSON with a checksum inside. Free of torch."""
 
 import contextlib
 import glob
@@ -18,17 +15,17 @@ from condensation.core.errors import InputError
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; rename it to ``path`` if the block succeeds.
+    """Yield a temporary path beside ``path``, and rename it to ``path`` if the block succeeds.
 
-    Raises whatever the block raises, after removing the temporary file.
+    If the block raises, the temporary file is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # a name of this process alone: a job whose Snakemake was killed lives on beside its successor
+    # unique to this process: a job may outlive its Snakemake and run beside its successor
     prefix = f".{path.name}.{platform.node()}-"
-    for left in path.parent.glob(glob.escape(prefix) + "*.part"):
-        if not _runs(left.name.removeprefix(prefix).removesuffix(".part")):
-            left.unlink(missing_ok=True)
+    for part in path.parent.glob(glob.escape(prefix) + "*.part"):
+        if not _runs(part.name.removeprefix(prefix).removesuffix(".part")):
+            part.unlink(missing_ok=True)
     temporary = path.with_name(f"{prefix}{os.getpid()}.part")
     try:
         yield temporary
@@ -50,14 +47,14 @@ def _runs(process: str) -> bool:
 
 
 def canonical(content: Any) -> str:
-    """Return JSON of which equal content has one form; raises ValueError for NaN."""
+    """Return JSON that is the same text for equal content. NaN raises ValueError."""
     return json.dumps(
         content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Write ``content`` as indented JSON with a checksum of itself."""
+    """Write ``content`` as indented JSON with a checksum inside."""
     plain = json.loads(canonical(content))
     plain["checksum"] = hashlib.sha256(canonical(plain).encode()).hexdigest()
     write_text(path, _indented(plain))
@@ -70,7 +67,10 @@ def _indented(plain: Mapping[str, Any]) -> str:
 def read_json(path: str | Path) -> dict[str, Any]:
     """Return what ``write_json`` wrote.
 
-    Raises InputError if the file is missing, is not JSON, or is not those bytes any more.
+    Raises
+    ------
+    InputError
+        If the file is missing, is not JSON, or was altered.
     """
     try:
         text = Path(path).read_bytes().decode()
@@ -81,7 +81,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: no such file") from error
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: not a record of this pipeline ({error!r})") from error
-    # the text too: a record without its last newline was cut short, though it says the same
+    # compare the text too: a record that lost its last newline was cut short
     if text != as_written or hashlib.sha256(canonical(content).encode()).hexdigest() != checksum:
         raise InputError(
             f"{path}: the content does not match the checksum inside it: the file was altered. "
@@ -91,6 +91,6 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write ``text`` to ``path`` through a temporary name."""
+    """Write ``text`` to ``path`` atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

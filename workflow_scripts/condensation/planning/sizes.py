@@ -67,8 +67,8 @@ def _of_file(path: Path) -> Images | None:
     try:
         header = tensor_headers.read(path) or {}
         train, test = (header[f"{part}_images"]["shape"] for part in ("train", "test"))
-        about = json.loads(header["__metadata__"][tensor_headers.METADATA_KEY])
-        return Images(tuple(train[1:]), len(about["classes"]), train[0], test[0])
+        metadata = json.loads(header["__metadata__"][tensor_headers.METADATA_KEY])
+        return Images(tuple(train[1:]), len(metadata["classes"]), train[0], test[0])
     except (ValueError, KeyError, TypeError):
         return None  # the job that reads it says what is wrong with it
 

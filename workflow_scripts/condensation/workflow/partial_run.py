@@ -1,15 +1,15 @@
-"""The second run, with ``partial: true``, that shows what a failed run has made."""
+"""The second run, with ``partial: true``, that shows the results of a failed run."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 
-def arguments(given: Sequence[str]) -> list[str]:
+def arguments(command: Sequence[str]) -> list[str]:
     """Return Snakemake's arguments with ``partial=true`` among those of ``--config``."""
-    at = next((at for at, word in enumerate(given) if word in ("--config", "-C")), None)
+    at = next((at for at, word in enumerate(command) if word in ("--config", "-C")), None)
     if at is None:
-        return [*given, "--config", "partial=true", "--nolock"]
-    return [*given[: at + 1], "partial=true", *given[at + 1 :], "--nolock"]
+        return [*command, "--config", "partial=true", "--nolock"]
+    return [*command[: at + 1], "partial=true", *command[at + 1 :], "--nolock"]
 
 
 def is_newer(path: str, time: float) -> bool:

@@ -210,23 +210,24 @@ def test_home_and_variables_are_filled_in_wherever_a_path_may_stand(tmp_path, mo
         "theirs": {"algorithm": "imported", "path": "~/s_{ipc}.pt", "labels_path": "~/y.pt"},
         "own": {"algorithm": "~/m.py:f", "a": "~/weights.pt"},
     }
-    found = parse(content)
-    assert found.results_dir == f"{tmp_path}/out" and found.figures_dir == "/scratch/me/figures"
-    assert found.data.mirror == "/scratch/me/archives"
-    assert found.datasets["mine"].path == f"{tmp_path}/a b$c.tar"
-    theirs, own = found.methods["theirs"], found.methods["own"]
-    assert theirs.path == f"{tmp_path}/s_{{ipc}}.pt" and theirs.labels_path == f"{tmp_path}/y.pt"
-    assert own.algorithm == f"{tmp_path}/m.py:f"
-    assert str(tmp_path / "weights.pt") in str(own.model_dump())
+    config = parse(content)
+    assert config.results_dir == f"{tmp_path}/out" and config.figures_dir == "/scratch/me/figures"
+    assert config.data.mirror == "/scratch/me/archives"
+    assert config.datasets["mine"].path == f"{tmp_path}/a b$c.tar"
+    imported, plugin = config.methods["theirs"], config.methods["own"]
+    assert imported.path == f"{tmp_path}/s_{{ipc}}.pt"
+    assert imported.labels_path == f"{tmp_path}/y.pt"
+    assert plugin.algorithm == f"{tmp_path}/m.py:f"
+    assert str(tmp_path / "weights.pt") in str(plugin.model_dump())
     with pytest.raises(InputError, match="x.yaml: '~nobody_of_that_name/a': there is no such user"):
         parse(changed("results_dir", "~nobody_of_that_name/a"), "x.yaml")
 
 
 @pytest.mark.parametrize(
-    ("given", "taken"), [("out/", "out"), ("./out//x/", "out/x"), ("my results", "my results")]
+    ("folder", "expected"), [("out/", "out"), ("./out//x/", "out/x"), ("my results", "my results")]
 )
-def test_a_folder_has_one_spelling(given, taken):
-    assert parse(changed("results_dir", given)).results_dir == taken
+def test_a_folder_has_one_spelling(folder, expected):
+    assert parse(changed("results_dir", folder)).results_dir == expected
 
 
 PLUGIN = "def f(problem, *, a, b=2): ...\ndef g(problem, other): ...\ndef h(problem, **k): ...\n"

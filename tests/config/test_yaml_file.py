@@ -38,9 +38,9 @@ from condensation.core.errors import InputError
 def test_what_would_be_read_otherwise_is_refused_with_file_and_line(tmp_path, text, line, expected):
     path = tmp_path / "my config.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(InputError, match=rf"my config.yaml, line {line}: .*{expected}") as told:
+    with pytest.raises(InputError, match=rf"my config.yaml, line {line}: .*{expected}") as caught:
         yaml_file.read(path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_the_configs_of_the_repository_are_read_as_before(path):
 )
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path, name, expected):
     (tmp_path / "my.yaml").write_text("a: 1\n")
-    with pytest.raises(InputError, match=expected) as told:
+    with pytest.raises(InputError, match=expected) as caught:
         yaml_file.read(tmp_path / name)
-    assert "\n" not in str(told.value) and "Errno" not in str(told.value)
+    assert "\n" not in str(caught.value) and "Errno" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

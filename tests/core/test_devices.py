@@ -33,13 +33,13 @@ def test_each_job_takes_the_device_that_fewest_hold_and_lets_go_when_killed(tmp_
         running[1].wait()
         assert devices.take(["0", "1", "2"], tmp_path) == "1"
     finally:
-        for one in running:
-            one.kill()
-            one.wait()
+        for process in running:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize(
-    ("wanted", "environment", "expected"),
+    ("device", "environment", "expected"),
     [
         ("auto", {"CUDA_VISIBLE_DEVICES": "4,7"}, "4"),
         ("cuda", {"CUDA_VISIBLE_DEVICES": "GPU-8a, GPU-9b"}, "GPU-8a"),
@@ -52,14 +52,14 @@ def test_each_job_takes_the_device_that_fewest_hold_and_lets_go_when_killed(tmp_
         ("auto", {}, None),
     ],
 )
-def test_what_is_left_visible(monkeypatch, tmp_path, wanted, environment, expected):
+def test_what_is_left_visible(monkeypatch, tmp_path, device, environment, expected):
     for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(devices, "present", lambda: [])
-    devices.assign(wanted)
+    devices.assign(device)
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == expected
 
 
@@ -91,8 +91,8 @@ def no_library(name):
 
 
 def program(path, code, *lines):
-    said = "".join(f"echo '{line}'\n" for line in lines)
-    path.write_text(f"#!/bin/sh\n{said}exit {code}\n")
+    echoes = "".join(f"echo '{line}'\n" for line in lines)
+    path.write_text(f"#!/bin/sh\n{echoes}exit {code}\n")
     path.chmod(0o755)
 
 

@@ -83,9 +83,9 @@ def behind(error, cause):
     ],
 )
 def test_it_is_one_message_in_any_rule(tmp_path, error):
-    said, log = failing(tmp_path, error)
-    assert said.startswith("error: rule train_expert ran out of memory (")
-    assert "Traceback" not in log and said in log
+    message, log = failing(tmp_path, error)
+    assert message.startswith("error: rule train_expert ran out of memory (")
+    assert "Traceback" not in log and message in log
 
 
 def test_other_errors_are_not_taken_for_it(tmp_path):
@@ -100,15 +100,15 @@ def test_cells_read_oom_and_other_rules_say_what_to_raise(checkout):
     done = snakemake(
         *(checkout, "--cores", "2", "--keep-going", "evaluations", "--configfile", "low.yaml")
     )
-    said = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     status = {
         path.parts[-8] + " " + path.parts[-4]: json.loads(path.read_text())["status"]
         for path in (checkout / "results/digits").rglob("seeds0-0.json")
     }
     assert status == {
         **{"random wide": "oom", "random narrow": "ok", "dm wide": "oom", "dm narrow": "oom"}
-    }, said
+    }, output
     assert done.returncode != 0  # the features of K-Center are no result
-    assert "error: rule extract_features ran out of memory" in said
-    assert f"compute.memory_limit_mb is {LEAST_MEMORY_MB}: raise it" in said
-    assert "Traceback" not in said
+    assert "error: rule extract_features ran out of memory" in output
+    assert f"compute.memory_limit_mb is {LEAST_MEMORY_MB}: raise it" in output
+    assert "Traceback" not in output

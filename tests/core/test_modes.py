@@ -67,7 +67,7 @@ def test_a_smaller_last_batch_makes_no_graph(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "device, missing, said",
+    "device, missing, message",
     [
         (CPU, "compiler", "no C compiler"),
         (CUDA, "compiler", "no C compiler"),
@@ -77,7 +77,7 @@ def test_a_smaller_last_batch_makes_no_graph(monkeypatch):
     ],
 )
 def test_what_compiling_lacks_is_said_once_and_done_without(
-    monkeypatch, tmp_path, caplog, device, missing, said
+    monkeypatch, tmp_path, caplog, device, missing, message
 ):
     (tmp_path / "Python.h").touch()
     headers = tmp_path / "none" if missing == "headers" else tmp_path
@@ -91,7 +91,7 @@ def test_what_compiling_lacks_is_said_once_and_done_without(
     compute._warn_once.cache_clear()
     for _ in range(2):
         assert compute.compiled(len, True, device) is len
-    assert said in caplog.text and len(caplog.records) == 1
+    assert message in caplog.text and len(caplog.records) == 1
     compute._warn_once.cache_clear()
 
 
@@ -99,7 +99,7 @@ def test_what_compiling_lacks_is_said_once_and_done_without(
 
 
 @pytest.mark.parametrize(
-    "asked, hardware, passes, device, expected",
+    "precision, hardware, passes, device, expected",
     [
         ("auto", True, 1e9, CPU, "bf16"),
         ("auto", True, 1e9, CUDA, "bf16"),
@@ -112,10 +112,10 @@ def test_what_compiling_lacks_is_said_once_and_done_without(
     ],
 )
 def test_auto_takes_bf16_in_long_jobs_where_the_processor_has_it(
-    monkeypatch, convnet, asked, hardware, passes, device, expected
+    monkeypatch, convnet, precision, hardware, passes, device, expected
 ):
     monkeypatch.setattr(compute, "has_bf16", lambda _: hardware)
-    mode = compute.choose_mode(False, asked, convnet, (3, 32, 32), device, passes, 0)
+    mode = compute.choose_mode(False, precision, convnet, (3, 32, 32), device, passes, 0)
     assert mode == compute.Mode(compile=False, precision=expected)
 
 
@@ -294,15 +294,15 @@ def gpu_that_torch_cannot_use(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "build, said", [("13.0", "driver on your system is too old"), (None, "for CPUs")]
+    "build, message", [("13.0", "driver on your system is too old"), (None, "for CPUs")]
 )
 def test_a_gpu_that_torch_cannot_use_is_named(
-    gpu_that_torch_cannot_use, monkeypatch, caplog, build, said
+    gpu_that_torch_cannot_use, monkeypatch, caplog, build, message
 ):
     monkeypatch.setattr(torch.version, "cuda", build)
     assert compute.device_named("auto") == CPU
-    assert "running on the CPU" in caplog.text and said in caplog.text
-    with pytest.raises(InputError, match=said):
+    assert "running on the CPU" in caplog.text and message in caplog.text
+    with pytest.raises(InputError, match=message):
         compute.device_named("cuda")
     monkeypatch.setenv("SLURM_JOB_ID", "7")  # a cluster gave this job a GPU: it is not wasted
     with pytest.raises(InputError, match="device: cpu"):

@@ -56,29 +56,29 @@ def parameters(network):
 
 def test_a_network_of_timm_is_timms():
     _, mine = entry("timm:resnet10t")
-    found = networks.build(mine, (1, 32, 32), 7, 0)
-    assert parameters(found) == parameters(
+    network = networks.build(mine, (1, 32, 32), 7, 0)
+    assert parameters(network) == parameters(
         timm.create_model("resnet10t", in_chans=1, num_classes=7)
     )
-    assert found(torch.zeros(2, 1, 32, 32)).shape == (2, 7)
+    assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 7)
     again, other = (networks.build(mine, (1, 32, 32), 7, seed) for seed in (0, 1))
-    weights = [next(one.parameters()) for one in (found, again, other)]
+    weights = [next(built.parameters()) for built in (network, again, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
 
 def test_a_transformer_of_timm_is_told_the_image_size():
     _, mine = entry("timm:vit_tiny_patch16_224", patch_size=4)
-    found = networks.build(mine, (3, 16, 16), 5, 0)
-    assert found.pos_embed.shape[1] == 4 * 4 + 1
-    assert found(torch.zeros(2, 3, 16, 16)).shape == (2, 5)
+    network = networks.build(mine, (3, 16, 16), 5, 0)
+    assert network.pos_embed.shape[1] == 4 * 4 + 1
+    assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 5)
 
 
 def test_a_network_of_torchvision_is_torchvisions():
     _, mine = entry("torchvision:squeezenet1_1")
-    found = networks.build(mine, (3, 32, 32), 10, 0)
-    assert parameters(found) == parameters(models.squeezenet1_1(num_classes=10))
+    network = networks.build(mine, (3, 32, 32), 10, 0)
+    assert parameters(network) == parameters(models.squeezenet1_1(num_classes=10))
     grey = networks.build(mine, (1, 32, 32), 10, 0)
-    assert parameters(found) - parameters(grey) == 2 * 64 * 9  # of the first convolution
+    assert parameters(network) - parameters(grey) == 2 * 64 * 9  # of the first convolution
     _, mine = entry("torchvision:vit_b_32")
     transformer = networks.build(mine, (3, 64, 64), 10, 0)
     assert transformer.encoder.pos_embedding.shape[1] == 2 * 2 + 1
@@ -89,8 +89,8 @@ def test_a_users_own_network_is_called_with_its_options(tmp_path):
     config, mine = entry(f"{tmp_path / 'net.py'}:perceptron", width="1e1")
     assert mine["width"] == 10.0
     _, mine = entry(f"{tmp_path / 'net.py'}:perceptron", width=6)
-    found = networks.build(mine, (3, 8, 8), 3, 0)
-    assert parameters(found) == 192 * 6 + 6 + 6 * 3 + 3
+    network = networks.build(mine, (3, 8, 8), 3, 0)
+    assert parameters(network) == 192 * 6 + 6 + 6 * 3 + 3
     # an edit of the file reruns what uses it
     before = jobs.evaluate(config, "mine", "none", "sgd")["source"]
     (tmp_path / "net.py").write_text(OWN.replace("ReLU", "GELU"))

@@ -25,8 +25,8 @@ from condensation.files import image_files
 from condensation.workflow import grid, jobs
 
 
-def entry(**given):
-    return entries.Dataset(source="image_folder", path="x", **given).model_dump()
+def entry(**options):
+    return entries.Dataset(source="image_folder", path="x", **options).model_dump()
 
 
 def saved(image, form="PNG", **how):
@@ -121,8 +121,8 @@ def test_the_header_says_the_size_that_is_seen(tmp_path, form):
     files |= {f"train/a/{tag}.{form}": oriented(seen, tag, form) for tag in SEEN}
     path = pack(tmp_path / "images", files, "folder")
     assert image_files.check(path, entry()) is None
-    made = readers.read("d", entry(), [path])
-    assert made.shape == (3, 16, 32)
+    dataset = readers.read("d", entry(), [path])
+    assert dataset.shape == (3, 16, 32)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
@@ -285,7 +285,7 @@ def test_greys_without_a_known_scale_are_refused_by_name_and_type(tmp_path, pack
     files = {f"{split}/a/{n}.png": plain(n) for split in ("train", "test") for n in range(2)}
     files["train/a/scan.tif"] = REFUSED[kind]
     path = pack(tmp_path / "images", files, packed)
-    for read in (image_files.check, lambda path, told: readers.read("d", told, [path])):
+    for read in (image_files.check, lambda path, options: readers.read("d", options, [path])):
         with pytest.raises(InputError, match=f"train/a/scan.tif: .*{kind}"):
             read(path, entry())
 
@@ -320,9 +320,9 @@ def test_an_image_is_read_by_whatever_ending_it_has(tmp_path, ending):
     image = Image.new("1" if ending == "pbm" else "RGB", (16, 16), "white")
     more = {f"train/a/more.{ending}": saved(image, ENDINGS[ending])}
     path = tree(tmp_path, more)
-    told = entry(image_size=16)
-    assert image_files.check(path, told) is None
-    got = readers.read("d", told, [path])
+    options = entry(image_size=16)
+    assert image_files.check(path, options) is None
+    got = readers.read("d", options, [path])
     assert got.files["train"] == (
         *("train/a/0.png", "train/a/1.png", f"train/a/more.{ending}"),
         *("train/b/0.png", "train/b/1.png"),
@@ -393,7 +393,7 @@ def test_what_is_no_data_is_neither_trained_nor_tested_on_and_is_counted(
         before = listing.skipped.total()
         assert not listing.take(name)
         assert listing.skipped.total() == before + 1
-        assert any(reason in told[2] for told in listing.skipped), name
+        assert any(reason in key[2] for key in listing.skipped), name
     counted = sum(sum(row["skipped"].values()) for row in got.report["classes"])
     counted += sum(got.report["skipped"].values())
     assert counted == len(SKIPPED)
@@ -465,10 +465,10 @@ def test_splits_and_classes_without_images_are_refused_before_and_in_the_job(
     tmp_path, kind, more, leave, fraction, expected
 ):
     path = tree(tmp_path, dict.fromkeys(more, plain((1, 2, 3))), leave, kind)
-    told = entry(test_fraction=fraction)
-    for read in (image_files.check, lambda path, told: readers.read("d", told, [path])):
+    options = entry(test_fraction=fraction)
+    for read in (image_files.check, lambda path, options: readers.read("d", options, [path])):
         with pytest.raises(InputError) as caught:
-            read(path, told)
+            read(path, options)
         for text in expected:
             assert text in str(caught.value)
 
@@ -582,8 +582,8 @@ def test_the_check_names_two_files_of_different_sizes(tmp_path, kind):
 def test_the_check_ends_in_time_and_says_how_far_it_came(tmp_path):
     path = tree(tmp_path, {"train/b/text.png": b"text"})
     ticks = iter(range(0, 1000, 7))
-    said = image_files.check(path, entry(), clock=lambda: next(ticks))
-    assert "the headers of 2 images were looked at" in said
+    message = image_files.check(path, entry(), clock=lambda: next(ticks))
+    assert "the headers of 2 images were looked at" in message
     (path / "train" / "c").mkdir()
     with pytest.raises(InputError, match="class 'c' has no training images"):  # names are free
         image_files.check(path, entry(), clock=lambda: next(ticks))
@@ -616,11 +616,11 @@ def test_what_was_prepared_as_it_is_now_is_not_looked_at_again(tmp_path, monkeyp
     content = config_of(source="image_folder", path=str(path)) | {"results_dir": str(tmp_path)}
     used = loading.parse(content)
     checked = []
-    monkeypatch.setattr(image_files, "check", lambda path, told: checked.append(path))
+    monkeypatch.setattr(image_files, "check", lambda path, options: checked.append(path))
     jobs.check_images(used, grid.expand(used))
     assert checked == [path]
-    made = readers.read("mine", used.datasets["mine"].model_dump(), [path])
-    datasets.write(made, tmp_path / "mine/dataset.safetensors")
+    dataset = readers.read("mine", used.datasets["mine"].model_dump(), [path])
+    datasets.write(dataset, tmp_path / "mine/dataset.safetensors")
     jobs.check_images(used, grid.expand(used))
     assert checked == [path]
     (path / "train/a/0.png").write_bytes(b"")
@@ -647,15 +647,15 @@ def test_bad_images_end_a_run_before_any_job_and_good_ones_are_reported(tmp_path
     content = config_of(source="image_folder", path=str(path))
     (checkout / "c.yaml").write_text(yaml.safe_dump(content))
     done = snakemake(checkout, *run)
-    said = done.stderr + done.stdout
-    assert done.returncode and "train/a/text.png: not a readable image" in said
-    assert "Traceback" not in said and not (checkout / "results").exists()
+    output = done.stderr + done.stdout
+    assert done.returncode and "train/a/text.png: not a readable image" in output
+    assert "Traceback" not in output and not (checkout / "results").exists()
     (path / "train/a/text.png").write_bytes((path / "train/a/0.png").read_bytes())
     (path / "test/b/leak.png").write_bytes((path / "train/b/0.png").read_bytes())
     done = snakemake(checkout, *run)
-    said = done.stderr + done.stdout
-    assert done.returncode == 0, said
-    (line,) = (line for line in said.splitlines() if line.startswith("mine: "))
+    output = done.stderr + done.stdout
+    assert done.returncode == 0, output
+    (line,) = (line for line in output.splitlines() if line.startswith("mine: "))
     assert "skipped 1: .txt, no ending of an image" in line
     assert "1 test images are also among the training images" in line
     assert "1 training images are copies of another" in line

@@ -24,10 +24,10 @@ METHODS = {
 SAMPLE = {"architectures": NAMES, "truth": TRUTH}
 
 
-def write(folder, values, algorithm="condensation.methods.random", status="ok", **about):
+def write(folder, values, algorithm="condensation.methods.random", status="ok", **fields):
     """Two records, of five and three architectures; two networks each, one below, one above."""
     key = {"dataset": "d", "method": None, "ipc": None, "condensation_seed": None}
-    key |= {"reference": None} | about
+    key |= {"reference": None} | fields
     paths = []
     for part in (slice(0, 5), slice(5, 8)):
         rows = [
@@ -36,7 +36,7 @@ def write(folder, values, algorithm="condensation.methods.random", status="ok", 
             for name, value in zip(NAMES[part], values[part], strict=True)
             for seed in (0, 1)
         ]
-        label = "-".join(str(value) for value in about.values())
+        label = "-".join(str(value) for value in fields.values())
         paths.append(folder / f"{label}-{part.start}.json")
         storage.write_json(
             paths[-1],

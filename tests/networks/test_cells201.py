@@ -50,7 +50,7 @@ def test_all_cells_round_trip_and_are_distinct():
     assert len(cells) == len(set(cells)) == 5**6
     written = [text(cell) for cell in cells]
     assert len(set(written)) == 5**6
-    assert [parse(one) for one in written] == cells
+    assert [parse(string) for string in written] == cells
 
 
 def test_operations_stand_at_the_edges_that_the_string_says():
@@ -87,14 +87,14 @@ def test_a_malformed_string_is_told_with_the_place(written, place):
 
 def paths() -> list[set[int]]:
     """The edges of every way from node 0 to node 3, found by trying all subsets."""
-    found = []
+    ways = []
     for size in range(1, 4):
         for chosen in combinations(range(6), size):
             hops = sorted((EDGES[e][1], EDGES[e][0]) for e in chosen)
             chained = all(a[1] == b[0] for a, b in pairwise(hops))
             if hops[0][0] == 0 and hops[-1][1] == 3 and chained:
-                found.append(set(chosen))
-    return found
+                ways.append(set(chosen))
+    return ways
 
 
 def test_connected_and_useful_against_all_ways_through_the_cell():
@@ -132,7 +132,7 @@ def test_the_official_table(official):
 def test_cells_without_a_way_are_those_at_chance_level(official):
     """The benchmark trained them all: exactly 10 % on ten classes if nothing arrives."""
     truth = benchmark.read(official, CIFAR10)
-    assert {one for one, value in truth.items() if value == 10.0} == {
+    assert {string for string, value in truth.items() if value == 10.0} == {
         text(cell) for cell in every_cell() if not connected(cell)
     }
 
@@ -178,7 +178,7 @@ def test_the_draw_is_seeded_distinct_and_begins_alike():
 
 def test_the_draw_is_even():
     """Each operation at each edge in a fifth of a large sample, within five standard errors."""
-    drawn = [parse(one) for one in sample(3000, 0, False)["architectures"]]
+    drawn = [parse(string) for string in sample(3000, 0, False)["architectures"]]
     for edge in range(6):
         for name in OPERATIONS:
             share = sum(cell[edge] == name for cell in drawn) / 3000

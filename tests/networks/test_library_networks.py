@@ -67,10 +67,10 @@ def test_every_position_is_in_one_batch_and_none_is_too_small(fewest):
     for count in range(fewest, 14):
         for size in range(fewest, 8):
             positions = torch.stack([torch.randperm(count) for _ in range(3)])
-            found = compute.batches(positions, size, fewest)
-            assert torch.equal(torch.cat(found, 1), positions)
-            sizes = [batch.shape[1] for batch in found]
-            assert all(fewest <= one for one in sizes) and set(sizes[:-1]) <= {size}
+            batches = compute.batches(positions, size, fewest)
+            assert torch.equal(torch.cat(batches, 1), positions)
+            sizes = [batch.shape[1] for batch in batches]
+            assert all(fewest <= length for length in sizes) and set(sizes[:-1]) <= {size}
             plain_sizes = [len(part) for part in torch.arange(count).split(size)]
             assert sizes == plain_sizes or plain_sizes[-1] < fewest
 
@@ -107,8 +107,8 @@ def test_layers_that_give_tuples_are_counted():
         def forward(self, images):
             return self.cells(images.flatten(2).mT)[0][:, -1]
 
-    found = compute.values_of_layers(Recurrent(), (3, 4, 5))
-    assert sorted(found) == [7, 7, 20 * 7]  # hidden and cell state, and the outputs
+    values = compute.values_of_layers(Recurrent(), (3, 4, 5))
+    assert sorted(values) == [7, 7, 20 * 7]  # hidden and cell state, and the outputs
     assert compute.images_at_once(Recurrent(), (3, 4, 5), CPU) > 1
 
 
@@ -293,9 +293,12 @@ def test_what_cannot_be_used_is_refused_before_any_job(tmp_path):
         trials.check(mine, grid.expand(mine), tmp_path)
     lines = str(refused.value).splitlines()
     assert len(lines) == 3, lines
-    assert any("architectures.inception on mine: " in one and "3 x 32 x 32" in one for one in lines)
-    assert any("architectures.squeeze on mine: " in one and "no embedding" in one for one in lines)
-    assert any("augmentations.zoom on mine: " in one and "keep their shape" in one for one in lines)
+    for entry, reason in (
+        ("architectures.inception", "3 x 32 x 32"),
+        ("architectures.squeeze", "no embedding"),
+        ("augmentations.zoom", "keep their shape"),
+    ):
+        assert any(f"{entry} on mine: " in line and reason in line for line in lines), entry
 
 
 def test_no_process_is_started_for_built_in_networks(tmp_path, monkeypatch):

@@ -115,7 +115,7 @@ def test_one_draw_a_batch_or_one_an_image(cifar, draw, kinds):
     augment = augmentation.build(entry, same)
     for drawn in range(5):
         got = pixels_of(augment, same, drawn)
-        assert len({tuple(one.flatten().tolist()) for one in got}) == kinds
+        assert len({tuple(image.flatten().tolist()) for image in got}) == kinds
     flipped = [torch.equal(pixels_of(augment, same, d)[0], truncated(same)[0]) for d in range(200)]
     assert 70 < sum(flipped) < 130
 
@@ -143,14 +143,14 @@ def test_whitened_images_are_changed_as_pictures(kind, caplog):
     )
     x = white.preprocess(dataset.train_images[:8])
     mirror = {"transforms": [{"RandomHorizontalFlip": {"p": 1.0}}]}
-    wanted = white.preprocess(dataset.train_images[:8].flip(3))
-    found = build("randaug", white, **mirror, whitened="inverted").apply(x, 0)
+    expected = white.preprocess(dataset.train_images[:8].flip(3))
+    actual = build("randaug", white, **mirror, whitened="inverted").apply(x, 0)
     assert not caplog.text
-    off = (found - wanted).norm() / wanted.norm()
+    off = (actual - expected).norm() / expected.norm()
     assert off < (1e-4 if kind == "zca" else 0.05)  # a picture of zca_kip is rounded anew
     # the released trip clips: it is far from that, and says so
     clipped = build("randaug", white, **mirror).apply(x, 0)
-    assert (clipped - wanted).norm() / wanted.norm() > 0.1
+    assert (clipped - expected).norm() / expected.norm() > 0.1
     assert "`whitened: inverted` does not" in caplog.text
 
 
@@ -159,12 +159,13 @@ def test_a_learned_image_keeps_its_contrast():
     white = replace(
         dataset, whitening=whitening.fit(dataset.train_images, "zca_kip", dataset.mean, dataset.std)
     )
-    own = white.whitening
-    rows = (white.preprocess(dataset.train_images[:4]).flatten(1) @ own.inverse + own.mean) * 3
-    learned = ((rows - own.mean) @ own.matrix).view(-1, 3, 8, 8)
+    fitted = white.whitening
+    rows = white.preprocess(dataset.train_images[:4]).flatten(1)
+    rows = (rows @ fitted.inverse + fitted.mean) * 3
+    learned = ((rows - fitted.mean) @ fitted.matrix).view(-1, 3, 8, 8)
     same = {"transforms": [{"RandomHorizontalFlip": {"p": 0.0}}]}
-    found = build("randaug", white, **same, whitened="inverted").apply(learned, 0)
-    assert (found - learned).norm() / learned.norm() < 0.05
+    actual = build("randaug", white, **same, whitened="inverted").apply(learned, 0)
+    assert (actual - learned).norm() / learned.norm() < 0.05
 
 
 def test_digits_are_not_mirrored(cifar):

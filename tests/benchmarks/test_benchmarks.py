@@ -86,15 +86,15 @@ def test_training_as_the_field_does_is_sgd_over_each_image_once():
     by_hand = plain.network_of(dataset, CPU)
     weights = list(by_hand.parameters())
     for _ in range(2):
-        slopes = torch.autograd.grad(F.cross_entropy(by_hand(images), labels), weights)
+        gradients = torch.autograd.grad(F.cross_entropy(by_hand(images), labels), weights)
         with torch.no_grad():
-            for weight, slope in zip(weights, slopes, strict=True):
-                weight -= 0.01 * slope
+            for parameter, gradient in zip(weights, gradients, strict=True):
+                parameter -= 0.01 * gradient
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     identity = plain.augmentation.build(NONE, dataset)
     plain.train(network, optimizer, images, labels, identity, torch.Generator(), 2)
-    for found, expected in zip(network.parameters(), weights, strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    for parameter, expected in zip(network.parameters(), weights, strict=True):
+        torch.testing.assert_close(parameter, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["dm", "dc", "dsa", "tm", "kip", "expert"])

@@ -69,7 +69,7 @@ def test_the_slope_of_the_loss():
 def test_three_steps_are_those_of_a_plain_loop(problem, kernel, depth, networks, learn_labels):
     """Torch's Adam, an inverse matrix, whole kernels with their whole graphs."""
     options = {"depth": depth, "networks": networks, "learn_labels": learn_labels}
-    found = kip.condense(problem, iterations=3, **OPTIONS | {"kernel": kernel} | options)
+    result = kip.condense(problem, iterations=3, **OPTIONS | {"kernel": kernel} | options)
     start = problem.real(problem.draw_real(2, problem.generator("random")).flatten())
     images = start.clone().requires_grad_()
     labels = kip.centred(problem.labels, 3).requires_grad_()
@@ -78,8 +78,8 @@ def test_three_steps_are_those_of_a_plain_loop(problem, kernel, depth, networks,
         stream = problem.generator("kip", iteration)
         chosen = torch.cat(
             [
-                own[torch.randperm(20, generator=stream)[:10]]
-                for own in problem.dataset.indices_by_class()
+                indices[torch.randperm(20, generator=stream)[:10]]
+                for indices in problem.dataset.indices_by_class()
             ]
         )
         targets = kip.centred(problem.dataset.train_labels[chosen], 3)
@@ -90,21 +90,21 @@ def test_three_steps_are_those_of_a_plain_loop(problem, kernel, depth, networks,
             if kernel == "fc_ntk":
                 return kernels.fc_ntk(x.double(), z.double(), depth=depth)
             total = torch.zeros(len(x), len(z), dtype=torch.float64)
-            for own in layers:
-                a, b = (kernels.conv_features(y, own).double() for y in (x, z))
+            for network in layers:
+                a, b = (kernels.conv_features(y, network).double() for y in (x, z))
                 total = total + a @ b.T
             return 2 * total / networks + 0.01
 
-        own = of(images, images)
-        ridge = 1e-6 * own.trace() / 6 * torch.eye(6, dtype=torch.float64)
-        prediction = of(problem.real(chosen), images) @ torch.linalg.inv(own + ridge) @ labels
+        matrix = of(images, images)
+        ridge = 1e-6 * matrix.trace() / 6 * torch.eye(6, dtype=torch.float64)
+        prediction = of(problem.real(chosen), images) @ torch.linalg.inv(matrix + ridge) @ labels
         steps.zero_grad()
         (0.5 * (targets - prediction).square().mean()).backward()
         steps.step()
-    torch.testing.assert_close(found.images, images.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(result.images, images.detach(), rtol=1e-4, atol=1e-4)
     if learn_labels:
         expected = (labels.detach() + 1 / 3).float()
-        torch.testing.assert_close(found.labels, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(result.labels, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("options", [{"depth": 2}, {"networks": 1, "kernel": "conv_features"}])
@@ -131,8 +131,8 @@ def test_it_learns_to_tell_real_digits_apart(kernel):
 
         weights = kip.solve(of(images, images), kip.centred(problem.labels, 10), ridge)
         shown = digits.standardize(digits.test_images)
-        found = (of(shown, images) @ weights).argmax(1)
-        return float((found == digits.test_labels).float().mean())
+        predicted = (of(shown, images) @ weights).argmax(1)
+        return float((predicted == digits.test_labels).float().mean())
 
     before = accuracy(kip.condense(problem, iterations=0, **options).images)
     after = accuracy(kip.condense(problem, iterations=30, **options).images)
@@ -175,8 +175,8 @@ def test_equal_images_without_a_ridge_are_refused_and_named(name, count, equal):
             kip.solve(matrix, labels, 0.0)
         alpha = 1e-6 * float(matrix.diagonal().mean())
         fitted = KernelRidge(alpha=alpha, kernel="precomputed").fit(matrix.numpy(), labels.numpy())
-        found = kip.solve(matrix, labels, 1e-6).numpy()
-        np.testing.assert_allclose(found, fitted.dual_coef_, rtol=1e-5, atol=1e-9)
+        solution = kip.solve(matrix, labels, 1e-6).numpy()
+        np.testing.assert_allclose(solution, fitted.dual_coef_, rtol=1e-5, atol=1e-9)
 
 
 def test_different_images_need_no_ridge():

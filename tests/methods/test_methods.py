@@ -167,8 +167,8 @@ def test_kcenter_with_one_image_is_the_one_nearest_to_the_class_mean(problem):
     points = problem.features.numpy()
     chosen = kcenter.select(replace(problem, ipc=1), "embedding").flatten()
     for label, indices in enumerate(problem.dataset.indices_by_class()):
-        own = points[indices]
-        distances = [np.linalg.norm(p - own.mean(0)) for p in own]
+        members = points[indices]
+        distances = [np.linalg.norm(point - members.mean(0)) for point in members]
         assert int(chosen[label]) == int(indices[int(np.argmin(distances))])
 
 
@@ -196,13 +196,13 @@ def test_restarts_find_what_one_random_start_misses():
     place = torch.tensor([0.0, 1.0, 50.0])[group]
     features = place.view(-1, 1) + 0.01 * torch.randn(60, 4, generator=torch.Generator())
 
-    def found(seed, restarts):
+    def solved(seed, restarts):
         problem = Problem(dataset, ipc=3, seed=seed, features=features)
         chosen = kcenter.select(problem, "embedding", restarts=restarts)
         return sum(sorted(group[row].tolist()) == [0, 1, 2] for row in chosen)
 
-    assert sum(found(seed, 1) for seed in range(10)) < 20
-    assert sum(found(seed, 20) for seed in range(10)) == 20
+    assert sum(solved(seed, 1) for seed in range(10)) < 20
+    assert sum(solved(seed, 20) for seed in range(10)) == 20
 
 
 # --- starts ---------------------------------------------------------------------------------------
@@ -237,8 +237,9 @@ def dm_by_the_book(problem, iterations, lr, momentum, batch_real, entry, network
             batch = indices[torch.randperm(len(indices), generator=stream)[:batch_real]]
             drawn = augment.draw(stream, 1)
             real = network.embed(augment.apply(problem.real(batch), drawn)).mean(0).detach()
-            own = images[label * problem.ipc : (label + 1) * problem.ipc]
-            loss = loss + (real - network.embed(augment.apply(own, drawn)).mean(0)).pow(2).sum()
+            synthetic = images[label * problem.ipc : (label + 1) * problem.ipc]
+            mean = network.embed(augment.apply(synthetic, drawn)).mean(0)
+            loss = loss + (real - mean).pow(2).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -269,8 +270,8 @@ def test_dm_moves_the_class_means_of_the_embedding_closer(problem):
             with torch.no_grad():
                 for label, indices in enumerate(problem.dataset.indices_by_class()):
                     real = network.embed(problem.real(indices)).mean(0)
-                    own = network.embed(images[label * 2 : label * 2 + 2]).mean(0)
-                    total += float((real - own).square().sum())
+                    synthetic = network.embed(images[label * 2 : label * 2 + 2]).mean(0)
+                    total += float((real - synthetic).square().sum())
         return total
 
     got = dm.condense(
@@ -562,10 +563,10 @@ def test_herding_follows_the_class_mean_better_than_chance(problem, tmp_path):
     everything = problem.dataset.standardize(problem.dataset.train_images)
 
     def gap(images, label):
-        own = everything[problem.dataset.train_labels == label].mean(0)
-        return float((images[label * 2 : label * 2 + 2].mean(0) - own).norm())
+        class_mean = everything[problem.dataset.train_labels == label].mean(0)
+        return float((images[label * 2 : label * 2 + 2].mean(0) - class_mean).norm())
 
     drawn = [run("random", replace(problem, seed=seed), tmp_path) for seed in range(20)]
     for label in range(3):
-        gaps = [gap(one.images, label) for one in drawn]
+        gaps = [gap(condensed.images, label) for condensed in drawn]
         assert gap(herded.images, label) < np.mean(gaps)

@@ -69,7 +69,7 @@ def test_every_pipeline_keeps_shape_and_range_and_repeats_itself(name, shape, dr
         assert torch.equal(got, augment.apply(x, drawn))
 
 
-def test_an_empty_change_is_the_evaluators_truncation(cifar):
+def test_an_identity_pipeline_truncates_as_the_evaluator_does(cifar):
     augment = augmentation.build(
         {"policy": "torchvision", "transforms": [{"Identity": {}}], "draw": "per_batch"}, cifar
     )
@@ -109,7 +109,7 @@ def test_padding_of_the_crop_is_black(cifar):
 
 
 @pytest.mark.parametrize(("draw", "kinds"), [("per_batch", 1), ("per_image", 2)])
-def test_one_draw_a_batch_or_one_an_image(cifar, draw, kinds):
+def test_a_pipeline_draws_once_per_batch_or_once_per_image(cifar, draw, kinds):
     same = replace(cifar, train_images=cifar.train_images[:1].expand(16, -1, -1, -1).contiguous())
     entry = {"policy": "torchvision", "transforms": [{"RandomHorizontalFlip": {}}], "draw": draw}
     augment = augmentation.build(entry, same)
@@ -136,7 +136,7 @@ def test_autoaug_takes_the_policy_of_the_image_size(side, policy):
 
 
 @pytest.mark.parametrize("kind", ["zca", "zca_kip"])
-def test_whitened_images_are_changed_as_pictures(kind, caplog):
+def test_whitened_images_are_transformed_as_pictures(kind, caplog):
     dataset = small_dataset(classes=4, per_class=200, shape=(3, 8, 8))
     white = replace(
         dataset, whitening=whitening.fit(dataset.train_images, kind, dataset.mean, dataset.std)
@@ -183,7 +183,7 @@ def test_digits_are_not_mirrored(cifar):
         ([{"RandomCrop": {"size": 64}}], "fails on small: .*larger"),
     ],
 )
-def test_a_pipeline_that_cannot_work_is_told_before_training(cifar, transforms, expected):
+def test_a_pipeline_that_cannot_work_is_refused_before_training(cifar, transforms, expected):
     with pytest.raises(InputError, match=expected):
         augmentation.build(
             {"policy": "torchvision", "transforms": transforms, "draw": "per_batch"}, cifar

@@ -1,4 +1,4 @@
-"""The plain loops that ours are measured beside: what they compute, and that both sides run."""
+"""The plain loops of the benchmarks compute what ours do, and both sides run in turns."""
 
 import sys
 
@@ -66,7 +66,7 @@ def test_the_plain_loop_of_dm_makes_the_images_that_ours_makes(alike, monkeypatc
 
 
 def test_the_plain_loop_of_dc_makes_the_images_that_ours_makes(alike, monkeypatch):
-    """A whole batch: three images a class leave one order of the set, but for its shuffling."""
+    """One batch holds the whole set, so the shuffled order does not matter."""
     ours = ours_from_start(
         *(dc.condense, dc, monkeypatch),
         **{"iterations": 2, "outer": 2, "inner": 1, "lr": 0.1, "momentum": 0.5, "batch_real": 256},

@@ -24,7 +24,7 @@ def run(output, *arguments):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """All parts but the compiled one, which would take a minute of the compiler's."""
+    """All parts but the compiled one, which takes a minute to compile."""
     output = tmp_path_factory.mktemp("gpu") / "small.json"
     parts = ("--parts", "correctness", "speed", "stacking", "expert")
     completed = run(output, "--minutes", "20", *parts, "--precision", "float32")
@@ -48,7 +48,7 @@ def test_the_printed_numbers_stand_beside_ours(done):
     assert row.endswith("| 0.22 | 3513 |")  # Table 8
 
 
-def test_a_second_run_does_what_is_missing(done, tmp_path):
+def test_a_second_run_does_only_the_missing_cases(done, tmp_path):
     content = json.loads(done[0].read_text())
     content.pop("checksum")
     lost = content["results"].pop("correctness/kernels")
@@ -78,7 +78,7 @@ def test_results_of_another_machine_are_not_continued(done, tmp_path):
     assert "another device_name" in completed.stderr
 
 
-def test_what_fails_is_kept_and_tried_again_and_what_does_not_fit_is_a_result():
+def test_failed_cases_run_again_but_out_of_memory_is_a_result():
     def broken():
         raise ValueError("a slip")
 

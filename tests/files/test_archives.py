@@ -101,7 +101,7 @@ def serve(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def slept(monkeypatch):
-    """The pauses between tries, which are not made."""
+    """The pauses between tries; the test does not wait for them."""
     pauses = []
     monkeypatch.setattr(download.time, "sleep", pauses.append)
     return pauses
@@ -230,7 +230,7 @@ def test_a_partial_file_left_over_is_continued(target, serve, ranges):
     assert server.requests == [("/data.bin", "bytes=1000-")]
 
 
-def test_a_partial_file_that_was_already_whole_is_taken(target, serve):
+def test_a_partial_file_that_is_already_complete_is_used(target, serve):
     target.parent.mkdir()
     part(target).write_bytes(CONTENT)
     server = serve({"/data.bin": CONTENT})  # answers 416: nothing left
@@ -238,7 +238,7 @@ def test_a_partial_file_that_was_already_whole_is_taken(target, serve):
     assert_fetched(target)
 
 
-def test_a_server_that_keeps_breaking_off_leaves_what_a_later_call_continues(target, serve):
+def test_a_later_call_continues_a_download_that_kept_breaking_off(target, serve):
     server = serve({"/data.bin": CONTENT}, stops=[*range(100_000, 600_000, 100_000)])
     with pytest.raises(InputError, match=f"ended at byte 500000 of {len(CONTENT)}"):
         fetch(official(server.url("/data.bin")), target)
@@ -325,7 +325,7 @@ def test_a_wrong_mirror_that_breaks_off_does_not_spoil_the_right_address(target,
     assert_fetched(target)
 
 
-def test_404_everywhere_lists_every_place_and_the_way_out(tmp_path, target, serve):
+def test_an_archive_missing_everywhere_lists_every_place_and_the_way_out(tmp_path, target, serve):
     server = serve({})
     first, second = server.url("/one/data.bin"), server.url("/two/data.bin")
     mirror = str(tmp_path / "mirror")
@@ -342,7 +342,7 @@ def test_404_everywhere_lists_every_place_and_the_way_out(tmp_path, target, serv
         assert not target.exists() and not part(target).exists()
 
 
-def test_a_server_that_is_not_there_is_named(target, serve):
+def test_an_unreachable_server_is_named(target, serve):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/data.bin"
@@ -509,7 +509,7 @@ def test_a_packed_archive_cut_short_is_refused(tmp_path, kind):
         assert_refused(path)
 
 
-def test_a_tar_with_a_damaged_header_is_refused_and_not_taken_for_shorter(tmp_path):
+def test_a_tar_with_a_damaged_header_is_refused(tmp_path):
     whole, path = cut(tmp_path, "tar")
     second = whole.index(b"train/b/2.png")
     path.write_bytes(whole[:second] + b"X" + whole[second + 1 :])
@@ -537,11 +537,11 @@ def test_a_zip_with_a_damaged_byte_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"plain text", b"\0" * 100, b"\x1f\x8b", OTHER[:5000]])
-def test_what_is_no_archive_is_refused(tmp_path, content):
+def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
     (tmp_path / "f").write_bytes(content)
     assert_refused(tmp_path / "f")
 
 
-def test_what_is_not_there_is_named(tmp_path):
+def test_a_missing_archive_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nothing: no such file"):
         list(members(tmp_path / "nothing"))

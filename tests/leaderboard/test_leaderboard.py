@@ -43,7 +43,7 @@ def by_hand(leaderboard):
     return by_key
 
 
-def test_a_row_per_method_and_cell_with_mean_and_interval(leaderboard, by_hand):
+def test_each_method_has_a_row_per_cell_with_mean_and_interval(leaderboard, by_hand):
     assert {tuple(key) for key in leaderboard.board[KEY].values} == set(by_hand)
     assert len(leaderboard.board) == len(by_hand) == 6 * 2 * 2 * 2 + 1 + 1
     for _, row in leaderboard.board.iterrows():
@@ -69,7 +69,7 @@ def test_a_row_per_method_and_cell_with_mean_and_interval(leaderboard, by_hand):
         assert (row["low"], row["high"]) == pytest.approx((centre - half, centre + half))
 
 
-def test_ranks_are_within_a_cell_ties_share_and_failures_have_none(leaderboard, by_hand):
+def test_ranks_are_per_cell_shared_by_ties_and_absent_for_failures(leaderboard, by_hand):
     for _, row in leaderboard.board.iterrows():
         key = tuple(row[KEY])
         rivals = {}
@@ -105,7 +105,7 @@ def test_costs_are_the_mean_time_and_the_peak_over_sets(leaderboard):
     assert details.costs(board, {SetId("d", "m", "1", 0): set_details})["memory_mb"][0] == 300.0
 
 
-def test_what_stands_behind_a_row(leaderboard):
+def test_the_details_of_a_row_match_its_records(leaderboard):
     of_rows = details.row_details(
         leaderboard.board, read(leaderboard.records).values(), leaderboard.sets
     )
@@ -218,7 +218,7 @@ def test_failures_are_rows_of_the_page(leaderboard):
     assert leaderboard.html.count('<span class="failed">1 diverged</span>') == 8
 
 
-def test_what_is_missing_is_a_row_without_rank_set_or_evaluation(leaderboard):
+def test_missing_results_are_rows_without_rank_set_or_evaluation(leaderboard):
     """As with a partial config: no set and no record of a method, one record of another lost."""
     records = [path for path in leaderboard.records if "/kip/" not in str(path)]
     lost = next(path for path in records if "/dm/ipc10/set0/evaluation/mlp" in str(path))

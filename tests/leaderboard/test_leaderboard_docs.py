@@ -1,4 +1,4 @@
-"""docs/leaderboard.md as its reader follows it: an own set, its row on the page, the report."""
+"""docs/leaderboard.md as its reader follows it: a user's set, its row on the page, the report."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def block(language: str) -> str:
 
 
 def command(folder, words: str) -> str:
-    """Run the one command of the page that has these words; return what it said."""
+    """Run the one command of the page that has these words; return its output."""
     (line,) = [line for line in PAGE.splitlines() if line.startswith("    ") and words in line]
     done = snakemake(folder, *line.split()[1:])
     assert done.returncode == 0, done.stdout + done.stderr
@@ -39,7 +39,7 @@ def followed(tmp_path_factory):
     return folder
 
 
-def test_the_page_has_a_row_for_the_own_set(followed):
+def test_the_page_has_a_row_for_the_users_set(followed):
     html = (followed / "results/mine/leaderboard/index.html").read_text(encoding="utf-8")
     rows = re.findall(r"<tr data-row=.*?</tr>", html, flags=re.DOTALL)
     assert len(rows) == 2

@@ -40,7 +40,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, leaderboard):
-    """The page, freshly opened on a desktop; afterwards, nothing went wrong in it."""
+    """The page, freshly opened on a desktop; afterwards, its logs hold no error."""
     set_size(browser, 1280, 900)
     prefer(browser, "light")
     browser.get("about:blank")
@@ -56,7 +56,7 @@ def page(browser, leaderboard):
 
 
 def outside(browser) -> list[str]:
-    """Addresses asked for that are neither the page nor inside it."""
+    """Return the addresses outside the page that the browser requested."""
     addresses = []
     for entry in browser.get_log("performance"):
         message = json.loads(entry["message"])["message"]
@@ -89,7 +89,7 @@ def header(page, title):
 
 
 def sorted_by(page, head, way):
-    """Wait until the table says that it is sorted so: it may let the browser breathe first."""
+    """Wait until the header says that the table is sorted; sorting may be delayed."""
     WebDriverWait(page, 10).until(lambda _: head.get_attribute("aria-sort") == way)
 
 
@@ -102,7 +102,7 @@ def choose(page, name, value):
     select.find_element(By.CSS_SELECTOR, f"option[value='{value}']").click()
 
 
-def test_it_opens_as_ranked_with_pages(page, leaderboard):
+def test_it_opens_ranked_on_a_single_page(page, leaderboard):
     assert keys_of(page) == list(range(50))  # of 50 rows
     assert len(leaderboard[1].board) == 50
     assert page.find_elements(By.CSS_SELECTOR, ".dt-paging") == []
@@ -228,7 +228,7 @@ def test_light_and_dark(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read_on_its_ground(page, scheme):
+def test_text_contrasts_with_its_background(page, scheme):
     """Contrast of at least 4.5, as WCAG AA asks."""
     prefer(page, scheme)
     page.refresh()
@@ -303,7 +303,7 @@ def test_without_scripts_the_table_can_be_read(browser, leaderboard):
 
 
 def test_the_page_may_not_ask_the_network_for_anything(browser, leaderboard):
-    """And the checks after each test would have seen it try."""
+    """The checks after each test would also have seen the request."""
     browser.get(leaderboard[0].as_uri())
     browser.get_log("browser")
     browser.execute_async_script(

@@ -33,7 +33,7 @@ def distance(gradients, targets):
 
 
 def plain(problem, o):
-    """DC as its paper's code goes about it, with the draws of ours."""
+    """DC in the order of its paper's code, with the draws of ours."""
     dataset = problem.dataset
     images = initial_images(problem, o["init"]).clone().requires_grad_()
     labels = problem.labels
@@ -78,7 +78,7 @@ def plain(problem, o):
 
 @pytest.mark.parametrize("policy", [{"policy": "none"}, DSA], ids=["dc", "dsa"])
 @pytest.mark.parametrize("update", ["joint", "class_wise"])
-def test_it_is_the_loop_of_the_paper(problem, policy, update):
+def test_dc_and_dsa_are_the_loop_of_their_papers(problem, policy, update):
     options = OPTIONS | {"augmentation": policy, "update": update}
     actual, expected = dc.condense(problem, **options), plain(problem, options)
     start = initial_images(problem, "noise")
@@ -94,7 +94,7 @@ def test_the_two_updates_differ_by_the_momentum(problem):
     assert not torch.allclose(joint, class_wise, atol=1e-4)
 
 
-def test_distances():
+def test_distances_follow_their_definitions():
     generator = torch.Generator().manual_seed(0)
     shapes = [(4, 2, 3, 3), (4,), (3, 5), (3,)]
     gradients, targets = ([torch.randn(s, generator=generator) for s in shapes] for _ in range(2))

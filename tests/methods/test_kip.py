@@ -25,7 +25,7 @@ OPTIONS = {
 LINEAR = kernels.Kernel(lambda x: x.double().flatten(1), lambda x, z: x @ z.T)
 
 
-def test_the_solve_is_scikit_learns():
+def test_the_solve_agrees_with_scikit_learn():
     x = torch.randn(6, 9, dtype=torch.float64)
     kernel = kernels.fc_ntk(x, x)
     labels = torch.randn(6, 3, dtype=torch.float64)
@@ -108,7 +108,7 @@ def test_three_steps_are_those_of_a_plain_loop(problem, kernel, depth, networks,
 
 
 @pytest.mark.parametrize("options", [{"depth": 2}, {"networks": 1, "kernel": "conv_features"}])
-def test_options_of_the_kernels_reach_them(problem, options):
+def test_kernel_options_reach_the_kernels(problem, options):
     base = {"kernel": options.get("kernel", "fc_ntk")}
     first = kip.condense(problem, iterations=1, **OPTIONS | base).images
     assert not torch.equal(first, kip.condense(problem, iterations=1, **OPTIONS | options).images)
@@ -150,7 +150,7 @@ def test_labels_stay_unless_they_are_to_be_learned(problem):
 
 
 def twins(count, equal, seed):
-    """Images of which the first ``equal`` + 1 are one and the same."""
+    """Images of which the first ``equal`` + 1 are identical."""
     images = torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
     images[1 : equal + 1] = images[0]
     return images
@@ -159,7 +159,7 @@ def twins(count, equal, seed):
 @pytest.mark.parametrize("name", ["fc_ntk", "conv_features", "linear"])
 @pytest.mark.parametrize("count, equal", [(2, 1), (10, 1), (40, 3), (150, 1)])
 def test_equal_images_without_a_ridge_are_refused_and_named(name, count, equal):
-    """A singular matrix is so to rounding only: many seeds, not one."""
+    """Rounding may hide that a matrix is singular, so many seeds are tried."""
     labels = torch.ones(count, 1, dtype=torch.float64)
     for seed in range(25):
         kernel = {
@@ -212,7 +212,7 @@ print(compute.peak_memory_mb(torch.device("cpu"))["peak_rss_mb"])
 """
 
 
-def test_of_real_images_only_the_features_are_held():
+def test_only_the_features_of_real_images_are_held():
     """Images 12 KB, features 4 KB each; the activations of the networks would be 420 KB."""
     script = MEMORY.format(scripts=str(ROOT / "workflow_scripts"))
     few, many = (
@@ -222,7 +222,7 @@ def test_of_real_images_only_the_features_are_held():
     assert many - few < 3000 * 0.05  # MB: a third of that is images and their features
 
 
-def test_a_loss_that_is_no_number_says_so(problem, monkeypatch):
+def test_a_loss_that_is_not_finite_ends_the_run(problem, monkeypatch):
     broken = torch.full((6, 3, 8, 8), float("nan"))
     monkeypatch.setattr(kip, "initial_images", lambda *_: broken)
     with pytest.raises(FloatingPointError, match="loss is no longer finite"):

@@ -119,7 +119,7 @@ def test_each_method_has_an_entry_and_each_entry_an_algorithm():
             assert "arXiv:" in entry.citation and entry.paper_name
 
 
-def test_features_are_asked_for_only_where_they_are_read(tmp_path):
+def test_features_are_needed_only_where_they_are_read(tmp_path):
     config = configured(tmp_path)
     needed = {name for name in EVERY if features_of(config, name)}
     assert needed == {"kcenter", "dm_kcenter"}
@@ -172,7 +172,7 @@ def test_kcenter_with_one_image_is_the_one_nearest_to_the_class_mean(problem):
         assert int(chosen[label]) == int(indices[int(np.argmin(distances))])
 
 
-def test_kcenter_finds_clusters_that_are_plain_to_see():
+def test_kcenter_finds_well_separated_clusters():
     dataset = small_dataset(classes=2, per_class=30)
     generator = torch.Generator().manual_seed(0)
     group = torch.arange(60) // 2 % 3  # three far groups within each class
@@ -208,7 +208,7 @@ def test_restarts_find_what_one_random_start_misses():
 # --- starts ---------------------------------------------------------------------------------------
 
 
-def test_starts(problem, tmp_path):
+def test_initial_images_follow_the_start_option(problem, tmp_path):
     random = run("random", problem, tmp_path)
     assert torch.equal(initial_images(problem, "random"), random.images)
     chosen = kcenter.select(problem, "embedding").flatten()
@@ -414,7 +414,7 @@ def test_soft_labels_are_kept(problem):
     assert torch.equal(kept.labels, soft)
 
 
-def test_soft_labels_become_hard_where_that_is_asked_for_and_the_log_says_which(problem, caplog):
+def test_soft_labels_become_hard_on_request_and_the_log_says_so(problem, caplog):
     images = torch.randn(6, 3, 8, 8)
     with caplog.at_level("INFO", "condensation"):
         soft = contract.finish((images, SOFT), problem, "mine")
@@ -478,7 +478,7 @@ def test_positions_and_labels_may_be_any_whole_numbers(problem, dtype):
     ]
 
 
-def test_an_own_method_is_told_what_its_soft_labels_become_by_the_config(tmp_path):
+def test_the_config_sets_what_soft_labels_of_a_users_method_become(tmp_path):
     (tmp_path / "m.py").write_text("def f(problem, *, lr=1): ...\n")
 
     def job(**options):

@@ -133,7 +133,7 @@ def test_the_step_size_goes_down_its_slope(ready, gradient, monkeypatch):
     assert first == pytest.approx(expected, rel=1e-4)
 
 
-def test_same_seed_same_set_and_no_draw_from_the_global_state(ready):
+def test_the_set_depends_on_the_seed_and_not_on_the_global_state(ready):
     before = torch.random.get_rng_state()
     first, second = (tm.condense(ready, **OPTIONS | {"iterations": 2}) for _ in range(2))
     other = tm.condense(replace(ready, seed=1), **OPTIONS | {"iterations": 2})
@@ -143,7 +143,7 @@ def test_same_seed_same_set_and_no_draw_from_the_global_state(ready):
     assert torch.equal(first.images, larger.images), "a batch above the set is the set"
 
 
-def test_a_step_size_that_falls_to_zero_ends_it(ready):
+def test_a_step_size_that_falls_to_zero_ends_the_run(ready):
     with pytest.raises(FloatingPointError, match=r"step size fell to -.*smaller lr_step"):
         tm.condense(ready, **OPTIONS | {"iterations": 20, "lr_step": 1e3})
 

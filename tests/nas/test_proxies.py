@@ -63,7 +63,7 @@ def test_a_network_is_what_a_plain_loop_with_torchs_own_parts_makes(real):
 
 
 @pytest.mark.parametrize("affine", [False, True])
-def test_together_is_as_one_after_the_other(real, affine):
+def test_stacked_networks_train_as_they_do_alone(real, affine):
     network = {**NETWORK, "affine": affine}
     together, _ = train(real, [0, 1, 2], stack=True, network=network)
     alone, _ = train(real, [0, 1, 2], stack=False, network=network)
@@ -85,7 +85,7 @@ def test_the_rate_falls_along_half_a_cosine():
         cosine.step()
 
 
-def test_what_diverges_is_said_to(real):
+def test_a_diverging_network_is_recorded_as_diverged(real):
     (row,), _ = train(real, [0], training={**TRAINING, "lr": 1e30, "clip": None})
     assert row["status"] == "diverged" and row["accuracy"] is None and row["loss"] is None
 

@@ -79,7 +79,7 @@ def test_operations_stand_at_the_edges_that_the_string_says():
         ("|none~0|", ["character 9 found the end, expected '+'"]),
     ],
 )
-def test_a_malformed_string_is_told_with_the_place(written, place):
+def test_a_malformed_string_is_refused_with_its_place(written, place):
     with pytest.raises(InputError) as caught:
         parse(written)
     assert all(part in str(caught.value) for part in place), str(caught.value)
@@ -155,13 +155,13 @@ def test_cells_without_a_way_are_those_at_chance_level(official):
         ([""], "no column 'ArchitectureString' .it has: none"),
     ],
 )
-def test_a_bad_table_is_told_with_the_line(tmp_path, lines, expected):
+def test_a_bad_table_is_refused_with_its_line(tmp_path, lines, expected):
     path = write(tmp_path / "own.csv", *lines)
     with pytest.raises(InputError, match=expected):
         benchmark.read(path, CIFAR10)
 
 
-def test_a_table_that_is_not_there_is_named(tmp_path):
+def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match="own.csv: not a readable CSV file"):
         benchmark.read(tmp_path / "own.csv", CIFAR10)
 
@@ -185,7 +185,7 @@ def test_the_draw_is_even():
             assert abs(share - 0.2) < 5 * (0.2 * 0.8 / 3000) ** 0.5
 
 
-def test_only_connected_ones_if_asked_and_only_what_the_table_has(tmp_path):
+def test_the_draw_may_be_limited_to_connected_cells_and_to_a_table(tmp_path):
     assert sample(15_284, 0, True)["space"] == 15_284  # 341 of 15,625 are not
     with pytest.raises(InputError, match="15285, but NAS-Bench-201 has 15284 connected"):
         sample(15_285, 0, True)

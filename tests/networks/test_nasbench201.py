@@ -108,7 +108,7 @@ def test_the_forward_pass_is_what_the_definition_says(cell, affine):
 
 
 @pytest.mark.parametrize("cell", [DEAD, ("none",) * 6])
-def test_a_cell_without_a_way_says_the_same_of_every_image(cell):
+def test_a_disconnected_cell_gives_every_image_the_same_logits(cell):
     network = build(cell, (1, 8, 8), channels=4)
     logits = network(torch.randn(6, 1, 8, 8))
     assert torch.allclose(logits, logits[:1].expand(6, 10), atol=1e-6)
@@ -124,7 +124,7 @@ def test_edges_that_lead_nowhere_are_not_computed():
     assert called == []
 
 
-def test_the_seed_makes_the_network():
+def test_the_seed_determines_the_network():
     network, same, other = (build(MIXED, seed=seed) for seed in (0, 0, 1))
     first, again, else_ = (next(n.parameters()) for n in (network, same, other))
     assert torch.equal(first, again) and not torch.equal(first, else_)

@@ -35,7 +35,7 @@ _CONFIG = {
 
 
 def options(method: str, ipc: int, **changes: Any) -> dict[str, Any]:
-    """Return a method's options for CIFAR-10, complete, as a job of the workflow is given them."""
+    """Return a method's options for CIFAR-10, complete, as a job of the workflow gets them."""
     ours = loading.parse(_CONFIG)
     return jobs.condense(ours, SetId("cifar10", method, str(ipc), 0))["options"] | changes
 
@@ -77,7 +77,7 @@ def _fastest(function: Callable[[], Any], device: torch.device, repeats: int = 8
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Return what numbers are made on: processor, caches, compiler, card, versions."""
+    """Return a description of the machine: processor, caches, compiler, card, versions."""
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
     fields = dict(re.findall(r"^(model name|cpu family|model)\s*: (.*)$", text, re.M))
     caches = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
@@ -111,18 +111,18 @@ def peaks(
 
     ``small`` is for tests: its numbers are no peaks.
     """
-    found, side = {}, 2048 if device.type == "cpu" else 8192
+    rates, side = {}, 2048 if device.type == "cpu" else 8192
     for name in precisions:
         compute.set_up(precision=name)
-        found[name] = {
+        rates[name] = {
             "matmul": matmul_peak(DTYPES[name], device, 64 if small else side),
             "convolution": convolution_peak(DTYPES[name], device, 2 if small else 16),
         }
-    return found
+    return rates
 
 
 def announce(of_precision: dict[str, dict[str, float]], device: torch.device) -> None:
-    """Print what the numbers are made on."""
+    """Print the machine and its peaks."""
     for name, value in machine(device).items():
         print(f"{name}: {value}")
     for name, values in of_precision.items():
@@ -140,7 +140,7 @@ class Clock:
         self.device = device
 
     def start(self) -> None:
-        """Begin, once the device has done what it was given."""
+        """Begin once the device has done all earlier work."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
             self.began = torch.cuda.Event(enable_timing=True)
@@ -149,7 +149,7 @@ class Clock:
             self.began = time.perf_counter()
 
     def stop(self) -> float:
-        """Return the seconds until the device has done what it was given since."""
+        """Return the seconds until the device has done all work since ``start``."""
         if self.device.type != "cuda":
             return time.perf_counter() - self.began
         ended = torch.cuda.Event(enable_timing=True)
@@ -165,7 +165,7 @@ class Memory:
         self.device = device
 
     def held(self) -> float:
-        """Return what is held now."""
+        """Return the memory that tensors take now."""
         if self.device.type != "cuda":
             return 0.0
         return torch.cuda.memory_allocated(self.device) / 2**20
@@ -176,7 +176,7 @@ class Memory:
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def peak(self) -> float:
-        """Return the most that was held since."""
+        """Return the most memory that tensors took since ``reset``."""
         if self.device.type != "cuda":
             return 0.0
         return torch.cuda.max_memory_allocated(self.device) / 2**20

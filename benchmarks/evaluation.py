@@ -70,10 +70,10 @@ def fit(forward, parameters, images, labels, augment, epochs, seeds, at_once):
     )
 
 
-def timed(function, *given):
+def timed(function, *arguments):
     """Seconds of one call."""
     began = time.perf_counter()
-    function(*given)
+    function(*arguments)
     return time.perf_counter() - began
 
 
@@ -111,11 +111,11 @@ def beside_the_plain_loop(dataset, turns):
 
     for ipc, epochs in EPOCHS.items():
         images, labels = chosen(dataset, ipc)
-        given = (images, labels, augment, epochs)
+        inputs = (images, labels, augment, epochs)
         times = take_turns(
             turns,
-            (plain_epochs, beside, *given),
-            (fit, stacking.alone(forward), list(network.parameters()), *given, 1, at_once),
+            (plain_epochs, beside, *inputs),
+            (fit, stacking.alone(forward), list(network.parameters()), *inputs, 1, at_once),
         )
         row(f"training, IPC {ipc}", epochs * len(labels), *times, 3)
     images, labels = dataset.standardize(dataset.test_images), dataset.test_labels
@@ -142,15 +142,15 @@ def stacked(dataset, turns, seeds=5):
             at_once = compute.images_at_once(members[0], dataset.shape, CPU)
             epochs = 2
 
-            def in_turn(members=members, given=(images, labels, augment, epochs, 1, at_once)):
-                for one in members:
-                    fit(stacking.alone(one), list(one.parameters()), *given)
+            def in_turn(members=members, arguments=(images, labels, augment, epochs, 1, at_once)):
+                for member in members:
+                    fit(stacking.alone(member), list(member.parameters()), *arguments)
 
-            given = (images, labels, augment, epochs, seeds, max(1, at_once // seeds))
-            times = take_turns(turns, (in_turn,), (fit, together, together.parameters, *given))
+            arguments = (images, labels, augment, epochs, seeds, max(1, at_once // seeds))
+            times = take_turns(turns, (in_turn,), (fit, together, together.parameters, *arguments))
             steps = epochs * -(-len(labels) // 256)
             pays = stacking.pays(members[0], dataset.shape, min(len(labels), 256), CPU)
-            theirs, ours = (1e3 * statistics.median(one) / steps for one in times)
+            theirs, ours = (1e3 * statistics.median(seconds) / steps for seconds in times)
             print(
                 f"| {name} | {ipc} | {theirs:.1f} | {ours:.1f} | {ratio(*times)} | "
                 f"{'as one' if pays else 'in turn'} |",
@@ -163,19 +163,19 @@ def rate(dataset, name, ipc, start, seconds):
     images, labels = chosen(dataset, ipc)
     augment = augmentation.build(policies()["dsa"], dataset)
     network = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0)
-    given = (images, labels, augment)
+    inputs = (images, labels, augment)
     if name == "ours":
         at_once = compute.images_at_once(network, dataset.shape, CPU)
         forward = stacking.alone(compute.compiled(network, True, CPU))
         parameters = list(network.parameters())
 
         def epochs(count):
-            fit(forward, parameters, *given, count, 1, at_once)
+            fit(forward, parameters, *inputs, count, 1, at_once)
     else:
         plain.in_place(network)
 
         def epochs(count):
-            plain_epochs(network, *given, count)
+            plain_epochs(network, *inputs, count)
 
     epochs(2)
     time.sleep(max(0.0, start - time.time()))
@@ -199,7 +199,7 @@ def of_the_machine(path, turns, cores, warm_up=40, seconds=12):
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             for _ in range(jobs)
         ]
-        return sum(float(one.communicate()[0]) for one in running)
+        return sum(float(process.communicate()[0]) for process in running)
 
     for ipc in EPOCHS:
         both = [
@@ -219,8 +219,8 @@ def first_step(dataset):
     images, labels = chosen(dataset, 1)
     augment = augmentation.build(policies()["dsa"], dataset)
     network = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0)
-    given = (images, labels, augment, 1, 1, None)
-    fit(stacking.alone(network), list(network.parameters()), *given)
+    arguments = (images, labels, augment, 1, 1, None)
+    fit(stacking.alone(network), list(network.parameters()), *arguments)
 
 
 def start_up(path, turns):
@@ -232,7 +232,7 @@ def start_up(path, turns):
 
 
 def main():
-    """Print what was asked for."""
+    """Print the table that the arguments choose."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", help="a prepared dataset.safetensors")
     parser.add_argument("--stacking", action="store_true", help="five networks as one, or in turn")
@@ -242,21 +242,21 @@ def main():
     parser.add_argument("--first-step", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    if given.first_step:
-        first_step(datasets.load(given.dataset))
-    elif given.rate:
-        name, ipc, start, seconds = given.rate
-        rate(datasets.load(given.dataset), name, int(ipc), float(start), float(seconds))
-    elif given.machine:
-        of_the_machine(given.dataset, given.turns, os.cpu_count())
-    elif given.start_up:
-        start_up(given.dataset, given.turns)
-    elif given.stacking:
-        stacked(datasets.load(given.dataset), given.turns)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.first_step:
+        first_step(datasets.load(arguments.dataset))
+    elif arguments.rate:
+        name, ipc, start, seconds = arguments.rate
+        rate(datasets.load(arguments.dataset), name, int(ipc), float(start), float(seconds))
+    elif arguments.machine:
+        of_the_machine(arguments.dataset, arguments.turns, os.cpu_count())
+    elif arguments.start_up:
+        start_up(arguments.dataset, arguments.turns)
+    elif arguments.stacking:
+        stacked(datasets.load(arguments.dataset), arguments.turns)
     else:
-        beside_the_plain_loop(datasets.load(given.dataset), given.turns)
+        beside_the_plain_loop(datasets.load(arguments.dataset), arguments.turns)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ DONE = ("ok", "oom", "wrong")
 
 
 class OutOfTime(BaseException):
-    """The minutes are over. No Exception, so that no case takes it for its own."""
+    """The minutes are over. Not an Exception, so that no case catches it."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,10 @@ Case = tuple[str, Callable[[], Result]]
 # --- correctness ----------------------------------------------------------------------------------
 
 
-def error(found: torch.Tensor, exact: torch.Tensor) -> float:
+def error(actual: torch.Tensor, exact: torch.Tensor) -> float:
     """Return the norm of the difference over that of the exact value, float64."""
     exact = exact.detach().double().cpu()
-    return float((found.detach().double().cpu() - exact).norm() / exact.norm())
+    return float((actual.detach().double().cpu() - exact).norm() / exact.norm())
 
 
 def judged(errors: dict[str, float], bound: float = ROUNDING["float32"]) -> Result:
@@ -169,10 +169,10 @@ def operator_errors(scale: Scale, operators: list[str]) -> dict[str, float]:
             weights = torch.randn(shown.shape, generator=randomness.generator(0, "weights"))
             (slope,) = torch.autograd.grad((shown * weights).sum(), leaf)
             ours = images.float().to(scale.device).requires_grad_()
-            found = augment.apply(ours, drawn)
-            (found_slope,) = torch.autograd.grad((found * weights.to(scale.device)).sum(), ours)
-            errors[f"{operator} {use}"] = error(found, shown)
-            errors[f"{operator} {use} gradient"] = error(found_slope, slope)
+            actual = augment.apply(ours, drawn)
+            (actual_slope,) = torch.autograd.grad((actual * weights.to(scale.device)).sum(), ours)
+            errors[f"{operator} {use}"] = error(actual, shown)
+            errors[f"{operator} {use} gradient"] = error(actual_slope, slope)
     return errors
 
 
@@ -191,10 +191,10 @@ def gradient_errors(scale: Scale, precision: str) -> Result:
     )
     vector = flat.vector(structure)
     direction = torch.randn(len(vector), generator=randomness.generator(0, "direction"))
-    given = (images.float().to(device), labels.to(device))
-    slope = flat.gradient(vector, *given)
-    product, of_vector, of_images = flat.rates(vector, direction.to(device), *given)
-    alone = flat.rates_of_images(vector, direction.to(device), *given)
+    batch = (images.float().to(device), labels.to(device))
+    slope = flat.gradient(vector, *batch)
+    product, of_vector, of_images = flat.rates(vector, direction.to(device), *batch)
+    alone = flat.rates_of_images(vector, direction.to(device), *batch)
     structure = exactly(structure)
     weights = list(structure.parameters())
     leaf = images.clone().requires_grad_()
@@ -231,19 +231,19 @@ def trajectory_errors(scale: Scale) -> dict[str, float]:
         drawn = [augment.draw(stream, len(images)) for _ in range(steps)]
         leaf, size = images.clone().requires_grad_(), torch.tensor(0.01).double().requires_grad_()
         network = exactly(networks.build(CONVNET, dataset.shape, len(dataset.classes), 0))
-        batches = [(augment.apply(leaf, in_float64(one)), labels) for one in drawn]
+        batches = [(augment.apply(leaf, in_float64(draw)), labels) for draw in drawn]
         loss = plain.trajectory_loss(network, *snapshots.double(), batches, size)
         slopes = torch.autograd.grad(loss, (leaf, size))
         structure = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0)
         flat = Flat(structure, dataset.shape, device)
         everything = torch.arange(len(images), device=device)
-        found = GRADIENTS[name](
+        actual = GRADIENTS[name](
             *(flat, snapshots[0].to(device), snapshots[1].to(device)),
             *(images.float().to(device), labels.to(device), torch.tensor(0.01, device=device)),
-            *([Step(everything, one) for one in drawn], augment.apply),
+            *([Step(everything, draw) for draw in drawn], augment.apply),
         )
         for kind, ours, exact in zip(
-            ("loss", "images", "step"), found, (loss, *slopes), strict=True
+            ("loss", "images", "step"), actual, (loss, *slopes), strict=True
         ):
             errors[f"{name} {kind}"] = error(ours, exact)
     return errors
@@ -255,15 +255,15 @@ def kernel_errors(scale: Scale) -> dict[str, float]:
     images, _ = some_images(scale)
     errors = {}
     for name in ("fc_ntk", "conv_features"):
-        found = []
-        for where, given in ((scale.device, images.float()), (CPU, images)):
+        matrices = []
+        for where, batch in ((scale.device, images.float()), (CPU, images)):
             kernel = kernels.exact(depth=1)
             if name == "conv_features":
                 drawn = randomness.generator(0, "gpu", "kernel")
                 kernel = kernels.random_features(scale.dataset.shape, drawn, networks=2, width=32)
-            embedded = kernel.embed(given.to(where))
-            found.append(kernel.between(embedded, embedded))
-        errors[name] = error(*found)
+            embedded = kernel.embed(batch.to(where))
+            matrices.append(kernel.between(embedded, embedded))
+        errors[name] = error(*matrices)
     return errors
 
 
@@ -276,14 +276,14 @@ def stack_errors(scale: Scale) -> dict[str, float]:
     stack = stacking.Stack([member.to(device) for member in members], False, device)
     shown = images.float().to(device).expand(5, *images.shape)
     logits = stack(shown)
-    losses = [F.cross_entropy(one, labels.to(device)) for one in logits]
-    found = torch.autograd.grad(sum(losses), stack.parameters)
+    losses = [F.cross_entropy(outputs, labels.to(device)) for outputs in logits]
+    gradients = torch.autograd.grad(sum(losses), stack.parameters)
     errors = {}
     for number, member in enumerate(members):
         member = exactly(member)
         value = F.cross_entropy(member(images), labels)
         exact = torch.autograd.grad(value, list(member.parameters()))
-        ours = torch.cat([part[number].flatten() for part in found])
+        ours = torch.cat([part[number].flatten() for part in gradients])
         errors[f"network {number}"] = error(ours, torch.cat([part.flatten() for part in exact]))
     return errors
 
@@ -295,26 +295,30 @@ def step_errors(scale: Scale, method: str) -> dict[str, float]:
     that little of it is lost when it is added to the images.
     """
     compute.set_up()
-    given = options(method, 1, init="random", iterations=1) | scale.changes.get(method, {})
+    arguments = options(method, 1, init="random", iterations=1) | scale.changes.get(method, {})
     if method == "kip":
-        return _kip_step(scale, given)
+        return _kip_step(scale, arguments)
     # few, because float64 on the CPU is slow; what is right for these is right for more
     few = {"batch_real": 16, "steps": 10}
-    given |= {name: min(most, given[name]) for name, most in few.items() if name in given}
+    arguments |= {
+        name: min(most, arguments[name]) for name, most in few.items() if name in arguments
+    }
     dataset = replace(scale.dataset, train_images=scale.dataset.train_images.cpu())
     problem, exact = Problem(scale.dataset, 1, 0, scale.device), Problem(dataset, 1, 0)
     first = exact.real(exact.draw_real(1, exact.generator("random")).flatten())
     leaf = first.double().requires_grad_()
-    augment = augmentation.build(given["augmentation"], dataset)
+    augment = augmentation.build(arguments["augmentation"], dataset)
 
     def fresh(*purpose: object) -> torch.nn.Module:
         return exactly(networks.build(CONVNET, dataset.shape, len(dataset.classes), 0, *purpose))
 
     def pairs(*purpose: object) -> list[plain.Pair]:
         shown = []
-        for label, own in enumerate(dataset.indices_by_class()):
+        for label, indices in enumerate(dataset.indices_by_class()):
             stream = exact.generator(*purpose, label)
-            chosen = own[torch.randperm(len(own), generator=stream)[: given["batch_real"]]]
+            chosen = indices[
+                torch.randperm(len(indices), generator=stream)[: arguments["batch_real"]]
+            ]
             drawn = in_float64(augment.draw(stream, 1))
             real = augment.apply(exact.real(chosen).double(), drawn)
             shown.append((real, augment.apply(leaf[label : label + 1], drawn), label))
@@ -325,41 +329,41 @@ def step_errors(scale: Scale, method: str) -> dict[str, float]:
         condense = dm.condense
     elif method in ("dc", "dsa"):
         loss = plain.matching_loss(fresh("dc network", 0), pairs("dc", 0, 0))
-        given["outer"] = 1
+        arguments["outer"] = 1
         condense = dc.condense
     else:
-        snapshots = wandering(dataset, given["max_start"] + given["expert_epochs"])
-        given |= {"experts": 1, "architecture": CONVNET, "lr_step": 0.0}
+        snapshots = wandering(dataset, arguments["max_start"] + arguments["expert_epochs"])
+        arguments |= {"experts": 1, "architecture": CONVNET, "lr_step": 0.0}
         experts = trajectories.Trajectories([snapshots], CONVNET)
         problem = replace(problem, trajectories=experts)
         condense = tm.condense
         stream = exact.generator("tm", 0)
         torch.randint(1, (1,), generator=stream)  # which expert: there is one
-        start = int(torch.randint(given["max_start"], (1,), generator=stream))
+        start = int(torch.randint(arguments["max_start"], (1,), generator=stream))
         batches = []
-        for _ in range(given["steps"]):
+        for _ in range(arguments["steps"]):
             order = torch.randperm(len(leaf), generator=stream)
             drawn = in_float64(augment.draw(stream, len(leaf)))
             batches.append((augment.apply(leaf[order], drawn), exact.labels[order]))
         loss = plain.trajectory_loss(
             *(fresh("tm"), snapshots[start].double()),
-            *(snapshots[start + given["expert_epochs"]].double(), batches),
-            torch.tensor(given["step_size"]).double(),
+            *(snapshots[start + arguments["expert_epochs"]].double(), batches),
+            torch.tensor(arguments["step_size"]).double(),
         )
     (slope,) = torch.autograd.grad(loss, leaf)
-    given["lr"] = float(1 / slope.square().mean().sqrt())
-    found = condense(problem, **given)
-    found = found.images if method == "tm" else found
-    return {"step": error(first - found.cpu(), given["lr"] * slope)}
+    arguments["lr"] = float(1 / slope.square().mean().sqrt())
+    result = condense(problem, **arguments)
+    result = result.images if method == "tm" else result
+    return {"step": error(first - result.cpu(), arguments["lr"] * slope)}
 
 
-def _kip_step(scale: Scale, given: dict[str, Any]) -> dict[str, float]:
-    """The slope of KIP's loss, because the size of Adam's first step says nothing of it."""
+def _kip_step(scale: Scale, arguments: dict[str, Any]) -> dict[str, float]:
+    """Return the error of the slope of KIP's loss; Adam's first step hides its size."""
     images, labels = some_images(scale, 20)
     dataset = scale.dataset
     real, targets = some_images(scale, 200)
     classes = len(dataset.classes)
-    kernel = kernels.exact(depth=given["depth"])
+    kernel = kernels.exact(depth=arguments["depth"])
     slopes = []
     for where, dtype, loss in (
         (scale.device, torch.float32, kip.loss),
@@ -410,7 +414,7 @@ def speed(scale: Scale, compiled: bool = False) -> list[Case]:
     return [
         (
             f"{part}/{method}/ipc{ipc}/{precision}",
-            lambda given=(method, ipc, precision): case(*given),
+            lambda arguments=(method, ipc, precision): case(*arguments),
         )
         for precision in scale.precision
         for ipc in scale.ipc
@@ -431,7 +435,10 @@ def expert(scale: Scale, compiled: bool = False) -> list[Case]:
         )
 
     part = "compiled" if compiled else "expert"
-    return [(f"{part}/expert/{one}", lambda one=one: case(one)) for one in scale.precision]
+    return [
+        (f"{part}/expert/{precision}", lambda precision=precision: case(precision))
+        for precision in scale.precision
+    ]
 
 
 def stacks(scale: Scale, seeds: int = 5) -> list[Case]:
@@ -483,7 +490,8 @@ def stacks(scale: Scale, seeds: int = 5) -> list[Case]:
                 break
         steps = epochs * -(-len(labels) // 256)
         per_step = {
-            way: [1e3 * value / steps for value in quartiles(own)] for way, own in times.items()
+            way: [1e3 * value / steps for value in quartiles(seconds)]
+            for way, seconds in times.items()
         }
         return {
             "status": "ok",
@@ -493,7 +501,7 @@ def stacks(scale: Scale, seeds: int = 5) -> list[Case]:
         }
 
     return [
-        (f"stacking/{name}/ipc{ipc}", lambda given=(name, ipc): case(*given))
+        (f"stacking/{name}/ipc{ipc}", lambda arguments=(name, ipc): case(*arguments))
         for name in scale.networks
         for ipc in scale.ipc
     ]
@@ -543,17 +551,17 @@ def synthetic(shape: tuple[int, int, int], per_class: int) -> datasets.Dataset:
     )
 
 
-def scale_of(given: argparse.Namespace, device: torch.device) -> Scale:
-    """Return the size of the cases that was asked for."""
-    if given.dataset:
-        dataset = datasets.load(given.dataset)
+def scale_of(arguments: argparse.Namespace, device: torch.device) -> Scale:
+    """Return the size of the cases that the arguments ask for."""
+    if arguments.dataset:
+        dataset = datasets.load(arguments.dataset)
     else:
-        dataset = synthetic((3, 8, 8), 30) if given.quick else synthetic((3, 32, 32), 5000)
+        dataset = synthetic((3, 8, 8), 30) if arguments.quick else synthetic((3, 32, 32), 5000)
     dataset = replace(dataset, train_images=dataset.train_images.to(device))
-    precision = tuple(given.precision)
-    if not given.quick:
+    precision = tuple(arguments.precision)
+    if not arguments.quick:
         return Scale(
-            *(dataset, device, (1, 10, 50), given.turns, given.seconds, {}, None),
+            *(dataset, device, (1, 10, 50), arguments.turns, arguments.seconds, {}, None),
             *({1: 40, 10: 20, 50: 10}, NETWORKS, precision),
         )
     few = {"batch_real": 8, "outer": 2, "inner": 1}
@@ -579,12 +587,12 @@ def printed(path: Path) -> dict[tuple[str, int, str], str]:
 def report(results: dict[str, Result], paper: dict[tuple[str, int, str], str]) -> str:
     """Return the tables, as Markdown."""
     lines = ["| correctness | status | largest error | of | bound |", "|---|---|---|---|---|"]
-    for name, found in results.items():
-        if name.startswith("correctness/") and "errors" in found:
-            worst = max(found["errors"], key=found["errors"].get)
+    for name, result in results.items():
+        if name.startswith("correctness/") and "errors" in result:
+            worst = max(result["errors"], key=result["errors"].get)
             lines.append(
-                f"| {name.partition('/')[2]} | {found['status']} | {found['errors'][worst]:.1e} | "
-                f"{worst} | {found['bound']:g} |"
+                f"| {name.partition('/')[2]} | {result['status']} | "
+                f"{result['errors'][worst]:.1e} | {worst} | {result['bound']:g} |"
             )
     lines += [
         "",
@@ -592,40 +600,42 @@ def report(results: dict[str, Result], paper: dict[tuple[str, int, str], str]) -
         "plain MiB | printed s | printed MiB |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, found in results.items():
-        if "ours" not in found:
+    for name, result in results.items():
+        if "ours" not in result:
             continue
         _, method, *rest = name.split("/")
         ipc = int(rest[0][3:]) if rest[0].startswith("ipc") else 0
-        turns = found.get("turns_of_an_iteration", 1)
-        theirs = found["plain"] if found["plain"] == "OOM" else f"{turns * found['plain'][1]:.4g}"
-        memory = [f"{found[key]:.0f}" if key in found else "-" for key in ("ours_mb", "plain_mb")]
+        turns = result.get("turns_of_an_iteration", 1)
+        theirs = (
+            result["plain"] if result["plain"] == "OOM" else f"{turns * result['plain'][1]:.4g}"
+        )
+        memory = [f"{result[key]:.0f}" if key in result else "-" for key in ("ours_mb", "plain_mb")]
         of_paper = [
             paper.get((method, ipc, metric), "-")
             for metric in ("seconds_per_iteration", "gpu_memory_mb")
         ]
-        cells = [name, f"{turns * found['ours'][1]:.4g}", theirs, found["ratio"]]
-        cells += [f"{found['first_turn']:.3g}", *memory, *of_paper]
+        cells = [name, f"{turns * result['ours'][1]:.4g}", theirs, result["ratio"]]
+        cells += [f"{result['first_turn']:.3g}", *memory, *of_paper]
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",
         "| five networks | in turn ms a step | as one ms a step | ratio (quartiles) |",
         "|---|---|---|---|",
     ]
-    for name, found in results.items():
-        if "ms_a_step" in found:
-            apart, together = (found["ms_a_step"][way][1] for way in ("in turn", "as one"))
-            lines.append(f"| {name} | {apart:.3g} | {together:.3g} | {found['ratio']} |")
+    for name, result in results.items():
+        if "ms_a_step" in result:
+            apart, together = (result["ms_a_step"][way][1] for way in ("in turn", "as one"))
+            lines.append(f"| {name} | {apart:.3g} | {together:.3g} | {result['ratio']} |")
     lines += [
-        f"\n{name}: {found['status']}\n{found['error']}"
-        for name, found in results.items()
-        if "error" in found
+        f"\n{name}: {result['status']}\n{result['error']}"
+        for name, result in results.items()
+        if "error" in result
     ]
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Run what is missing, print the tables."""
+    """Run the cases that have no result, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, required=True, help="the deadline")
     parser.add_argument("--output", type=Path, required=True, help="JSON, continued where it is")
@@ -636,49 +646,52 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", default=["float32", "bf16"])
     parser.add_argument("--turns", type=int, default=9, help="most turns of a case")
     parser.add_argument("--seconds", type=float, default=8.0, help="of a case, about")
-    given = parser.parse_args()
-    deadline = time.monotonic() + 60 * given.minutes
+    arguments = parser.parse_args()
+    deadline = time.monotonic() + 60 * arguments.minutes
 
     def over(*_: Any) -> None:
         raise OutOfTime
 
-    device = compute.device_named(given.device)
+    device = compute.device_named(arguments.device)
     state: dict[str, Any] = {"runs": [], "results": {}}
-    if given.output.is_file():
-        state = storage.read_json(given.output)
+    if arguments.output.is_file():
+        state = storage.read_json(arguments.output)
     here = machine(device)
     for earlier in state["runs"]:
         known = ("device_name", "torch", "quick")
-        differing = [key for key in known if earlier[key] != (here | {"quick": given.quick})[key]]
+        differing = [
+            key for key in known if earlier[key] != (here | {"quick": arguments.quick})[key]
+        ]
         if differing:
             sys.exit(
-                f"{given.output}: was begun with another {', '.join(differing)}; name a new file"
+                f"{arguments.output}: was begun with another {', '.join(differing)}; "
+                "name a new file"
             )
-    about = here | {"quick": given.quick, "dataset": given.dataset or "random images"}
-    state["runs"].append(about)
+    description = here | {"quick": arguments.quick, "dataset": arguments.dataset or "random images"}
+    state["runs"].append(description)
 
     def save() -> None:
-        storage.write_json(given.output, state)
+        storage.write_json(arguments.output, state)
 
     signal.signal(signal.SIGALRM, over)
     try:
         signal.setitimer(signal.ITIMER_REAL, max(0.001, deadline - time.monotonic()))
         if "peaks" not in state:
-            state["peaks"] = peaks(given.precision, device, small=given.quick)
-        todo = cases(scale_of(given, device), given.parts)
+            state["peaks"] = peaks(arguments.precision, device, small=arguments.quick)
+        todo = cases(scale_of(arguments, device), arguments.parts)
         run(todo, state["results"], save)
     except OutOfTime:
         print("the minutes are over", file=sys.stderr)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     save()
-    for key, value in about.items():
+    for key, value in description.items():
         print(f"{key}: {value}")
     print(f"operations a second at their peak: {state.get('peaks')}\n")
     table = Path(__file__).parents[1] / "config/paper/table8.csv"
     print(report(state["results"], printed(table)))
     failed = [
-        name for name, one in state["results"].items() if one["status"] in ("wrong", "failed")
+        name for name, result in state["results"].items() if result["status"] in ("wrong", "failed")
     ]
     if failed:
         sys.exit(f"not right: {', '.join(failed)}")

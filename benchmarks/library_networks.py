@@ -91,8 +91,8 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--output", default=ROOT / "docs" / "networks.md", type=Path)
-    given = parser.parse_args()
-    heads = [f"{side} x {side}" for side in given.sizes]
+    arguments = parser.parse_args()
+    heads = [f"{side} x {side}" for side in arguments.sizes]
     lines = [
         "# Networks of torchvision and timm",
         "",
@@ -104,11 +104,11 @@ def main() -> None:
         f"| network | {' | '.join(heads)} |",
         "|---" * (1 + len(heads)) + "|",
     ]
-    for network in given.networks:
-        cells = [trained(network, side).replace("|", "\\|") for side in given.sizes]
+    for network in arguments.networks:
+        cells = [trained(network, side).replace("|", "\\|") for side in arguments.sizes]
         lines.append(f"| `{network}` | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
-        given.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        arguments.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

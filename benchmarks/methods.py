@@ -37,7 +37,7 @@ class Pair:
     ----------
     ours : runs the method through ``problem.recorder``.
     build_plain : makes the plain loop.
-    dataset : what both are given.
+    dataset : the images that both train on.
     group : steps of ours to one call of the plain loop.
     """
 
@@ -61,30 +61,30 @@ def pair(
     """
     if method == "expert":
         return _expert(dataset, device, **changes)
-    given = options(method, ipc, **{"init": "random", **changes})
-    policy = given.get("augmentation") or policies()["none"]
+    arguments = options(method, ipc, **{"init": "random", **changes})
+    policy = arguments.get("augmentation") or policies()["none"]
     common = (dataset, ipc, policy, device)
     if method == "dm":
         return Pair(
-            lambda problem: dm.condense(problem, **given), lambda: plain.dm(*common), dataset
+            lambda problem: dm.condense(problem, **arguments), lambda: plain.dm(*common), dataset
         )
     if method in ("dc", "dsa"):
-        outer = given["outer"]
+        outer = arguments["outer"]
         group = outer if outer_at_once else 1
 
         def build() -> plain.Iteration:
-            part = plain.matching(*common, outer, given["inner"])
+            part = plain.matching(*common, outer, arguments["inner"])
             return lambda turn: [part(turn * group + number) for number in range(group)]
 
-        return Pair(lambda problem: dc.condense(problem, **given), build, dataset, group)
+        return Pair(lambda problem: dc.condense(problem, **arguments), build, dataset, group)
     if method == "tm":
-        snapshots = wandering(dataset, given["max_start"] + given["expert_epochs"])
+        snapshots = wandering(dataset, arguments["max_start"] + arguments["expert_epochs"])
         experts = trajectories.Trajectories([snapshots], CONVNET)
         # small steps on made-up experts: the time is the same, and nothing diverges
-        given |= {"experts": 1, "architecture": CONVNET, "lr": 1e-3, "lr_step": 0.0}
+        arguments |= {"experts": 1, "architecture": CONVNET, "lr": 1e-3, "lr_step": 0.0}
         return Pair(
-            lambda problem: tm.condense(replace(problem, trajectories=experts), **given),
-            lambda: plain.tm(*common, snapshots, given),
+            lambda problem: tm.condense(replace(problem, trajectories=experts), **arguments),
+            lambda: plain.tm(*common, snapshots, arguments),
             dataset,
         )
     few = dataset.train_images[:: max(1, len(dataset.train_images) // 4000)].cpu()
@@ -92,26 +92,26 @@ def pair(
     dataset = replace(dataset, whitening=fitted)
 
     def kernel_of(number: int) -> kernels.Kernel:
-        if given["kernel"] == "fc_ntk":
-            return kernels.exact(depth=given["depth"])
+        if arguments["kernel"] == "fc_ntk":
+            return kernels.exact(depth=arguments["depth"])
         generator = torch.Generator().manual_seed(number)
         return kernels.random_features(
-            dataset.shape, generator, networks=given["networks"], width=given["width"]
+            dataset.shape, generator, networks=arguments["networks"], width=arguments["width"]
         )
 
     return Pair(
-        lambda problem: kip.condense(problem, **given),
-        lambda: plain.kip(dataset, ipc, policies()["none"], device, kernel_of, given),
+        lambda problem: kip.condense(problem, **arguments),
+        lambda: plain.kip(dataset, ipc, policies()["none"], device, kernel_of, arguments),
         dataset,
     )
 
 
 def _expert(dataset: Any, device: torch.device, batches: int, epochs: int = 1) -> Pair:
     policy = policies()["dsa"]
-    given = {"architecture": CONVNET, "epochs": epochs, "lr": 0.01, "momentum": 0.0}
-    given |= {"batch_size": BATCH, "augmentation": policy}
+    arguments = {"architecture": CONVNET, "epochs": epochs, "lr": 0.01, "momentum": 0.0}
+    arguments |= {"batch_size": BATCH, "augmentation": policy}
     return Pair(
-        lambda problem: trajectories.train(problem, **given),
+        lambda problem: trajectories.train(problem, **arguments),
         lambda: plain.expert(dataset, policy, device, batches),
         dataset,
         batches,
@@ -180,26 +180,26 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--eager", action="store_true", help="ours without torch.compile")
     parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     device = torch.device("cpu")
-    dataset = datasets.load(given.dataset)
+    dataset = datasets.load(arguments.dataset)
     with torch.device("meta"):
         network = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0)
     forward = compute.operations(network, dataset.shape)
-    tops = peaks(given.precision, device)
+    tops = peaks(arguments.precision, device)
     announce(tops, device)
     print(
         "| method | IPC | precision | plain s | ours s | ratio (quartiles) | of matmul peak | "
         "of convolution peak |"
     )
     print("|---|---|---|---|---|---|---|---|", flush=True)
-    for name in given.methods:
-        for ipc in given.ipc if name != "expert" else [1]:
-            for precision in given.precision:
+    for name in arguments.methods:
+        for ipc in arguments.ipc if name != "expert" else [1]:
+            for precision in arguments.precision:
                 both = pair(name, dataset, ipc, device, CHANGES[name], outer_at_once=True)
                 done = side_by_side(
-                    both, ipc, device, not given.eager, precision, turns=given.turns
+                    both, ipc, device, not arguments.eager, precision, turns=arguments.turns
                 )
                 seconds = statistics.median(done.ours)
                 counted = operations(name, ipc, len(dataset.classes), forward)

@@ -1,4 +1,4 @@
-"""The loops as the field writes them, which the benchmarks put ours beside.
+"""The loops as the field writes them, with which the benchmarks compare ours.
 
 Eager, in the default layout, class by class, a fresh graph for each class, real images as floats on
 the device, a DataLoader wherever a network is trained, and the loss asked for after each step. ReLU
@@ -136,8 +136,8 @@ class Loop:
 
     def draw(self, label: int, count: int) -> torch.Tensor:
         """Return random real images of a class."""
-        own = self.by_class[label]
-        return self.real[own[torch.randperm(len(own), generator=self.generator)[:count]]]
+        indices = self.by_class[label]
+        return self.real[indices[torch.randperm(len(indices), generator=self.generator)[:count]]]
 
     def pairs(self) -> list[Pair]:
         """Return the batches of each class in turn, real and synthetic augmented alike."""

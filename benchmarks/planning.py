@@ -53,30 +53,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--times", type=int, nargs="+", default=[1, 3, 10])
     parser.add_argument("--turns", type=int, default=3)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        configs = {times: larger(times, Path(name)) for times in given.times}
-        arguments = {
+        configs = {times: larger(times, Path(name)) for times in arguments.times}
+        options = {
             times: ("-n", "--quiet", "all", "--cores", "1", "--configfile", str(path))
             for times, path in configs.items()
         }
-        seconds = {times: [] for times in given.times}
+        seconds = {times: [] for times in arguments.times}
         floor = []
-        for _ in range(given.turns):
+        for _ in range(arguments.turns):
             floor.append(timed("--version"))
-            for times in given.times:
-                seconds[times].append(timed(*arguments[times]))
+            for times in arguments.times:
+                seconds[times].append(timed(*options[times]))
         print(f"snakemake --version: {statistics.median(floor):.2f} s")
         print("| grid | jobs | seconds, median | least to most | ms a job |")
         print("|---|---|---|---|---|")
-        for times in given.times:
-            told = snakemake("-n", "--quiet", "rules", *arguments[times][3:])
-            jobs = int(re.search(r"^total +(\d+)", told, re.M)[1])
-            own, middle = seconds[times], statistics.median(seconds[times])
+        for times in arguments.times:
+            output = snakemake("-n", "--quiet", "rules", *options[times][3:])
+            jobs = int(re.search(r"^total +(\d+)", output, re.M)[1])
+            durations, middle = seconds[times], statistics.median(seconds[times])
             each = 1000 * (middle - statistics.median(floor)) / jobs
             print(
-                f"| {times} x | {jobs} | {middle:.1f} | {min(own):.1f} to {max(own):.1f} "
-                f"| {each:.2f} |"
+                f"| {times} x | {jobs} | {middle:.1f} | "
+                f"{min(durations):.1f} to {max(durations):.1f} | {each:.2f} |"
             )
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"peak memory of one: {peak:.0f} MB")

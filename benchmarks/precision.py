@@ -87,17 +87,17 @@ def check():
 
 
 class Announced(Recorder):
-    """Says now and then where it is."""
+    """Prints its progress now and then."""
 
     def run(self, state, step, iterations, parts=1):
         began = time.monotonic()
 
-        def said(number):
+        def reporting_step(number):
             step(number)
             if number % 5 == 0:
                 print(f"  {number + 1} of {iterations * parts}, {time.monotonic() - began:.0f} s")
 
-        super().run(state, said, iterations, parts)
+        super().run(state, reporting_step, iterations, parts)
 
 
 def condensed(method, dataset, seed, precision, iterations, batch_real):
@@ -169,28 +169,30 @@ def main():
     parser.add_argument("--batch", type=int, default=256, help="real images per class")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--check", action="store_true", help="only compare the two ways to bf16")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    if given.check:
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.check:
         check()
         return
     if not compute.has_bf16(CPU):
         print("no bf16 in hardware here: its rounding is put on float32")
         autocast = contextlib.nullcontext
         compute.lower_precision = lambda name, _: Rounding() if name == "bf16" else autocast()
-    dataset = datasets.load(given.dataset)
-    results = json.loads(given.json.read_text()) if given.json.is_file() else {}
-    for seed in range(given.seeds):
-        for method in given.methods:
+    dataset = datasets.load(arguments.dataset)
+    results = json.loads(arguments.json.read_text()) if arguments.json.is_file() else {}
+    for seed in range(arguments.seeds):
+        for method in arguments.methods:
             for precision in ("float32", "bf16"):
                 name = f"{method} {seed} {precision}"
                 if name in results:
                     continue
                 print(name, flush=True)
-                made = condensed(method, dataset, seed, precision, given.iterations, given.batch)
-                results[name] = accuracies(made, dataset, given.networks)
-                given.json.write_text(json.dumps(results, indent=1))
-    summary(results, given.methods, given.iterations)
+                condensed_set = condensed(
+                    method, dataset, seed, precision, arguments.iterations, arguments.batch
+                )
+                results[name] = accuracies(condensed_set, dataset, arguments.networks)
+                arguments.json.write_text(json.dumps(results, indent=1))
+    summary(results, arguments.methods, arguments.iterations)
 
 
 if __name__ == "__main__":

@@ -42,34 +42,34 @@ def peak_mb():
     return compute.peak_memory_mb(torch.device("cpu"))["peak_rss_mb"]
 
 
-def case(given):
+def case(arguments):
     """Compute one gradient; its numbers go to standard output, the gradient to a file."""
-    torch.set_num_threads(given.threads)
-    compute.limit_memory(given.limit_mb)
-    dataset = datasets.load(given.dataset)
-    problem = Problem(dataset, given.ipc, 0)
-    snapshots = storage.read_tensors(given.expert)[0]["snapshots"]
-    images = problem.real(problem.draw_real(given.ipc, problem.generator("random")).flatten())
+    torch.set_num_threads(arguments.threads)
+    compute.limit_memory(arguments.limit_mb)
+    dataset = datasets.load(arguments.dataset)
+    problem = Problem(dataset, arguments.ipc, 0)
+    snapshots = storage.read_tensors(arguments.expert)[0]["snapshots"]
+    images = problem.real(problem.draw_real(arguments.ipc, problem.generator("random")).flatten())
     augment = augmentation.build(DSA, dataset)
     stream = problem.generator("plan")
     everything = torch.arange(len(images))
-    plan = [Step(everything, augment.draw(stream, len(images))) for _ in range(given.steps[0])]
+    plan = [Step(everything, augment.draw(stream, len(images))) for _ in range(arguments.steps[0])]
     structure = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0)
     network = Flat(
         structure,
-        *(dataset.shape, problem.device, compute.Mode(given.compile, "float32")),
-        chunk=given.chunk,
+        *(dataset.shape, problem.device, compute.Mode(arguments.compile, "float32")),
+        chunk=arguments.chunk,
     )
     a = torch.tensor(0.01)
     before, times = peak_mb(), []
-    for _ in range(given.repeats):
+    for _ in range(arguments.repeats):
         began = time.perf_counter()
-        _, of_images, of_a = GRADIENTS[given.gradient](
-            *(network, snapshots[0], snapshots[given.epochs], images, problem.labels),
+        _, of_images, of_a = GRADIENTS[arguments.gradient](
+            *(network, snapshots[0], snapshots[arguments.epochs], images, problem.labels),
             *(a, plan, augment.apply),
         )
         times.append(time.perf_counter() - began)
-    torch.save([of_images, of_a], given.output)
+    torch.save([of_images, of_a], arguments.output)
     print(json.dumps({"seconds": min(times), "memory": peak_mb() - before, "peak": peak_mb()}))
 
 
@@ -88,55 +88,57 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--gradient", choices=GRADIENTS, help="run this one case")
     parser.add_argument("--output")
-    given = parser.parse_args()
-    if given.gradient:
-        case(given)
+    arguments = parser.parse_args()
+    if arguments.gradient:
+        case(arguments)
         return
     print("| N | gradient | error | cosine | seconds | of unroll's | memory MiB | of unroll's |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
-    for steps in given.steps:
+    for steps in arguments.steps:
         reference = None
         for name in ("unroll", "exact", "tesla"):
-            found = run(given, name, steps)
-            if found is None:
+            result = run(arguments, name, steps)
+            if result is None:
                 print(
-                    f"| {steps} | {name} | - | - | - | - | above {given.limit_mb} | - |", flush=True
+                    f"| {steps} | {name} | - | - | - | - | above {arguments.limit_mb} | - |",
+                    flush=True,
                 )
                 continue
-            about, gradient = found
+            numbers, gradient = result
             if name == "unroll":
-                reference = (about, gradient)
-            row = [f"{steps}", name, "-", "-", f"{about['seconds']:.2f}", "-"]
-            row += [f"{about['memory']:.0f}", "-"]
+                reference = (numbers, gradient)
+            row = [f"{steps}", name, "-", "-", f"{numbers['seconds']:.2f}", "-"]
+            row += [f"{numbers['memory']:.0f}", "-"]
             if reference:
-                base, wanted = reference
-                error = (gradient - wanted).norm() / wanted.norm()
-                cosine = torch.cosine_similarity(gradient.flatten(), wanted.flatten(), dim=0)
+                base, expected = reference
+                error = (gradient - expected).norm() / expected.norm()
+                cosine = torch.cosine_similarity(gradient.flatten(), expected.flatten(), dim=0)
                 row[2:4] = f"{error:.1e}", f"{cosine:.4f}"
-                row[5] = f"{about['seconds'] / base['seconds']:.2f}"
-                row[7] = f"{about['memory'] / base['memory']:.2f}"
+                row[5] = f"{numbers['seconds'] / base['seconds']:.2f}"
+                row[7] = f"{numbers['memory'] / base['memory']:.2f}"
             print(f"| {' | '.join(row)} |", flush=True)
 
 
-def run(given, name, steps):
+def run(arguments, name, steps):
     """Return the numbers and the image gradient of one case, or None if it ran out of memory."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "gradient.pt")
-        arguments = [given.dataset, given.expert, "--gradient", name, "--output", str(output)]
-        arguments += ["--ipc", str(given.ipc), "--steps", str(steps), "--epochs", str(given.epochs)]
-        arguments += ["--repeats", str(given.repeats), "--threads", str(given.threads)]
-        arguments += ["--limit-mb", str(given.limit_mb)]
-        if given.chunk:
-            arguments += ["--chunk", str(given.chunk)]
-        if given.compile:
-            arguments += ["--compile"]
+        options = [arguments.dataset, arguments.expert, "--gradient", name, "--output", str(output)]
+        options += ["--ipc", str(arguments.ipc), "--steps", str(steps)]
+        options += ["--epochs", str(arguments.epochs)]
+        options += ["--repeats", str(arguments.repeats), "--threads", str(arguments.threads)]
+        options += ["--limit-mb", str(arguments.limit_mb)]
+        if arguments.chunk:
+            options += ["--chunk", str(arguments.chunk)]
+        if arguments.compile:
+            options += ["--compile"]
         # memory that is freed goes back to the system, so that the peak is what was needed
         environment = os.environ | {
             "MALLOC_MMAP_THRESHOLD_": "65536",
             "MALLOC_TRIM_THRESHOLD_": "0",
         }
         done = subprocess.run(
-            [sys.executable, __file__, *arguments], capture_output=True, text=True, env=environment
+            [sys.executable, __file__, *options], capture_output=True, text=True, env=environment
         )
         if done.returncode:
             if "allocate" in done.stderr or "bad_alloc" in done.stderr:

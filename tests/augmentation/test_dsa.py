@@ -188,13 +188,13 @@ def test_continuous_ranges_and_probabilities():
     assert shades.shape == (3, n) and shades.min() >= 0 and shades.max() <= 1
 
 
-def test_no_operator_left_is_told():
+def test_a_policy_with_no_operator_left_is_refused():
     entry = {"policy": "dsa", "operators": ["flip"], "align_corners": False}
     with pytest.raises(InputError, match="no operator is left for small"):
         augmentation.build(entry, replace(small_dataset(per_class=1), flip=False))
 
 
-def test_every_operator_is_as_likely():
+def test_every_operator_is_equally_likely():
     options = {"policy": "dsa", "operators": list(DSA_OPERATORS), "align_corners": False}
     augment = augmentation.build(options, small_dataset(per_class=1, shape=(3, 32, 32)))
     g = generator(9)

@@ -69,7 +69,7 @@ def test_every_pipeline_keeps_shape_and_range_and_repeats_itself(name, shape, dr
         assert torch.equal(got, augment.apply(x, drawn))
 
 
-def test_an_empty_change_is_the_evaluators_truncation(cifar):
+def test_an_identity_pipeline_truncates_as_the_evaluator_does(cifar):
     augment = augmentation.build(
         {"policy": "torchvision", "transforms": [{"Identity": {}}], "draw": "per_batch"}, cifar
     )
@@ -109,13 +109,13 @@ def test_padding_of_the_crop_is_black(cifar):
 
 
 @pytest.mark.parametrize(("draw", "kinds"), [("per_batch", 1), ("per_image", 2)])
-def test_one_draw_a_batch_or_one_an_image(cifar, draw, kinds):
+def test_a_pipeline_draws_once_per_batch_or_once_per_image(cifar, draw, kinds):
     same = replace(cifar, train_images=cifar.train_images[:1].expand(16, -1, -1, -1).contiguous())
     entry = {"policy": "torchvision", "transforms": [{"RandomHorizontalFlip": {}}], "draw": draw}
     augment = augmentation.build(entry, same)
     for drawn in range(5):
         got = pixels_of(augment, same, drawn)
-        assert len({tuple(one.flatten().tolist()) for one in got}) == kinds
+        assert len({tuple(image.flatten().tolist()) for image in got}) == kinds
     flipped = [torch.equal(pixels_of(augment, same, d)[0], truncated(same)[0]) for d in range(200)]
     assert 70 < sum(flipped) < 130
 
@@ -136,21 +136,21 @@ def test_autoaug_takes_the_policy_of_the_image_size(side, policy):
 
 
 @pytest.mark.parametrize("kind", ["zca", "zca_kip"])
-def test_whitened_images_are_changed_as_pictures(kind, caplog):
+def test_whitened_images_are_transformed_as_pictures(kind, caplog):
     dataset = small_dataset(classes=4, per_class=200, shape=(3, 8, 8))
     white = replace(
         dataset, whitening=whitening.fit(dataset.train_images, kind, dataset.mean, dataset.std)
     )
     x = white.preprocess(dataset.train_images[:8])
     mirror = {"transforms": [{"RandomHorizontalFlip": {"p": 1.0}}]}
-    wanted = white.preprocess(dataset.train_images[:8].flip(3))
-    found = build("randaug", white, **mirror, whitened="inverted").apply(x, 0)
+    expected = white.preprocess(dataset.train_images[:8].flip(3))
+    actual = build("randaug", white, **mirror, whitened="inverted").apply(x, 0)
     assert not caplog.text
-    off = (found - wanted).norm() / wanted.norm()
+    off = (actual - expected).norm() / expected.norm()
     assert off < (1e-4 if kind == "zca" else 0.05)  # a picture of zca_kip is rounded anew
     # the released trip clips: it is far from that, and says so
     clipped = build("randaug", white, **mirror).apply(x, 0)
-    assert (clipped - wanted).norm() / wanted.norm() > 0.1
+    assert (clipped - expected).norm() / expected.norm() > 0.1
     assert "`whitened: inverted` does not" in caplog.text
 
 
@@ -159,12 +159,13 @@ def test_a_learned_image_keeps_its_contrast():
     white = replace(
         dataset, whitening=whitening.fit(dataset.train_images, "zca_kip", dataset.mean, dataset.std)
     )
-    own = white.whitening
-    rows = (white.preprocess(dataset.train_images[:4]).flatten(1) @ own.inverse + own.mean) * 3
-    learned = ((rows - own.mean) @ own.matrix).view(-1, 3, 8, 8)
+    fitted = white.whitening
+    rows = white.preprocess(dataset.train_images[:4]).flatten(1)
+    rows = (rows @ fitted.inverse + fitted.mean) * 3
+    learned = ((rows - fitted.mean) @ fitted.matrix).view(-1, 3, 8, 8)
     same = {"transforms": [{"RandomHorizontalFlip": {"p": 0.0}}]}
-    found = build("randaug", white, **same, whitened="inverted").apply(learned, 0)
-    assert (found - learned).norm() / learned.norm() < 0.05
+    actual = build("randaug", white, **same, whitened="inverted").apply(learned, 0)
+    assert (actual - learned).norm() / learned.norm() < 0.05
 
 
 def test_digits_are_not_mirrored(cifar):
@@ -182,7 +183,7 @@ def test_digits_are_not_mirrored(cifar):
         ([{"RandomCrop": {"size": 64}}], "fails on small: .*larger"),
     ],
 )
-def test_a_pipeline_that_cannot_work_is_told_before_training(cifar, transforms, expected):
+def test_a_pipeline_that_cannot_work_is_refused_before_training(cifar, transforms, expected):
     with pytest.raises(InputError, match=expected):
         augmentation.build(
             {"policy": "torchvision", "transforms": transforms, "draw": "per_batch"}, cifar

@@ -1,4 +1,4 @@
-"""The plain loops that ours are measured beside: what they compute, and that both sides run."""
+"""The plain loops of the benchmarks compute what ours do, and both sides run in turns."""
 
 import sys
 
@@ -66,7 +66,7 @@ def test_the_plain_loop_of_dm_makes_the_images_that_ours_makes(alike, monkeypatc
 
 
 def test_the_plain_loop_of_dc_makes_the_images_that_ours_makes(alike, monkeypatch):
-    """A whole batch: three images a class leave one order of the set, but for its shuffling."""
+    """One batch holds the whole set, so the shuffled order does not matter."""
     ours = ours_from_start(
         *(dc.condense, dc, monkeypatch),
         **{"iterations": 2, "outer": 2, "inner": 1, "lr": 0.1, "momentum": 0.5, "batch_real": 256},
@@ -86,15 +86,15 @@ def test_training_as_the_field_does_is_sgd_over_each_image_once():
     by_hand = plain.network_of(dataset, CPU)
     weights = list(by_hand.parameters())
     for _ in range(2):
-        slopes = torch.autograd.grad(F.cross_entropy(by_hand(images), labels), weights)
+        gradients = torch.autograd.grad(F.cross_entropy(by_hand(images), labels), weights)
         with torch.no_grad():
-            for weight, slope in zip(weights, slopes, strict=True):
-                weight -= 0.01 * slope
+            for parameter, gradient in zip(weights, gradients, strict=True):
+                parameter -= 0.01 * gradient
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     identity = plain.augmentation.build(NONE, dataset)
     plain.train(network, optimizer, images, labels, identity, torch.Generator(), 2)
-    for found, expected in zip(network.parameters(), weights, strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    for parameter, expected in zip(network.parameters(), weights, strict=True):
+        torch.testing.assert_close(parameter, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["dm", "dc", "dsa", "tm", "kip", "expert"])

@@ -15,32 +15,32 @@ import torch
 METHODS = ("dm", "dc", "dsa", "tm", "kip")
 
 
-def run(output, *given):
+def run(output, *arguments):
     command = [sys.executable, ROOT / "benchmarks/gpu.py", "--device", "cpu", "--quick"]
     return subprocess.run(
-        [*command, "--output", output, *given], capture_output=True, text=True, check=False
+        [*command, "--output", output, *arguments], capture_output=True, text=True, check=False
     )
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """All parts but the compiled one, which would take a minute of the compiler's."""
+    """All parts but the compiled one, which takes a minute to compile."""
     output = tmp_path_factory.mktemp("gpu") / "small.json"
     parts = ("--parts", "correctness", "speed", "stacking", "expert")
-    said = run(output, "--minutes", "20", *parts, "--precision", "float32")
-    assert said.returncode == 0, said.stdout + said.stderr
-    return output, said
+    completed = run(output, "--minutes", "20", *parts, "--precision", "float32")
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return output, completed
 
 
 def test_every_part_runs_in_small(done):
-    output, said = done
+    output, completed = done
     results = json.loads(output.read_text())["results"]
     assert {result["status"] for result in results.values()} == {"ok"}
     expected = [f"correctness/step/{name}" for name in METHODS]
     expected += [f"speed/{name}/ipc1/float32" for name in METHODS]
     expected += ["correctness/operators", "stacking/mlp/ipc1", "expert/expert/float32"]
     assert set(expected) <= set(results)
-    assert all(name in said.stdout for name in expected if not name.startswith("correctness"))
+    assert all(name in completed.stdout for name in expected if not name.startswith("correctness"))
 
 
 def test_the_printed_numbers_stand_beside_ours(done):
@@ -48,23 +48,23 @@ def test_the_printed_numbers_stand_beside_ours(done):
     assert row.endswith("| 0.22 | 3513 |")  # Table 8
 
 
-def test_a_second_run_does_what_is_missing(done, tmp_path):
+def test_a_second_run_does_only_the_missing_cases(done, tmp_path):
     content = json.loads(done[0].read_text())
     content.pop("checksum")
     lost = content["results"].pop("correctness/kernels")
     output = tmp_path / "again.json"
     gpu.storage.write_json(output, content)
-    said = run(output, "--minutes", "5", "--precision", "float32", "--parts", "correctness")
-    assert said.returncode == 0, said.stderr
-    assert said.stderr.count(": ok") == 1
+    completed = run(output, "--minutes", "5", "--precision", "float32", "--parts", "correctness")
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stderr.count(": ok") == 1
     again = json.loads(output.read_text())["results"]
     assert again["correctness/kernels"]["errors"] == lost["errors"]
 
 
 def test_it_ends_by_its_deadline_and_keeps_what_it_has(tmp_path):
     output = tmp_path / "short.json"
-    said = run(output, "--minutes", "0.002")
-    assert "the minutes are over" in said.stderr
+    completed = run(output, "--minutes", "0.002")
+    assert "the minutes are over" in completed.stderr
     assert json.loads(output.read_text())["results"] == {}
 
 
@@ -73,12 +73,12 @@ def test_results_of_another_machine_are_not_continued(done, tmp_path):
     content.pop("checksum")
     content["runs"][0]["device_name"] = "another"
     gpu.storage.write_json(tmp_path / "other.json", content)
-    said = run(tmp_path / "other.json", "--minutes", "1")
-    assert said.returncode
-    assert "another device_name" in said.stderr
+    completed = run(tmp_path / "other.json", "--minutes", "1")
+    assert completed.returncode
+    assert "another device_name" in completed.stderr
 
 
-def test_what_fails_is_kept_and_tried_again_and_what_does_not_fit_is_a_result():
+def test_failed_cases_run_again_but_out_of_memory_is_a_result():
     def broken():
         raise ValueError("a slip")
 
@@ -100,8 +100,8 @@ def test_a_wrong_step_is_found(mistake, monkeypatch):
     """A step that is one percent too long, and one that climbs."""
     condense = gpu.dm.condense
 
-    def wrong(problem, **given):
-        return condense(problem, **given | {"lr": given["lr"] * mistake})
+    def wrong(problem, **options):
+        return condense(problem, **options | {"lr": options["lr"] * mistake})
 
     monkeypatch.setattr(gpu.dm, "condense", wrong)
     changes = {"dm": {"batch_real": 8}}

@@ -80,7 +80,7 @@ def test_an_ipc_without_a_row_says_what_to_set_and_which_have_one():
         options("tm", "cifar100", 20)
 
 
-def test_experts_trained_for_too_short_are_told_before_anything_runs():
+def test_experts_with_too_few_epochs_are_refused_before_any_job():
     with pytest.raises(InputError, match=r"trajectories.experts.epochs: 5, .* up to epoch 6"):
         parse(
             {

@@ -1,4 +1,4 @@
-"""The config: what is accepted, and what every mistake is told."""
+"""The config: what it accepts, and the error that each mistake gives."""
 
 import copy
 import json
@@ -177,13 +177,13 @@ def test_every_key_is_documented():
         ("experments", {}, "unknown option 'experments'.*'experiments'"),
     ],
 )
-def test_each_mistake_is_told_with_key_value_and_what_is_allowed(path, value, expected):
+def test_each_mistake_names_the_key_the_value_and_what_is_allowed(path, value, expected):
     with pytest.raises(InputError) as caught:
         parse(changed(path, value), "x.yaml")
     assert re.search(expected, str(caught.value)), str(caught.value)
 
 
-def test_several_mistakes_are_told_at_once():
+def test_several_mistakes_are_reported_at_once():
     content = changed("methods.dm.iterations", -1)
     content["datasets"]["d"] = {"source": "nothing"}
     with pytest.raises(InputError) as caught:
@@ -192,14 +192,14 @@ def test_several_mistakes_are_told_at_once():
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "a: [", "just words"])
-def test_what_is_no_config_is_said_to_be_none(tmp_path, text):
+def test_a_file_that_is_no_config_is_refused_by_name(tmp_path, text):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match="bad.yaml"):
         load(path)
 
 
-def test_home_and_variables_are_filled_in_wherever_a_path_may_stand(tmp_path, monkeypatch):
+def test_home_and_variables_are_expanded_in_every_path(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SCRATCH", "/scratch/me")
     (tmp_path / "m.py").write_text(PLUGIN)
@@ -210,23 +210,24 @@ def test_home_and_variables_are_filled_in_wherever_a_path_may_stand(tmp_path, mo
         "theirs": {"algorithm": "imported", "path": "~/s_{ipc}.pt", "labels_path": "~/y.pt"},
         "own": {"algorithm": "~/m.py:f", "a": "~/weights.pt"},
     }
-    found = parse(content)
-    assert found.results_dir == f"{tmp_path}/out" and found.figures_dir == "/scratch/me/figures"
-    assert found.data.mirror == "/scratch/me/archives"
-    assert found.datasets["mine"].path == f"{tmp_path}/a b$c.tar"
-    theirs, own = found.methods["theirs"], found.methods["own"]
-    assert theirs.path == f"{tmp_path}/s_{{ipc}}.pt" and theirs.labels_path == f"{tmp_path}/y.pt"
-    assert own.algorithm == f"{tmp_path}/m.py:f"
-    assert str(tmp_path / "weights.pt") in str(own.model_dump())
+    config = parse(content)
+    assert config.results_dir == f"{tmp_path}/out" and config.figures_dir == "/scratch/me/figures"
+    assert config.data.mirror == "/scratch/me/archives"
+    assert config.datasets["mine"].path == f"{tmp_path}/a b$c.tar"
+    imported, plugin = config.methods["theirs"], config.methods["own"]
+    assert imported.path == f"{tmp_path}/s_{{ipc}}.pt"
+    assert imported.labels_path == f"{tmp_path}/y.pt"
+    assert plugin.algorithm == f"{tmp_path}/m.py:f"
+    assert str(tmp_path / "weights.pt") in str(plugin.model_dump())
     with pytest.raises(InputError, match="x.yaml: '~nobody_of_that_name/a': there is no such user"):
         parse(changed("results_dir", "~nobody_of_that_name/a"), "x.yaml")
 
 
 @pytest.mark.parametrize(
-    ("given", "taken"), [("out/", "out"), ("./out//x/", "out/x"), ("my results", "my results")]
+    ("folder", "expected"), [("out/", "out"), ("./out//x/", "out/x"), ("my results", "my results")]
 )
-def test_a_folder_has_one_spelling(given, taken):
-    assert parse(changed("results_dir", given)).results_dir == taken
+def test_a_folder_has_one_spelling(folder, expected):
+    assert parse(changed("results_dir", folder)).results_dir == expected
 
 
 PLUGIN = "def f(problem, *, a, b=2): ...\ndef g(problem, other): ...\ndef h(problem, **k): ...\n"

@@ -1,4 +1,4 @@
-"""Config files: what is read in them is what stands there."""
+"""Config files: YAML is read as it is written, or refused."""
 
 import json
 import subprocess
@@ -35,12 +35,12 @@ from condensation.core.errors import InputError
         (b"a: 1\nb: \xe9\n", 2, "it is not UTF-8"),
     ],
 )
-def test_what_would_be_read_otherwise_is_refused_with_file_and_line(tmp_path, text, line, expected):
+def test_misleading_yaml_is_refused_with_file_and_line(tmp_path, text, line, expected):
     path = tmp_path / "my config.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(InputError, match=rf"my config.yaml, line {line}: .*{expected}") as told:
+    with pytest.raises(InputError, match=rf"my config.yaml, line {line}: .*{expected}") as caught:
         yaml_file.read(path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_would_be_read_otherwise_is_refused_with_file_and_line(tmp_path, te
         "",
     ],
 )
-def test_what_says_what_it_means_is_read_as_yaml_reads_it(tmp_path, text):
+def test_clear_yaml_is_read_as_pyyaml_reads_it(tmp_path, text):
     path = tmp_path / "c.yaml"
     path.write_text(text, encoding="utf-8")
     assert yaml_file.read(path) == yaml.safe_load(text.removeprefix("\ufeff"))
@@ -67,7 +67,7 @@ def test_json_is_read_too(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("config/**/*.yaml")), ids=lambda path: path.name)
-def test_the_configs_of_the_repository_are_read_as_before(path):
+def test_the_configs_of_the_repository_are_read_as_pyyaml_reads_them(path):
     assert yaml_file.read(path) == yaml.safe_load(path.read_text())
 
 
@@ -79,11 +79,11 @@ def test_the_configs_of_the_repository_are_read_as_before(path):
         ("", r"cannot read the config \(Is a directory\)"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path, name, expected):
+def test_an_unreadable_file_gives_an_error_of_one_line(tmp_path, name, expected):
     (tmp_path / "my.yaml").write_text("a: 1\n")
-    with pytest.raises(InputError, match=expected) as told:
+    with pytest.raises(InputError, match=expected) as caught:
         yaml_file.read(tmp_path / name)
-    assert "\n" not in str(told.value) and "Errno" not in str(told.value)
+    assert "\n" not in str(caught.value) and "Errno" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path, name, expected):
         ("--cores 2 -n tables", []),
     ],
 )
-def test_the_config_files_of_a_command(command, expected):
+def test_the_config_files_of_a_command_are_found(command, expected):
     assert yaml_file.named(command.split()) == expected
 
 
-def test_it_loads_nothing_that_is_slow_to_load():
+def test_reading_a_config_loads_no_slow_package():
     code = "import sys; sys.path.insert(0, 'workflow_scripts')\n"
     code += "from condensation.config import yaml_file\n"
     code += "from condensation.core import devices\n"

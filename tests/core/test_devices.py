@@ -33,13 +33,13 @@ def test_each_job_takes_the_device_that_fewest_hold_and_lets_go_when_killed(tmp_
         running[1].wait()
         assert devices.take(["0", "1", "2"], tmp_path) == "1"
     finally:
-        for one in running:
-            one.kill()
-            one.wait()
+        for process in running:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize(
-    ("wanted", "environment", "expected"),
+    ("device", "environment", "expected"),
     [
         ("auto", {"CUDA_VISIBLE_DEVICES": "4,7"}, "4"),
         ("cuda", {"CUDA_VISIBLE_DEVICES": "GPU-8a, GPU-9b"}, "GPU-8a"),
@@ -52,18 +52,18 @@ def test_each_job_takes_the_device_that_fewest_hold_and_lets_go_when_killed(tmp_
         ("auto", {}, None),
     ],
 )
-def test_what_is_left_visible(monkeypatch, tmp_path, wanted, environment, expected):
+def test_assign_sets_the_visible_devices(monkeypatch, tmp_path, device, environment, expected):
     for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(devices, "present", lambda: [])
-    devices.assign(wanted)
+    devices.assign(device)
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == expected
 
 
-def test_a_machine_with_several_gives_one(monkeypatch, tmp_path):
+def test_a_job_takes_one_of_several_devices(monkeypatch, tmp_path):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
@@ -91,8 +91,8 @@ def no_library(name):
 
 
 def program(path, code, *lines):
-    said = "".join(f"echo '{line}'\n" for line in lines)
-    path.write_text(f"#!/bin/sh\n{said}exit {code}\n")
+    echoes = "".join(f"echo '{line}'\n" for line in lines)
+    path.write_text(f"#!/bin/sh\n{echoes}exit {code}\n")
     path.chmod(0o755)
 
 
@@ -120,7 +120,7 @@ def test_without_files_the_drivers_program_is_asked(machine, folder):
 
 
 @pytest.mark.parametrize(("initialised", "expected"), [(0, 3), (100, 0)])
-def test_without_the_program_or_where_it_fails_its_library_is(
+def test_if_the_drivers_program_fails_its_library_is_asked(
     machine, monkeypatch, initialised, expected
 ):
     program(machine / "bin/nvidia-smi", 9, "NVIDIA-SMI has failed")
@@ -140,7 +140,7 @@ def test_without_the_program_or_where_it_fails_its_library_is(
 @pytest.mark.parametrize(
     ("visible", "expected"), [("4,7", 2), ("GPU-8a", 1), ("", None), ("-1", None), ("1,-1,2", 1)]
 )
-def test_what_is_visible_counts(machine, monkeypatch, visible, expected):
+def test_only_visible_devices_count(machine, monkeypatch, visible, expected):
     program(machine / "bin/nvidia-smi", 0, *GPUS)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert devices.at_once() == (expected or os.cpu_count())

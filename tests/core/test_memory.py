@@ -1,4 +1,4 @@
-"""Running out of memory: an `oom` result of what is judged, one clear error of any other rule."""
+"""Out of memory: an `oom` result in an evaluation, one clear error in any other rule."""
 
 import json
 import logging
@@ -40,13 +40,13 @@ def content(limit):
 
 
 @pytest.mark.parametrize("limit", [1, 500, 800, LEAST_MEMORY_MB - 1])
-def test_less_than_a_process_needs_is_refused_with_the_number(limit):
+def test_a_limit_below_what_a_process_needs_is_refused(limit):
     with pytest.raises(InputError, match=f"memory_limit_mb: .*{LEAST_MEMORY_MB}, got {limit}"):
         parse(content(limit))
 
 
 def failing(folder, error):
-    """Run a job that raises ``error``; return what it exits with and its log."""
+    """Run a job that raises ``error``; return its exit message and its log."""
     compute_options = {"memory_limit_mb": None, "precision": "float32", "deterministic": False}
     settings = {"compute": compute_options, "folders": [], "made_from": []}
     rule = SimpleNamespace(
@@ -82,33 +82,33 @@ def behind(error, cause):
         behind(RuntimeError("backend='inductor' raised"), MemoryError()),
     ],
 )
-def test_it_is_one_message_in_any_rule(tmp_path, error):
-    said, log = failing(tmp_path, error)
-    assert said.startswith("error: rule train_expert ran out of memory (")
-    assert "Traceback" not in log and said in log
+def test_running_out_of_memory_is_one_message_in_any_rule(tmp_path, error):
+    message, log = failing(tmp_path, error)
+    assert message.startswith("error: rule train_expert ran out of memory (")
+    assert "Traceback" not in log and message in log
 
 
-def test_other_errors_are_not_taken_for_it(tmp_path):
+def test_other_errors_are_not_taken_for_out_of_memory(tmp_path):
     assert failing(tmp_path, InputError("a wrong file"))[0] == "error: a wrong file"
     assert not compute.is_out_of_memory(behind(RuntimeError("shapes"), ValueError("sizes")))
 
 
 @pytest.mark.slow
-def test_cells_read_oom_and_other_rules_say_what_to_raise(checkout):
-    """The weights of one network are larger than the limit: in three rules, with a real limit."""
+def test_cells_read_oom_and_other_rules_name_the_limit_to_raise(checkout):
+    """In three rules the weights of a network exceed a real memory limit."""
     (checkout / "low.yaml").write_text(yaml.safe_dump(content(LEAST_MEMORY_MB)))
     done = snakemake(
         *(checkout, "--cores", "2", "--keep-going", "evaluations", "--configfile", "low.yaml")
     )
-    said = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     status = {
         path.parts[-8] + " " + path.parts[-4]: json.loads(path.read_text())["status"]
         for path in (checkout / "results/digits").rglob("seeds0-0.json")
     }
     assert status == {
         **{"random wide": "oom", "random narrow": "ok", "dm wide": "oom", "dm narrow": "oom"}
-    }, said
+    }, output
     assert done.returncode != 0  # the features of K-Center are no result
-    assert "error: rule extract_features ran out of memory" in said
-    assert f"compute.memory_limit_mb is {LEAST_MEMORY_MB}: raise it" in said
-    assert "Traceback" not in said
+    assert "error: rule extract_features ran out of memory" in output
+    assert f"compute.memory_limit_mb is {LEAST_MEMORY_MB}: raise it" in output
+    assert "Traceback" not in output

@@ -44,7 +44,9 @@ def convnet():
         ("features of CIFAR-10", 4 * 50_000, 400, True, False),
     ],
 )
-def test_compiling_is_worth_it_by_device_and_steps(convnet, job, passes, steps, on_cpu, on_cuda):
+def test_whether_to_compile_depends_on_device_and_steps(
+    convnet, job, passes, steps, on_cpu, on_cuda
+):
     def compiles(device):
         return compute.choose_mode(
             "auto", "float32", convnet, (3, 32, 32), device, passes, steps
@@ -67,7 +69,7 @@ def test_a_smaller_last_batch_makes_no_graph(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "device, missing, said",
+    "device, missing, message",
     [
         (CPU, "compiler", "no C compiler"),
         (CUDA, "compiler", "no C compiler"),
@@ -76,8 +78,8 @@ def test_a_smaller_last_batch_makes_no_graph(monkeypatch):
         (CUDA, "triton", "triton"),
     ],
 )
-def test_what_compiling_lacks_is_said_once_and_done_without(
-    monkeypatch, tmp_path, caplog, device, missing, said
+def test_without_its_tools_compiling_is_skipped_with_one_warning(
+    monkeypatch, tmp_path, caplog, device, missing, message
 ):
     (tmp_path / "Python.h").touch()
     headers = tmp_path / "none" if missing == "headers" else tmp_path
@@ -91,7 +93,7 @@ def test_what_compiling_lacks_is_said_once_and_done_without(
     compute._warn_once.cache_clear()
     for _ in range(2):
         assert compute.compiled(len, True, device) is len
-    assert said in caplog.text and len(caplog.records) == 1
+    assert message in caplog.text and len(caplog.records) == 1
     compute._warn_once.cache_clear()
 
 
@@ -99,7 +101,7 @@ def test_what_compiling_lacks_is_said_once_and_done_without(
 
 
 @pytest.mark.parametrize(
-    "asked, hardware, passes, device, expected",
+    "precision, hardware, passes, device, expected",
     [
         ("auto", True, 1e9, CPU, "bf16"),
         ("auto", True, 1e9, CUDA, "bf16"),
@@ -112,10 +114,10 @@ def test_what_compiling_lacks_is_said_once_and_done_without(
     ],
 )
 def test_auto_takes_bf16_in_long_jobs_where_the_processor_has_it(
-    monkeypatch, convnet, asked, hardware, passes, device, expected
+    monkeypatch, convnet, precision, hardware, passes, device, expected
 ):
     monkeypatch.setattr(compute, "has_bf16", lambda _: hardware)
-    mode = compute.choose_mode(False, asked, convnet, (3, 32, 32), device, passes, 0)
+    mode = compute.choose_mode(False, precision, convnet, (3, 32, 32), device, passes, 0)
     assert mode == compute.Mode(compile=False, precision=expected)
 
 
@@ -129,7 +131,7 @@ def test_auto_takes_bf16_in_long_jobs_where_the_processor_has_it(
         ("processor\t: 0", False),
     ],
 )
-def test_the_processor_is_asked(monkeypatch, flags, expected):
+def test_bf16_support_is_read_from_the_processors_flags(monkeypatch, flags, expected):
     text = f"processor\t: 0\n{flags}\nbugs\t\t: spectre_bf16\n"
     monkeypatch.setattr(compute.Path, "read_text", lambda *_: text)
     assert compute.has_bf16(CPU) == expected
@@ -146,7 +148,7 @@ def test_float32_is_float32_in_products_and_in_convolutions(precision):
         compute.set_up()
 
 
-def test_deterministic_algorithms_are_on_where_asked_for(monkeypatch):
+def test_deterministic_algorithms_are_on_if_the_option_is(monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     try:
         compute.set_up(deterministic=True)
@@ -242,11 +244,11 @@ def test_tm_unrolls_where_the_graph_fits(convnet, ipc, memory_mb, expected):
         ("mat1 and mat2 shapes cannot be multiplied", False),
     ],
 )
-def test_memory_that_ran_out_is_known_by_its_words(message, expected):
+def test_out_of_memory_errors_are_recognised_by_their_message(message, expected):
     assert compute.is_out_of_memory(RuntimeError(message)) == expected
 
 
-def test_networks_that_do_not_fit_are_halved_and_what_they_held_is_free(monkeypatch):
+def test_groups_that_do_not_fit_are_halved_and_their_memory_is_freed(monkeypatch):
     class Held:
         pass
 
@@ -294,15 +296,15 @@ def gpu_that_torch_cannot_use(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "build, said", [("13.0", "driver on your system is too old"), (None, "for CPUs")]
+    "build, message", [("13.0", "driver on your system is too old"), (None, "for CPUs")]
 )
 def test_a_gpu_that_torch_cannot_use_is_named(
-    gpu_that_torch_cannot_use, monkeypatch, caplog, build, said
+    gpu_that_torch_cannot_use, monkeypatch, caplog, build, message
 ):
     monkeypatch.setattr(torch.version, "cuda", build)
     assert compute.device_named("auto") == CPU
-    assert "running on the CPU" in caplog.text and said in caplog.text
-    with pytest.raises(InputError, match=said):
+    assert "running on the CPU" in caplog.text and message in caplog.text
+    with pytest.raises(InputError, match=message):
         compute.device_named("cuda")
     monkeypatch.setenv("SLURM_JOB_ID", "7")  # a cluster gave this job a GPU: it is not wasted
     with pytest.raises(InputError, match="device: cpu"):
@@ -326,7 +328,9 @@ def test_a_gpu_that_the_user_hides_is_not_named(
         *[("cuda", [], "cuda"), ("cuda:1", [], "cuda")],
     ],
 )
-def test_the_kind_of_device(monkeypatch, name, present, kind):
+def test_the_kind_of_device_follows_the_option_and_the_gpus_present(
+    monkeypatch, name, present, kind
+):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(devices, "present", lambda: present)
     assert devices.kind(name) == kind
@@ -349,7 +353,7 @@ def test_declared_memory_is_that_of_the_device():
     assert declared(device="cpu", memory_limit_mb=3000, device_memory_mb=40_000) == 3000
 
 
-def test_the_logger_is_the_projects(caplog):
+def test_warnings_go_to_the_projects_logger(caplog):
     compute._warn_once.cache_clear()
     compute._warn_once("a line")
     assert caplog.records[0].name == "condensation"
@@ -388,7 +392,7 @@ class Operators(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("operators", [["scale", "rotate"], ["color", "crop", "cutout", "flip"]])
-def test_of_our_inner_loops_only_the_warps_gradient_does_not_repeat(problem, operators):
+def test_only_the_gradient_of_the_warps_is_not_deterministic(problem, operators):
     policy = {"policy": "dsa", "operators": operators, "align_corners": False}
     shared = {"init": "random", "features": "embedding", "iterations": 2, "momentum": 0.5}
     shared |= {"batch_real": 8, "augmentation": policy, "architecture": SMALL}

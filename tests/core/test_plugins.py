@@ -54,31 +54,31 @@ def parameters(network):
     return sum(p.numel() for p in network.parameters())
 
 
-def test_a_network_of_timm_is_timms():
+def test_a_timm_network_is_the_one_that_timm_builds():
     _, mine = entry("timm:resnet10t")
-    found = networks.build(mine, (1, 32, 32), 7, 0)
-    assert parameters(found) == parameters(
+    network = networks.build(mine, (1, 32, 32), 7, 0)
+    assert parameters(network) == parameters(
         timm.create_model("resnet10t", in_chans=1, num_classes=7)
     )
-    assert found(torch.zeros(2, 1, 32, 32)).shape == (2, 7)
+    assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 7)
     again, other = (networks.build(mine, (1, 32, 32), 7, seed) for seed in (0, 1))
-    weights = [next(one.parameters()) for one in (found, again, other)]
+    weights = [next(built.parameters()) for built in (network, again, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
 
-def test_a_transformer_of_timm_is_told_the_image_size():
+def test_a_timm_transformer_takes_the_image_size():
     _, mine = entry("timm:vit_tiny_patch16_224", patch_size=4)
-    found = networks.build(mine, (3, 16, 16), 5, 0)
-    assert found.pos_embed.shape[1] == 4 * 4 + 1
-    assert found(torch.zeros(2, 3, 16, 16)).shape == (2, 5)
+    network = networks.build(mine, (3, 16, 16), 5, 0)
+    assert network.pos_embed.shape[1] == 4 * 4 + 1
+    assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 5)
 
 
-def test_a_network_of_torchvision_is_torchvisions():
+def test_a_torchvision_network_is_the_one_that_torchvision_builds():
     _, mine = entry("torchvision:squeezenet1_1")
-    found = networks.build(mine, (3, 32, 32), 10, 0)
-    assert parameters(found) == parameters(models.squeezenet1_1(num_classes=10))
+    network = networks.build(mine, (3, 32, 32), 10, 0)
+    assert parameters(network) == parameters(models.squeezenet1_1(num_classes=10))
     grey = networks.build(mine, (1, 32, 32), 10, 0)
-    assert parameters(found) - parameters(grey) == 2 * 64 * 9  # of the first convolution
+    assert parameters(network) - parameters(grey) == 2 * 64 * 9  # of the first convolution
     _, mine = entry("torchvision:vit_b_32")
     transformer = networks.build(mine, (3, 64, 64), 10, 0)
     assert transformer.encoder.pos_embedding.shape[1] == 2 * 2 + 1
@@ -89,8 +89,8 @@ def test_a_users_own_network_is_called_with_its_options(tmp_path):
     config, mine = entry(f"{tmp_path / 'net.py'}:perceptron", width="1e1")
     assert mine["width"] == 10.0
     _, mine = entry(f"{tmp_path / 'net.py'}:perceptron", width=6)
-    found = networks.build(mine, (3, 8, 8), 3, 0)
-    assert parameters(found) == 192 * 6 + 6 + 6 * 3 + 3
+    network = networks.build(mine, (3, 8, 8), 3, 0)
+    assert parameters(network) == 192 * 6 + 6 + 6 * 3 + 3
     # an edit of the file reruns what uses it
     before = jobs.evaluate(config, "mine", "none", "sgd")["source"]
     (tmp_path / "net.py").write_text(OWN.replace("ReLU", "GELU"))
@@ -98,7 +98,7 @@ def test_a_users_own_network_is_called_with_its_options(tmp_path):
 
 
 @pytest.mark.parametrize("network", ["timm:resnet10t", "torchvision:squeezenet1_1"])
-def test_they_are_trained_like_any_other(network):
+def test_library_networks_are_trained_like_any_other(network):
     """With batch statistics or dropout the networks of a job go one after the other."""
     dataset = small_dataset(shape=(3, 32, 32))
     problem = Problem(dataset, ipc=4, seed=0)
@@ -126,13 +126,13 @@ def test_they_are_trained_like_any_other(network):
         ("torchvision:vgg11", {}, r"torchvision:vgg11 does not take images of 1 x 8 x 8: "),
     ],
 )
-def test_what_a_library_cannot_build_is_told(network, options, message):
+def test_what_a_library_cannot_build_is_refused(network, options, message):
     _, mine = entry(network, **options)
     with pytest.raises(InputError, match=message):
         networks.build(mine, (1, 8, 8), 10, 0)
 
 
-def test_what_is_wrong_with_a_users_own_is_told(tmp_path):
+def test_mistakes_in_a_users_network_are_named(tmp_path):
     file = tmp_path / "net.py"
     file.write_text(OWN)
     for text, message in [
@@ -160,7 +160,7 @@ def test_a_file_that_fails_says_where(tmp_path):
         plugins.load(f"{tmp_path / 'net.py'}:net")
 
 
-def test_the_global_state_does_not_matter():
+def test_initial_weights_do_not_depend_on_the_global_state():
     _, mine = entry("timm:resnet10t")
     torch.manual_seed(1)
     first = networks.build(mine, (1, 32, 32), 7, 0)

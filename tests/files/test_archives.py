@@ -39,14 +39,16 @@ def official(*urls, content=CONTENT):
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
-        wanted = self.headers.get("Range")
-        server.requests.append((self.path, wanted))
+        byte_range = self.headers.get("Range")
+        server.requests.append((self.path, byte_range))
         if server.codes and (code := server.codes.pop(0)):
             return self.send_error(code)
         content = server.files.get(self.path)
         if content is None:
             return self.send_error(404)
-        start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and server.ranges else 0
+        start = 0
+        if byte_range and server.ranges:
+            start = int(re.fullmatch(r"bytes=(\d+)-", byte_range)[1])
         if start and start >= len(content):
             return self.send_error(416)
         self.send_response(206 if start else 200)
@@ -99,7 +101,7 @@ def serve(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def slept(monkeypatch):
-    """The pauses between tries, which are not made."""
+    """The pauses between tries; the test does not wait for them."""
     pauses = []
     monkeypatch.setattr(download.time, "sleep", pauses.append)
     return pauses
@@ -177,12 +179,12 @@ def test_an_old_file_at_the_destination_is_replaced(target, serve):
 def test_a_download_cut_half_way_resumes_at_the_right_byte(target, serve, slept):
     half = len(CONTENT) // 2
     server = serve({"/data.bin": CONTENT}, stops=[half])
-    said = []
-    fetch(official(server.url("/data.bin")), target, say=said.append)
+    messages = []
+    fetch(official(server.url("/data.bin")), target, say=messages.append)
     assert_fetched(target)
     assert server.requests == [("/data.bin", None), ("/data.bin", f"bytes={half}-")]
     assert len(slept) == 1 and slept[0] > 0
-    assert f"continuing at byte {half}" in said
+    assert f"continuing at byte {half}" in messages
 
 
 def test_a_download_cut_several_times_resumes_each_time(target, serve):
@@ -190,18 +192,24 @@ def test_a_download_cut_several_times_resumes_each_time(target, serve):
     server = serve({"/data.bin": CONTENT}, stops=stops)
     fetch(official(server.url("/data.bin")), target)
     assert_fetched(target)
-    assert [wanted for _, wanted in server.requests] == [None, *(f"bytes={at}-" for at in stops)]
+    assert [byte_range for _, byte_range in server.requests] == [
+        None,
+        *(f"bytes={at}-" for at in stops),
+    ]
 
 
 def test_a_connection_reset_resumes_after_what_arrived(target, serve, monkeypatch):
-    arrived, said = [], []
+    arrived, messages = [], []
     monkeypatch.setattr(download.time, "sleep", lambda _: arrived.append(part(target).stat()))
     server = serve({"/data.bin": CONTENT}, stops=[len(CONTENT) // 2], rude=True)
-    fetch(official(server.url("/data.bin")), target, say=said.append)
+    fetch(official(server.url("/data.bin")), target, say=messages.append)
     assert_fetched(target)
-    assert any("Connection reset" in line for line in said)
+    assert any("Connection reset" in message for message in messages)
     kept = arrived[0].st_size
-    assert [wanted for _, wanted in server.requests] == [None, f"bytes={kept}-" if kept else None]
+    assert [byte_range for _, byte_range in server.requests] == [
+        None,
+        f"bytes={kept}-" if kept else None,
+    ]
 
 
 def test_a_server_that_ignores_range_starts_again_and_nothing_is_appended(target, serve):
@@ -209,7 +217,7 @@ def test_a_server_that_ignores_range_starts_again_and_nothing_is_appended(target
     server = serve({"/data.bin": CONTENT}, ranges=False, stops=[half])
     fetch(official(server.url("/data.bin")), target)
     assert_fetched(target)
-    assert [wanted for _, wanted in server.requests] == [None, f"bytes={half}-"]
+    assert [byte_range for _, byte_range in server.requests] == [None, f"bytes={half}-"]
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -222,7 +230,7 @@ def test_a_partial_file_left_over_is_continued(target, serve, ranges):
     assert server.requests == [("/data.bin", "bytes=1000-")]
 
 
-def test_a_partial_file_that_was_already_whole_is_taken(target, serve):
+def test_a_partial_file_that_is_already_complete_is_used(target, serve):
     target.parent.mkdir()
     part(target).write_bytes(CONTENT)
     server = serve({"/data.bin": CONTENT})  # answers 416: nothing left
@@ -230,7 +238,7 @@ def test_a_partial_file_that_was_already_whole_is_taken(target, serve):
     assert_fetched(target)
 
 
-def test_a_server_that_keeps_breaking_off_leaves_what_a_later_call_continues(target, serve):
+def test_a_later_call_continues_a_download_that_kept_breaking_off(target, serve):
     server = serve({"/data.bin": CONTENT}, stops=[*range(100_000, 600_000, 100_000)])
     with pytest.raises(InputError, match=f"ended at byte 500000 of {len(CONTENT)}"):
         fetch(official(server.url("/data.bin")), target)
@@ -317,24 +325,24 @@ def test_a_wrong_mirror_that_breaks_off_does_not_spoil_the_right_address(target,
     assert_fetched(target)
 
 
-def test_404_everywhere_lists_every_place_and_the_way_out(tmp_path, target, serve):
+def test_an_archive_missing_everywhere_lists_every_place_and_the_way_out(tmp_path, target, serve):
     server = serve({})
-    one, two = server.url("/one/data.bin"), server.url("/two/data.bin")
+    first, second = server.url("/one/data.bin"), server.url("/two/data.bin")
     mirror = str(tmp_path / "mirror")
-    for given, place in (
+    for source, place in (
         (mirror, f"{mirror}/data.bin"),
         (server.url("/m"), f"{server.url('/m')}/"),
     ):
         with pytest.raises(InputError) as caught:
-            fetch(official(one, two), target, given)
+            fetch(official(first, second), target, source)
         message = str(caught.value)
-        for wanted in ("data.bin", place, one, two, "404", "data.mirror"):
-            assert wanted in message
-        assert message.index(place) < message.index(one) < message.index(two)
+        for text in ("data.bin", place, first, second, "404", "data.mirror"):
+            assert text in message
+        assert message.index(place) < message.index(first) < message.index(second)
         assert not target.exists() and not part(target).exists()
 
 
-def test_a_server_that_is_not_there_is_named(target, serve):
+def test_an_unreachable_server_is_named(target, serve):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/data.bin"
@@ -379,17 +387,17 @@ def test_a_tar_is_not_taken_for_the_zip_inside_it(tmp_path):
     assert dict(members(pack(tmp_path / "t", files, "tar"))) == files
 
 
-def assert_refused(path, *words, wanted=lambda name: True):
+def assert_refused(path, *words, select=lambda name: True):
     folder = path.parent
     before = listing(folder)
     with pytest.raises(InputError) as caught:
-        list(members(path, wanted))
+        list(members(path, select))
     for word in (str(path), *words):
         assert word in str(caught.value)
     assert listing(folder) == before
 
 
-@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("selected", [True, False])
 @pytest.mark.parametrize(
     "name",
     [
@@ -397,7 +405,7 @@ def assert_refused(path, *words, wanted=lambda name: True):
         *("..\\x", "a\\..\\..\\x", "\\x", "C:\\x", "C:x", "c:/x"),
     ],
 )
-def test_names_that_lead_out_are_refused(tmp_path, name, wanted):
+def test_names_that_lead_out_are_refused(tmp_path, name, selected):
     (tmp_path / "in").mkdir()
     with tarfile.open(tmp_path / "in" / "t", "w") as archive:
         add(archive, "good", b"good")
@@ -407,7 +415,7 @@ def test_names_that_lead_out_are_refused(tmp_path, name, wanted):
         archive.writestr(name, "evil")
     for file in "tz":
         path = tmp_path / "in" / file
-        assert_refused(path, repr(name), "leads out", wanted=lambda name: wanted)
+        assert_refused(path, repr(name), "leads out", select=lambda name: selected)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
@@ -421,14 +429,14 @@ LINKS = {
 }
 
 
-@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("selected", [True, False])
 @pytest.mark.parametrize("kind", LINKS)
-def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind, wanted):
+def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind, selected):
     with tarfile.open(tmp_path / "t", "w") as archive:
         add(archive, "good", b"good")
         add(archive, "train/a/1.png", **LINKS[kind])
     assert_refused(
-        tmp_path / "t", "'train/a/1.png'", "a link or a device", wanted=lambda name: wanted
+        tmp_path / "t", "'train/a/1.png'", "a link or a device", select=lambda name: selected
     )
 
 
@@ -466,14 +474,14 @@ def cut(tmp_path, kind, files=SMALL):
     return whole, tmp_path / "cut"
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_a_tar_cut_anywhere_before_its_end_mark_is_refused(tmp_path, wanted):
+@pytest.mark.parametrize("selected", [True, False])
+def test_a_tar_cut_anywhere_before_its_end_mark_is_refused(tmp_path, selected):
     whole, path = cut(tmp_path, "tar")
     end = len(whole.rstrip(b"\0")) // tarfile.BLOCKSIZE + 1  # the blocks before the end mark
     cuts = [block * tarfile.BLOCKSIZE + more for block in range(end) for more in (0, 1, 300)]
     for length in (*cuts, end * tarfile.BLOCKSIZE):
         path.write_bytes(whole[:length])
-        assert_refused(path, wanted=lambda name: wanted)
+        assert_refused(path, select=lambda name: selected)
     path.write_bytes(whole[: (end + 2) * tarfile.BLOCKSIZE])  # the mark without the padding
     assert dict(members(path)) == SMALL
 
@@ -501,7 +509,7 @@ def test_a_packed_archive_cut_short_is_refused(tmp_path, kind):
         assert_refused(path)
 
 
-def test_a_tar_with_a_damaged_header_is_refused_and_not_taken_for_shorter(tmp_path):
+def test_a_tar_with_a_damaged_header_is_refused(tmp_path):
     whole, path = cut(tmp_path, "tar")
     second = whole.index(b"train/b/2.png")
     path.write_bytes(whole[:second] + b"X" + whole[second + 1 :])
@@ -529,11 +537,11 @@ def test_a_zip_with_a_damaged_byte_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"plain text", b"\0" * 100, b"\x1f\x8b", OTHER[:5000]])
-def test_what_is_no_archive_is_refused(tmp_path, content):
+def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
     (tmp_path / "f").write_bytes(content)
     assert_refused(tmp_path / "f")
 
 
-def test_what_is_not_there_is_named(tmp_path):
+def test_a_missing_archive_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nothing: no such file"):
         list(members(tmp_path / "nothing"))

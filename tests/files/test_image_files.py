@@ -1,4 +1,4 @@
-"""Users' images against pixels worked out by hand, and what is said of files that are none."""
+"""Users' images against pixels worked out by hand, and the errors for other files."""
 
 import io
 import os
@@ -25,8 +25,8 @@ from condensation.files import image_files
 from condensation.workflow import grid, jobs
 
 
-def entry(**given):
-    return entries.Dataset(source="image_folder", path="x", **given).model_dump()
+def entry(**options):
+    return entries.Dataset(source="image_folder", path="x", **options).model_dump()
 
 
 def saved(image, form="PNG", **how):
@@ -114,15 +114,15 @@ def test_an_image_is_turned_as_its_tag_says(form, tag):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_header_says_the_size_that_is_seen(tmp_path, form):
-    """Portraits stored on their side are of one size with upright ones: no false alarm."""
+def test_the_check_compares_sizes_as_they_are_seen(tmp_path, form):
+    """Portraits stored on their side have the size of upright ones, so none is refused."""
     seen = four_colours()
     files = {f"{split}/a/0.png": encoded(seen) for split in ("train", "test")}
     files |= {f"train/a/{tag}.{form}": oriented(seen, tag, form) for tag in SEEN}
     path = pack(tmp_path / "images", files, "folder")
     assert image_files.check(path, entry()) is None
-    made = readers.read("d", entry(), [path])
-    assert made.shape == (3, 16, 32)
+    dataset = readers.read("d", entry(), [path])
+    assert dataset.shape == (3, 16, 32)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
@@ -190,7 +190,7 @@ def with_alpha(kind):
         *("L, one clear", "RGB, one clear", "16 bits, one clear"),
     ],
 )
-def test_what_is_transparent_shows_the_background(kind, background):
+def test_transparent_pixels_show_the_background(kind, background):
     content, colours, alpha = with_alpha(kind)
     got = image_files.decode(content, "x.png", 3, background=background)
     share = alpha[..., None] / 255
@@ -285,7 +285,7 @@ def test_greys_without_a_known_scale_are_refused_by_name_and_type(tmp_path, pack
     files = {f"{split}/a/{n}.png": plain(n) for split in ("train", "test") for n in range(2)}
     files["train/a/scan.tif"] = REFUSED[kind]
     path = pack(tmp_path / "images", files, packed)
-    for read in (image_files.check, lambda path, told: readers.read("d", told, [path])):
+    for read in (image_files.check, lambda path, options: readers.read("d", options, [path])):
         with pytest.raises(InputError, match=f"train/a/scan.tif: .*{kind}"):
             read(path, entry())
 
@@ -316,13 +316,13 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_an_image_is_read_by_whatever_ending_it_has(tmp_path, ending):
+def test_images_of_every_ending_are_read(tmp_path, ending):
     image = Image.new("1" if ending == "pbm" else "RGB", (16, 16), "white")
     more = {f"train/a/more.{ending}": saved(image, ENDINGS[ending])}
     path = tree(tmp_path, more)
-    told = entry(image_size=16)
-    assert image_files.check(path, told) is None
-    got = readers.read("d", told, [path])
+    options = entry(image_size=16)
+    assert image_files.check(path, options) is None
+    got = readers.read("d", options, [path])
     assert got.files["train"] == (
         *("train/a/0.png", "train/a/1.png", f"train/a/more.{ending}"),
         *("train/b/0.png", "train/b/1.png"),
@@ -330,13 +330,13 @@ def test_an_image_is_read_by_whatever_ending_it_has(tmp_path, ending):
     assert (got.train_images[2] >= 250).all()
 
 
-def test_content_of_another_format_than_the_ending_is_read():
+def test_an_image_is_read_even_if_its_ending_names_another_format():
     for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP"):
         assert (grey_of(plain(200, form=form), "x.tif") > 190).all()
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.tga", "x.ico"])
-def test_a_text_is_no_image_of_any_format(name):
+def test_text_is_refused_under_every_image_ending(name):
     with pytest.raises(InputError, match=f"{name}: not a readable image") as caught:
         image_files.decode(b"Name,Label\n1,2\n" * 9, name, 3)
     assert "BytesIO" not in str(caught.value)
@@ -381,9 +381,7 @@ def no_plug_ins(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["folder", "tar", "zip"])
-def test_what_is_no_data_is_neither_trained_nor_tested_on_and_is_counted(
-    tmp_path, kind, no_plug_ins
-):
+def test_files_that_are_no_data_are_counted_and_not_used(tmp_path, kind, no_plug_ins):
     path = tree(tmp_path, dict.fromkeys(SKIPPED, plain(7)), kind=kind)
     got = readers.read("d", entry(), [path])
     assert got.train_labels.tolist() == [0, 0, 1, 1] and got.test_labels.tolist() == [0, 1]
@@ -393,7 +391,7 @@ def test_what_is_no_data_is_neither_trained_nor_tested_on_and_is_counted(
         before = listing.skipped.total()
         assert not listing.take(name)
         assert listing.skipped.total() == before + 1
-        assert any(reason in told[2] for told in listing.skipped), name
+        assert any(reason in key[2] for key in listing.skipped), name
     counted = sum(sum(row["skipped"].values()) for row in got.report["classes"])
     counted += sum(got.report["skipped"].values())
     assert counted == len(SKIPPED)
@@ -465,17 +463,17 @@ def test_splits_and_classes_without_images_are_refused_before_and_in_the_job(
     tmp_path, kind, more, leave, fraction, expected
 ):
     path = tree(tmp_path, dict.fromkeys(more, plain((1, 2, 3))), leave, kind)
-    told = entry(test_fraction=fraction)
-    for read in (image_files.check, lambda path, told: readers.read("d", told, [path])):
+    options = entry(test_fraction=fraction)
+    for read in (image_files.check, lambda path, options: readers.read("d", options, [path])):
         with pytest.raises(InputError) as caught:
-            read(path, told)
+            read(path, options)
         for text in expected:
             assert text in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["folder", "tar", "zip"])
 @pytest.mark.parametrize("name", ["photo.heic", "notes.txt", ".0.png", "Thumbs.db"])
-def test_a_class_of_which_nothing_is_read_is_not_left_out(tmp_path, kind, name, no_plug_ins):
+def test_a_class_without_a_readable_image_is_refused(tmp_path, kind, name, no_plug_ins):
     path = tree(tmp_path, {f"train/c/{name}": plain(7)}, kind=kind)  # no entries of folders
     reason = image_files.why_skipped(name)
     with pytest.raises(InputError) as caught:
@@ -497,7 +495,7 @@ def test_names_that_differ_in_normalisation_are_one_class(tmp_path):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_names_that_are_no_utf_8(tmp_path, packed):
+def test_names_that_are_not_utf_8_are_kept(tmp_path, packed):
     path = tree(tmp_path)
     for split in ("train", "test"):
         folder = path / split / os.fsdecode(b"caf\xe9")
@@ -520,7 +518,7 @@ def test_names_that_are_no_utf_8(tmp_path, packed):
     assert len(image_files.state(path, entry())) == 16
 
 
-def test_a_zip_of_macos_has_utf_8_names_without_saying_so(tmp_path):
+def test_utf_8_names_in_a_zip_of_macos_are_read_without_the_flag(tmp_path):
     path = tmp_path / "images.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for split in ("train", "test"):
@@ -582,8 +580,8 @@ def test_the_check_names_two_files_of_different_sizes(tmp_path, kind):
 def test_the_check_ends_in_time_and_says_how_far_it_came(tmp_path):
     path = tree(tmp_path, {"train/b/text.png": b"text"})
     ticks = iter(range(0, 1000, 7))
-    said = image_files.check(path, entry(), clock=lambda: next(ticks))
-    assert "the headers of 2 images were looked at" in said
+    message = image_files.check(path, entry(), clock=lambda: next(ticks))
+    assert "the headers of 2 images were looked at" in message
     (path / "train" / "c").mkdir()
     with pytest.raises(InputError, match="class 'c' has no training images"):  # names are free
         image_files.check(path, entry(), clock=lambda: next(ticks))
@@ -611,16 +609,16 @@ def config_of(**dataset):
     }
 
 
-def test_what_was_prepared_as_it_is_now_is_not_looked_at_again(tmp_path, monkeypatch):
+def test_unchanged_images_are_not_checked_again(tmp_path, monkeypatch):
     path = tree(tmp_path)
     content = config_of(source="image_folder", path=str(path)) | {"results_dir": str(tmp_path)}
     used = loading.parse(content)
     checked = []
-    monkeypatch.setattr(image_files, "check", lambda path, told: checked.append(path))
+    monkeypatch.setattr(image_files, "check", lambda path, options: checked.append(path))
     jobs.check_images(used, grid.expand(used))
     assert checked == [path]
-    made = readers.read("mine", used.datasets["mine"].model_dump(), [path])
-    datasets.write(made, tmp_path / "mine/dataset.safetensors")
+    dataset = readers.read("mine", used.datasets["mine"].model_dump(), [path])
+    datasets.write(dataset, tmp_path / "mine/dataset.safetensors")
     jobs.check_images(used, grid.expand(used))
     assert checked == [path]
     (path / "train/a/0.png").write_bytes(b"")
@@ -631,7 +629,7 @@ def test_what_was_prepared_as_it_is_now_is_not_looked_at_again(tmp_path, monkeyp
     assert len(checked) == 3
 
 
-def test_a_folder_that_is_no_official_one_is_refused_before_any_job(tmp_path):
+def test_a_folder_without_the_official_files_is_refused_before_any_job(tmp_path):
     used = loading.parse(config_of(source="cifar10", path=str(tree(tmp_path))))
     with pytest.raises(
         InputError, match="cifar-10-python.tar.gz.*cifar-10-batches-py.*test, train"
@@ -647,15 +645,15 @@ def test_bad_images_end_a_run_before_any_job_and_good_ones_are_reported(tmp_path
     content = config_of(source="image_folder", path=str(path))
     (checkout / "c.yaml").write_text(yaml.safe_dump(content))
     done = snakemake(checkout, *run)
-    said = done.stderr + done.stdout
-    assert done.returncode and "train/a/text.png: not a readable image" in said
-    assert "Traceback" not in said and not (checkout / "results").exists()
+    output = done.stderr + done.stdout
+    assert done.returncode and "train/a/text.png: not a readable image" in output
+    assert "Traceback" not in output and not (checkout / "results").exists()
     (path / "train/a/text.png").write_bytes((path / "train/a/0.png").read_bytes())
     (path / "test/b/leak.png").write_bytes((path / "train/b/0.png").read_bytes())
     done = snakemake(checkout, *run)
-    said = done.stderr + done.stdout
-    assert done.returncode == 0, said
-    (line,) = (line for line in said.splitlines() if line.startswith("mine: "))
+    output = done.stderr + done.stdout
+    assert done.returncode == 0, output
+    (line,) = (line for line in output.splitlines() if line.startswith("mine: "))
     assert "skipped 1: .txt, no ending of an image" in line
     assert "1 test images are also among the training images" in line
     assert "1 training images are copies of another" in line

@@ -43,7 +43,7 @@ def by_hand(leaderboard):
     return by_key
 
 
-def test_a_row_per_method_and_cell_with_mean_and_interval(leaderboard, by_hand):
+def test_each_method_has_a_row_per_cell_with_mean_and_interval(leaderboard, by_hand):
     assert {tuple(key) for key in leaderboard.board[KEY].values} == set(by_hand)
     assert len(leaderboard.board) == len(by_hand) == 6 * 2 * 2 * 2 + 1 + 1
     for _, row in leaderboard.board.iterrows():
@@ -59,7 +59,7 @@ def test_a_row_per_method_and_cell_with_mean_and_interval(leaderboard, by_hand):
         assert row["mean"] == pytest.approx(statistics.fmean(good))
         spread = good
         if len(of_sets) > 1:
-            spread = [statistics.fmean(v for v in one if v is not None) for one in of_sets]
+            spread = [statistics.fmean(v for v in values if v is not None) for values in of_sets]
         if len(spread) == 1:
             assert np.isnan(row["low"]) and np.isnan(row["high"])
             continue
@@ -69,7 +69,7 @@ def test_a_row_per_method_and_cell_with_mean_and_interval(leaderboard, by_hand):
         assert (row["low"], row["high"]) == pytest.approx((centre - half, centre + half))
 
 
-def test_ranks_are_within_a_cell_ties_share_and_failures_have_none(leaderboard, by_hand):
+def test_ranks_are_per_cell_shared_by_ties_and_absent_for_failures(leaderboard, by_hand):
     for _, row in leaderboard.board.iterrows():
         key = tuple(row[KEY])
         rivals = {}
@@ -98,36 +98,38 @@ def test_costs_are_the_mean_time_and_the_peak_over_sets(leaderboard):
     row = leaderboard.board[leaderboard.board["method"] == "random"].iloc[0]
     assert row["seconds"] == 150.0  # of 100 and 200
     assert row["memory_mb"] == 706.0
-    one = details.SetDetails({}, {"seconds": 1.0, "peak_rss_mb": 900.0, "peak_cuda_mb": 300.0})
+    set_details = details.SetDetails(
+        {}, {"seconds": 1.0, "peak_rss_mb": 900.0, "peak_cuda_mb": 300.0}
+    )
     board = pd.DataFrame([{"dataset": "d", "method": "m", "ipc": "1"}])
-    assert details.costs(board, {SetId("d", "m", "1", 0): one})["memory_mb"][0] == 300.0
+    assert details.costs(board, {SetId("d", "m", "1", 0): set_details})["memory_mb"][0] == 300.0
 
 
-def test_what_stands_behind_a_row(leaderboard):
+def test_the_details_of_a_row_match_its_records(leaderboard):
     of_rows = details.row_details(
         leaderboard.board, read(leaderboard.records).values(), leaderboard.sets
     )
     json.dumps(of_rows, allow_nan=False)
     assert len(of_rows["rows"]) == len(leaderboard.board)
     assert len(of_rows["evaluations"]) == 2, "one per network: what rows share is held once"
-    for row, (_, about) in zip(of_rows["rows"], leaderboard.board.iterrows(), strict=True):
-        assert [row[name] for name in KEY] == list(about[KEY])
-        assert len(row["networks"]) == about["networks"]
+    for row, (_, board_row) in zip(of_rows["rows"], leaderboard.board.iterrows(), strict=True):
+        assert [row[name] for name in KEY] == list(board_row[KEY])
+        assert len(row["networks"]) == board_row["networks"]
         network = of_rows["evaluations"][row["evaluation"]]["options"]["architecture"]["network"]
-        assert network == about["architecture"]
-        good = [one for one in row["networks"] if one["status"] == "ok"]
+        assert network == board_row["architecture"]
+        good = [record for record in row["networks"] if record["status"] == "ok"]
         if good:
             assert row["epochs"] == [1, 10, 20]
             assert good[0]["curve"] == [2.0, 1.0 + good[0]["seed"], 0.1235]
-            mean = statistics.fmean(one["accuracy"] for one in good)
+            mean = statistics.fmean(record["accuracy"] for record in good)
             names, shares = zip(*row["per_class"], strict=True)
             assert names == boards.CLASSES, "in the order of the dataset"
             assert shares == pytest.approx((mean, mean - 10, mean - 20), abs=0.01)
         else:
             assert row["per_class"] == [] and row["epochs"] == []
         made_of = of_rows["sets"][row["set"]]
-        assert len(made_of) == about["sets"]
-        assert all(one["facts"]["source"] == "cd" * 8 for one in made_of)
+        assert len(made_of) == board_row["sets"]
+        assert all(condensed["facts"]["source"] == "cd" * 8 for condensed in made_of)
     failed = of_rows["sets"]["small/tm/10"][0]
     assert failed["picture"] is None and failed["facts"]["cause"] == boards.CAUSE
     assert of_rows["sets"]["small/whole/all"][0]["picture"] is None
@@ -187,10 +189,10 @@ def test_a_grey_picture_is_grey_and_a_large_set_is_cut_and_small():
 
 def test_the_same_input_gives_the_same_page_without_addresses(leaderboard, tmp_path):
     assert boards.make(tmp_path).html == leaderboard.html
-    own = leaderboard.html[leaderboard.html.index("<body>") :].replace(
+    body = leaderboard.html[leaderboard.html.index("<body>") :].replace(
         "http://www.w3.org/2000/svg", ""
     )
-    assert "http:" not in own and "https:" not in own
+    assert "http:" not in body and "https:" not in body
 
 
 def test_names_and_causes_are_text_in_the_page(leaderboard):
@@ -216,12 +218,14 @@ def test_failures_are_rows_of_the_page(leaderboard):
     assert leaderboard.html.count('<span class="failed">1 diverged</span>') == 8
 
 
-def test_what_is_missing_is_a_row_without_rank_set_or_evaluation(leaderboard):
+def test_missing_results_are_rows_without_rank_set_or_evaluation(leaderboard):
     """As with a partial config: no set and no record of a method, one record of another lost."""
     records = [path for path in leaderboard.records if "/kip/" not in str(path)]
     lost = next(path for path in records if "/dm/ipc10/set0/evaluation/mlp" in str(path))
     records.remove(lost)
-    made_sets = {one: made_set for one, made_set in leaderboard.sets.items() if one.method != "kip"}
+    made_sets = {
+        set_id: made_set for set_id, made_set in leaderboard.sets.items() if set_id.method != "kip"
+    }
     runs = frames.with_missing(frames.runs(read(records)), leaderboard.cells)
     table = frames.accuracy(runs, leaderboard.cells)
     board = ranks.rows(table, leaderboard.cells)

@@ -1,4 +1,4 @@
-"""docs/leaderboard.md as its reader follows it: an own set, its row on the page, the report."""
+"""docs/leaderboard.md as its reader follows it: a user's set, its row on the page, the report."""
 
 import json
 import re
@@ -16,12 +16,12 @@ PAGE = (ROOT / "docs/leaderboard.md").read_text(encoding="utf-8")
 
 
 def block(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
-    return found
+    (content,) = re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+    return content
 
 
 def command(folder, words: str) -> str:
-    """Run the one command of the page that has these words; return what it said."""
+    """Run the one command of the page that has these words; return its output."""
     (line,) = [line for line in PAGE.splitlines() if line.startswith("    ") and words in line]
     done = snakemake(folder, *line.split()[1:])
     assert done.returncode == 0, done.stdout + done.stderr
@@ -39,21 +39,21 @@ def followed(tmp_path_factory):
     return folder
 
 
-def test_the_page_has_a_row_for_the_own_set(followed):
+def test_the_page_has_a_row_for_the_users_set(followed):
     html = (followed / "results/mine/leaderboard/index.html").read_text(encoding="utf-8")
     rows = re.findall(r"<tr data-row=.*?</tr>", html, flags=re.DOTALL)
     assert len(rows) == 2
     (row,) = [row for row in rows if 'aria-haspopup="dialog">class_means<' in row]
     record = "results/mine/digits/class_means/ipc1/set0/evaluation/mlp/none/sgd/seeds0-2.json"
-    values = [one["accuracy"] for one in storage.read_json(followed / record)["rows"]]
+    values = [network["accuracy"] for network in storage.read_json(followed / record)["rows"]]
     assert f"<b>{sum(values) / 3:.2f}</b>" in row
     assert max(values) > 30, "class means tell digits apart"
     of_rows = html.partition('<script id="details" type="application/json">')[2]
     of_rows = json.loads(of_rows.partition("</script>")[0])
-    (made,) = of_rows["sets"]["digits/class_means/1"]
-    assert made["facts"]["options"]["path"] == "class_means_ipc1.npz"
-    assert made["shown"] == "10 classes, 1 per class"
-    assert made["picture"].startswith("data:image/png;base64,")
+    (set_details,) = of_rows["sets"]["digits/class_means/1"]
+    assert set_details["facts"]["options"]["path"] == "class_means_ipc1.npz"
+    assert set_details["shown"] == "10 classes, 1 per class"
+    assert set_details["picture"].startswith("data:image/png;base64,")
 
 
 def test_the_report_has_captions_and_categories(followed):

@@ -26,7 +26,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def leaderboard(tmp_path_factory):
     folder = tmp_path_factory.mktemp("board")
     return folder / "index.html", boards.make(folder)
 
@@ -39,16 +39,16 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def page(browser, made):
-    """The page, freshly opened on a desktop; afterwards, nothing went wrong in it."""
+def page(browser, leaderboard):
+    """The page, freshly opened on a desktop; afterwards, its logs hold no error."""
     set_size(browser, 1280, 900)
     prefer(browser, "light")
     browser.get("about:blank")
     for kind in ("browser", "performance"):
         browser.get_log(kind)
-    browser.get(made[0].as_uri())
+    browser.get(leaderboard[0].as_uri())
     browser.execute_script("localStorage.clear()")
-    browser.get(made[0].as_uri())
+    browser.get(leaderboard[0].as_uri())
     yield browser
     assert browser.get_log("browser") == []
     assert outside(browser) == []
@@ -56,15 +56,15 @@ def page(browser, made):
 
 
 def outside(browser) -> list[str]:
-    """Addresses asked for that are neither the page nor inside it."""
-    asked = []
+    """Return the addresses outside the page that the browser requested."""
+    addresses = []
     for entry in browser.get_log("performance"):
         message = json.loads(entry["message"])["message"]
         if message["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated"):
             inner = message["params"]
-            asked.append(inner["request"]["url"] if "request" in inner else inner["url"])
-    assert any(url.startswith("file:") for url in asked), "the log sees requests"
-    return [url for url in asked if not url.startswith(("file:", "data:", "blob:", "about:"))]
+            addresses.append(inner["request"]["url"] if "request" in inner else inner["url"])
+    assert any(url.startswith("file:") for url in addresses), "the log sees requests"
+    return [url for url in addresses if not url.startswith(("file:", "data:", "blob:", "about:"))]
 
 
 def column(page, number) -> list[str]:
@@ -85,11 +85,11 @@ def method(page, name):
 
 def header(page, title):
     heads = page.find_elements(By.CSS_SELECTOR, "#board thead th")
-    return next(one for one in heads if one.text.strip().startswith(title))
+    return next(head for head in heads if head.text.strip().startswith(title))
 
 
 def sorted_by(page, head, way):
-    """Wait until the table says that it is sorted so: it may let the browser breathe first."""
+    """Wait until the header says that the table is sorted; sorting may be delayed."""
     WebDriverWait(page, 10).until(lambda _: head.get_attribute("aria-sort") == way)
 
 
@@ -102,16 +102,16 @@ def choose(page, name, value):
     select.find_element(By.CSS_SELECTOR, f"option[value='{value}']").click()
 
 
-def test_it_opens_as_ranked_with_pages(page, made):
+def test_it_opens_ranked_on_a_single_page(page, leaderboard):
     assert keys_of(page) == list(range(50))  # of 50 rows
-    assert len(made[1].board) == 50
+    assert len(leaderboard[1].board) == 50
     assert page.find_elements(By.CSS_SELECTOR, ".dt-paging") == []
     assert column(page, 1)[:6] == ["1/5", "2/5", "3/5", "4/5", "4/5", "\u2013"]
     assert "All rows: optimizer sgd." in page.find_element(By.TAG_NAME, "main").text
 
 
-def test_sorting_by_click_and_by_keyboard(page, made):
-    board = made[1].board
+def test_sorting_by_click_and_by_keyboard(page, leaderboard):
+    board = leaderboard[1].board
     head = header(page, "Accuracy")
     head.click()
     sorted_by(page, head, "ascending")
@@ -136,8 +136,8 @@ def test_sorting_by_click_and_by_keyboard(page, made):
     assert shown == sorted(shown)
 
 
-def test_filtering(page, made):
-    board = made[1].board
+def test_filtering(page, leaderboard):
+    board = leaderboard[1].board
     choose(page, "augmentation", "dsa")
     choose(page, "architecture", "mlp")
     choose(page, "ipc", "10")
@@ -212,7 +212,7 @@ def brightness(page) -> float:
     return sum(map(int, colour[4:-1].split(","))) / 3
 
 
-def test_light_and_dark(page, made):
+def test_light_and_dark(page):
     toggle = page.find_element(By.ID, "theme")
     assert brightness(page) > 200 and toggle.get_attribute("aria-pressed") == "false"
     toggle.click()
@@ -228,7 +228,7 @@ def test_light_and_dark(page, made):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read_on_its_ground(page, scheme):
+def test_text_contrasts_with_its_background(page, scheme):
     """Contrast of at least 4.5, as WCAG AA asks."""
     prefer(page, scheme)
     page.refresh()
@@ -253,7 +253,7 @@ def test_text_can_be_read_on_its_ground(page, scheme):
             assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5, (name, ground)
 
 
-def test_the_download_is_the_table(page, made, tmp_path):
+def test_the_download_is_the_table(page, tmp_path):
     link = page.find_element(By.ID, "download")
     content = base64.b64decode(link.get_attribute("href").partition("base64,")[2]).decode()
     page.execute_cdp_cmd(
@@ -273,7 +273,7 @@ def test_the_download_is_the_table(page, made, tmp_path):
             assert got["low"] == "" or f"{float(got['low']):.2f}" == words[1]
         else:
             assert (got["state"], words[0]) in {("oom", "OOM"), ("diverged", "diverged")}
-    ranks = [f"{one.rank}/{one.ranked}" if one.rank else "\u2013" for one in table.itertuples()]
+    ranks = [f"{row.rank}/{row.ranked}" if row.rank else "\u2013" for row in table.itertuples()]
     assert ranks == column(page, 1)
 
 
@@ -293,18 +293,18 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(page, width, height):
         assert dialog(page).rect["width"] == width
 
 
-def test_without_scripts_the_table_can_be_read(browser, made):
+def test_without_scripts_the_table_can_be_read(browser, leaderboard):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    browser.get(made[0].as_uri())
+    browser.get(leaderboard[0].as_uri())
     try:
         assert len(browser.find_elements(By.CSS_SELECTOR, "#board tbody tr")) == 50
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
-def test_the_page_may_not_ask_the_network_for_anything(browser, made):
-    """And the checks after each test would have seen it try."""
-    browser.get(made[0].as_uri())
+def test_the_page_may_not_ask_the_network_for_anything(browser, leaderboard):
+    """The checks after each test would also have seen the request."""
+    browser.get(leaderboard[0].as_uri())
     browser.get_log("browser")
     browser.execute_async_script(
         "const done = arguments[0]; fetch('http://127.0.0.1:9/').then(done, () => done());"

@@ -21,10 +21,10 @@ OPTIONS = {
 }
 
 
-def distance(found, wanted):
+def distance(gradients, targets):
     """The row-cosine distance, a row at a time."""
     total = 0
-    for ours, theirs in zip(found, wanted, strict=True):
+    for ours, theirs in zip(gradients, targets, strict=True):
         if ours.dim() == 1:
             continue
         for a, b in zip(ours.flatten(1), theirs.flatten(1), strict=True):
@@ -33,7 +33,7 @@ def distance(found, wanted):
 
 
 def plain(problem, o):
-    """DC as its paper's code goes about it, with the draws of ours."""
+    """DC in the order of its paper's code, with the draws of ours."""
     dataset = problem.dataset
     images = initial_images(problem, o["init"]).clone().requires_grad_()
     labels = problem.labels
@@ -53,10 +53,11 @@ def plain(problem, o):
                 real = augment.apply(problem.real(chosen), drawn)
                 ours = augment.apply(images[labels == label], drawn)
                 target = torch.full((len(real),), label)
-                wanted = torch.autograd.grad(F.cross_entropy(network(real), target), weights)
+                value = F.cross_entropy(network(real), target)
+                real_gradients = torch.autograd.grad(value, weights)
                 value = F.cross_entropy(network(ours), target[: len(ours)])
-                found = torch.autograd.grad(value, weights, create_graph=True)
-                distance(found, wanted).backward(inputs=[images])
+                synthetic_gradients = torch.autograd.grad(value, weights, create_graph=True)
+                distance(synthetic_gradients, real_gradients).backward(inputs=[images])
                 if o["update"] == "class_wise":
                     steps.step()
                     images.grad.zero_()
@@ -77,13 +78,13 @@ def plain(problem, o):
 
 @pytest.mark.parametrize("policy", [{"policy": "none"}, DSA], ids=["dc", "dsa"])
 @pytest.mark.parametrize("update", ["joint", "class_wise"])
-def test_it_is_the_loop_of_the_paper(problem, policy, update):
+def test_dc_and_dsa_are_the_loop_of_their_papers(problem, policy, update):
     options = OPTIONS | {"augmentation": policy, "update": update}
-    found, expected = dc.condense(problem, **options), plain(problem, options)
+    actual, expected = dc.condense(problem, **options), plain(problem, options)
     start = initial_images(problem, "noise")
     assert (expected - start).norm() > 0.05, "nothing moved"
     # float noise, grown through networks that were trained on the set
-    assert (found - expected).norm() < 5e-3 * (expected - start).norm()
+    assert (actual - expected).norm() < 5e-3 * (expected - start).norm()
 
 
 def test_the_two_updates_differ_by_the_momentum(problem):
@@ -93,18 +94,18 @@ def test_the_two_updates_differ_by_the_momentum(problem):
     assert not torch.allclose(joint, class_wise, atol=1e-4)
 
 
-def test_distances():
+def test_distances_follow_their_definitions():
     generator = torch.Generator().manual_seed(0)
     shapes = [(4, 2, 3, 3), (4,), (3, 5), (3,)]
-    found, wanted = ([torch.randn(s, generator=generator) for s in shapes] for _ in range(2))
-    assert float(dc._rows(found, wanted)) == pytest.approx(float(distance(found, wanted)))
-    moved = [x if x.dim() > 1 else x + 1 for x in found]
-    assert float(dc._rows(moved, wanted)) == float(dc._rows(found, wanted)), "biases count"
-    assert float(dc._rows(found, found)) == pytest.approx(0, abs=1e-4)
-    a, b = (np.concatenate([x.numpy().ravel() for x in parts]) for parts in (found, wanted))
-    assert float(dc._mse(found, wanted)) == pytest.approx(((a - b) ** 2).sum(), rel=1e-5)
+    gradients, targets = ([torch.randn(s, generator=generator) for s in shapes] for _ in range(2))
+    assert float(dc._rows(gradients, targets)) == pytest.approx(float(distance(gradients, targets)))
+    moved = [x if x.dim() > 1 else x + 1 for x in gradients]
+    assert float(dc._rows(moved, targets)) == float(dc._rows(gradients, targets)), "biases count"
+    assert float(dc._rows(gradients, gradients)) == pytest.approx(0, abs=1e-4)
+    a, b = (np.concatenate([x.numpy().ravel() for x in parts]) for parts in (gradients, targets))
+    assert float(dc._mse(gradients, targets)) == pytest.approx(((a - b) ** 2).sum(), rel=1e-5)
     cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-    assert float(dc._cosine(found, wanted)) == pytest.approx(1 - cosine, rel=1e-5)
+    assert float(dc._cosine(gradients, targets)) == pytest.approx(1 - cosine, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mse", "cosine"])

@@ -45,8 +45,8 @@ def test_rates_are_those_of_double_back_propagation(name, chunk):
     flat, vector, direction, images, labels = build(name, chunk=chunk)
     gradient, product, of_vector, of_images = double_backward(name, images, labels, direction)
     torch.testing.assert_close(flat.gradient(vector, images, labels), gradient)
-    found = flat.rates(vector, direction, images, labels)
-    for ours, theirs in zip(found, (product, of_vector, of_images), strict=True):
+    rates = flat.rates(vector, direction, images, labels)
+    for ours, theirs in zip(rates, (product, of_vector, of_images), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(
         flat.rates_of_images(vector, direction, images, labels), of_images, rtol=1e-9, atol=1e-12
@@ -64,6 +64,6 @@ def test_lower_precision_is_near_and_comes_back_in_float32():
         for precision in ("float32", "bf16")
     )
     vector = exact.vector(network)
-    expected, found = (flat.gradient(vector, images, labels) for flat in (exact, rough))
-    assert found.dtype == torch.float32 and not torch.equal(found, expected)
-    assert (found - expected).norm() < 0.05 * expected.norm()
+    expected, actual = (flat.gradient(vector, images, labels) for flat in (exact, rough))
+    assert actual.dtype == torch.float32 and not torch.equal(actual, expected)
+    assert (actual - expected).norm() < 0.05 * expected.norm()

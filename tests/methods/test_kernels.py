@@ -48,9 +48,9 @@ def test_the_ntk_is_that_of_a_wide_network(depth, width):
     network = Wide(6, width, depth)
     weights = dict(network.named_parameters())
 
-    def slopes(one):
-        found = jacrev(lambda w: functional_call(network, w, (one,)))(weights)
-        return torch.cat([part.flatten() for part in found.values()])
+    def slopes(point):
+        gradients = jacrev(lambda w: functional_call(network, w, (point,)))(weights)
+        return torch.cat([part.flatten() for part in gradients.values()])
 
     rows = vmap(slopes)(x)
     empirical, exact = rows @ rows.T, fc_ntk(x, x, depth=depth)
@@ -81,7 +81,7 @@ def test_the_slope_is_right_and_finite_where_points_coincide():
 def test_conv_features_are_those_of_a_plain_network():
     images = torch.randn(3, 2, 8, 8)
     layers = draw_layers((2, 8, 8), torch.Generator().manual_seed(5), width=4, depth=1)
-    found = conv_features(images, layers)
+    features = conv_features(images, layers)
     again = torch.Generator().manual_seed(5)
     weight = torch.randn(4, 2, 3, 3, generator=again)
     bias = torch.randn(4, generator=again)
@@ -94,7 +94,7 @@ def test_conv_features_are_those_of_a_plain_network():
                     inner = (padded[:, i : i + 3, j : j + 3] * weight[c]).sum()
                     whole[i, j] = max(0, inner * math.sqrt(2 / 18) + 0.1 * bias[c])
             pooled = whole.view(4, 2, 4, 2).mean((1, 3)).flatten() / 8  # 64 features
-            torch.testing.assert_close(found[n, c * 16 : (c + 1) * 16], pooled)
+            torch.testing.assert_close(features[n, c * 16 : (c + 1) * 16], pooled)
 
 
 def conv_nngp(x, z, depth):
@@ -124,17 +124,17 @@ def conv_nngp(x, z, depth):
 
     size = x.shape[-1]
     pairs = {"xx": (x, x), "xz": (x, z), "zz": (z, z)}
-    found = {k: torch.einsum("cij,ckl->ijkl", a, b) / len(a) for k, (a, b) in pairs.items()}
+    covariances = {k: torch.einsum("cij,ckl->ijkl", a, b) / len(a) for k, (a, b) in pairs.items()}
     for _ in range(depth):
-        found = {name: convolve(s, size) for name, s in found.items()}
-        of_x, of_z = variance(found["xx"]), variance(found["zz"])
+        covariances = {name: convolve(s, size) for name, s in covariances.items()}
+        of_x, of_z = variance(covariances["xx"]), variance(covariances["zz"])
         sides = {"xx": (of_x, of_x), "xz": (of_x, of_z), "zz": (of_z, of_z)}
         size //= 2
-        found = {
+        covariances = {
             name: relu(s, *sides[name]).view(size, 2, size, 2, size, 2, size, 2).mean((1, 3, 5, 7))
-            for name, s in found.items()
+            for name, s in covariances.items()
         }
-    return 2 * variance(found["xz"]).mean() + 0.01  # flatten: the mean over pixels
+    return 2 * variance(covariances["xz"]).mean() + 0.01  # flatten: the mean over pixels
 
 
 @pytest.mark.parametrize("depth", [1, 2])

@@ -25,7 +25,7 @@ OPTIONS = {
 LINEAR = kernels.Kernel(lambda x: x.double().flatten(1), lambda x, z: x @ z.T)
 
 
-def test_the_solve_is_scikit_learns():
+def test_the_solve_agrees_with_scikit_learn():
     x = torch.randn(6, 9, dtype=torch.float64)
     kernel = kernels.fc_ntk(x, x)
     labels = torch.randn(6, 3, dtype=torch.float64)
@@ -69,7 +69,7 @@ def test_the_slope_of_the_loss():
 def test_three_steps_are_those_of_a_plain_loop(problem, kernel, depth, networks, learn_labels):
     """Torch's Adam, an inverse matrix, whole kernels with their whole graphs."""
     options = {"depth": depth, "networks": networks, "learn_labels": learn_labels}
-    found = kip.condense(problem, iterations=3, **OPTIONS | {"kernel": kernel} | options)
+    result = kip.condense(problem, iterations=3, **OPTIONS | {"kernel": kernel} | options)
     start = problem.real(problem.draw_real(2, problem.generator("random")).flatten())
     images = start.clone().requires_grad_()
     labels = kip.centred(problem.labels, 3).requires_grad_()
@@ -78,8 +78,8 @@ def test_three_steps_are_those_of_a_plain_loop(problem, kernel, depth, networks,
         stream = problem.generator("kip", iteration)
         chosen = torch.cat(
             [
-                own[torch.randperm(20, generator=stream)[:10]]
-                for own in problem.dataset.indices_by_class()
+                indices[torch.randperm(20, generator=stream)[:10]]
+                for indices in problem.dataset.indices_by_class()
             ]
         )
         targets = kip.centred(problem.dataset.train_labels[chosen], 3)
@@ -90,25 +90,25 @@ def test_three_steps_are_those_of_a_plain_loop(problem, kernel, depth, networks,
             if kernel == "fc_ntk":
                 return kernels.fc_ntk(x.double(), z.double(), depth=depth)
             total = torch.zeros(len(x), len(z), dtype=torch.float64)
-            for own in layers:
-                a, b = (kernels.conv_features(y, own).double() for y in (x, z))
+            for network in layers:
+                a, b = (kernels.conv_features(y, network).double() for y in (x, z))
                 total = total + a @ b.T
             return 2 * total / networks + 0.01
 
-        own = of(images, images)
-        ridge = 1e-6 * own.trace() / 6 * torch.eye(6, dtype=torch.float64)
-        prediction = of(problem.real(chosen), images) @ torch.linalg.inv(own + ridge) @ labels
+        matrix = of(images, images)
+        ridge = 1e-6 * matrix.trace() / 6 * torch.eye(6, dtype=torch.float64)
+        prediction = of(problem.real(chosen), images) @ torch.linalg.inv(matrix + ridge) @ labels
         steps.zero_grad()
         (0.5 * (targets - prediction).square().mean()).backward()
         steps.step()
-    torch.testing.assert_close(found.images, images.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(result.images, images.detach(), rtol=1e-4, atol=1e-4)
     if learn_labels:
         expected = (labels.detach() + 1 / 3).float()
-        torch.testing.assert_close(found.labels, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(result.labels, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("options", [{"depth": 2}, {"networks": 1, "kernel": "conv_features"}])
-def test_options_of_the_kernels_reach_them(problem, options):
+def test_kernel_options_reach_the_kernels(problem, options):
     base = {"kernel": options.get("kernel", "fc_ntk")}
     first = kip.condense(problem, iterations=1, **OPTIONS | base).images
     assert not torch.equal(first, kip.condense(problem, iterations=1, **OPTIONS | options).images)
@@ -131,8 +131,8 @@ def test_it_learns_to_tell_real_digits_apart(kernel):
 
         weights = kip.solve(of(images, images), kip.centred(problem.labels, 10), ridge)
         shown = digits.standardize(digits.test_images)
-        found = (of(shown, images) @ weights).argmax(1)
-        return float((found == digits.test_labels).float().mean())
+        predicted = (of(shown, images) @ weights).argmax(1)
+        return float((predicted == digits.test_labels).float().mean())
 
     before = accuracy(kip.condense(problem, iterations=0, **options).images)
     after = accuracy(kip.condense(problem, iterations=30, **options).images)
@@ -150,7 +150,7 @@ def test_labels_stay_unless_they_are_to_be_learned(problem):
 
 
 def twins(count, equal, seed):
-    """Images of which the first ``equal`` + 1 are one and the same."""
+    """Images of which the first ``equal`` + 1 are identical."""
     images = torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
     images[1 : equal + 1] = images[0]
     return images
@@ -159,7 +159,7 @@ def twins(count, equal, seed):
 @pytest.mark.parametrize("name", ["fc_ntk", "conv_features", "linear"])
 @pytest.mark.parametrize("count, equal", [(2, 1), (10, 1), (40, 3), (150, 1)])
 def test_equal_images_without_a_ridge_are_refused_and_named(name, count, equal):
-    """A singular matrix is so to rounding only: many seeds, not one."""
+    """Rounding may hide that a matrix is singular, so many seeds are tried."""
     labels = torch.ones(count, 1, dtype=torch.float64)
     for seed in range(25):
         kernel = {
@@ -175,8 +175,8 @@ def test_equal_images_without_a_ridge_are_refused_and_named(name, count, equal):
             kip.solve(matrix, labels, 0.0)
         alpha = 1e-6 * float(matrix.diagonal().mean())
         fitted = KernelRidge(alpha=alpha, kernel="precomputed").fit(matrix.numpy(), labels.numpy())
-        found = kip.solve(matrix, labels, 1e-6).numpy()
-        np.testing.assert_allclose(found, fitted.dual_coef_, rtol=1e-5, atol=1e-9)
+        solution = kip.solve(matrix, labels, 1e-6).numpy()
+        np.testing.assert_allclose(solution, fitted.dual_coef_, rtol=1e-5, atol=1e-9)
 
 
 def test_different_images_need_no_ridge():
@@ -212,7 +212,7 @@ print(compute.peak_memory_mb(torch.device("cpu"))["peak_rss_mb"])
 """
 
 
-def test_of_real_images_only_the_features_are_held():
+def test_only_the_features_of_real_images_are_held():
     """Images 12 KB, features 4 KB each; the activations of the networks would be 420 KB."""
     script = MEMORY.format(scripts=str(ROOT / "workflow_scripts"))
     few, many = (
@@ -222,7 +222,7 @@ def test_of_real_images_only_the_features_are_held():
     assert many - few < 3000 * 0.05  # MB: a third of that is images and their features
 
 
-def test_a_loss_that_is_no_number_says_so(problem, monkeypatch):
+def test_a_loss_that_is_not_finite_ends_the_run(problem, monkeypatch):
     broken = torch.full((6, 3, 8, 8), float("nan"))
     monkeypatch.setattr(kip, "initial_images", lambda *_: broken)
     with pytest.raises(FloatingPointError, match="loss is no longer finite"):

@@ -119,7 +119,7 @@ def test_each_method_has_an_entry_and_each_entry_an_algorithm():
             assert "arXiv:" in entry.citation and entry.paper_name
 
 
-def test_features_are_asked_for_only_where_they_are_read(tmp_path):
+def test_features_are_needed_only_where_they_are_read(tmp_path):
     config = configured(tmp_path)
     needed = {name for name in EVERY if features_of(config, name)}
     assert needed == {"kcenter", "dm_kcenter"}
@@ -167,12 +167,12 @@ def test_kcenter_with_one_image_is_the_one_nearest_to_the_class_mean(problem):
     points = problem.features.numpy()
     chosen = kcenter.select(replace(problem, ipc=1), "embedding").flatten()
     for label, indices in enumerate(problem.dataset.indices_by_class()):
-        own = points[indices]
-        distances = [np.linalg.norm(p - own.mean(0)) for p in own]
+        members = points[indices]
+        distances = [np.linalg.norm(point - members.mean(0)) for point in members]
         assert int(chosen[label]) == int(indices[int(np.argmin(distances))])
 
 
-def test_kcenter_finds_clusters_that_are_plain_to_see():
+def test_kcenter_finds_well_separated_clusters():
     dataset = small_dataset(classes=2, per_class=30)
     generator = torch.Generator().manual_seed(0)
     group = torch.arange(60) // 2 % 3  # three far groups within each class
@@ -196,19 +196,19 @@ def test_restarts_find_what_one_random_start_misses():
     place = torch.tensor([0.0, 1.0, 50.0])[group]
     features = place.view(-1, 1) + 0.01 * torch.randn(60, 4, generator=torch.Generator())
 
-    def found(seed, restarts):
+    def solved(seed, restarts):
         problem = Problem(dataset, ipc=3, seed=seed, features=features)
         chosen = kcenter.select(problem, "embedding", restarts=restarts)
         return sum(sorted(group[row].tolist()) == [0, 1, 2] for row in chosen)
 
-    assert sum(found(seed, 1) for seed in range(10)) < 20
-    assert sum(found(seed, 20) for seed in range(10)) == 20
+    assert sum(solved(seed, 1) for seed in range(10)) < 20
+    assert sum(solved(seed, 20) for seed in range(10)) == 20
 
 
 # --- starts ---------------------------------------------------------------------------------------
 
 
-def test_starts(problem, tmp_path):
+def test_initial_images_follow_the_start_option(problem, tmp_path):
     random = run("random", problem, tmp_path)
     assert torch.equal(initial_images(problem, "random"), random.images)
     chosen = kcenter.select(problem, "embedding").flatten()
@@ -237,8 +237,9 @@ def dm_by_the_book(problem, iterations, lr, momentum, batch_real, entry, network
             batch = indices[torch.randperm(len(indices), generator=stream)[:batch_real]]
             drawn = augment.draw(stream, 1)
             real = network.embed(augment.apply(problem.real(batch), drawn)).mean(0).detach()
-            own = images[label * problem.ipc : (label + 1) * problem.ipc]
-            loss = loss + (real - network.embed(augment.apply(own, drawn)).mean(0)).pow(2).sum()
+            synthetic = images[label * problem.ipc : (label + 1) * problem.ipc]
+            mean = network.embed(augment.apply(synthetic, drawn)).mean(0)
+            loss = loss + (real - mean).pow(2).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -269,8 +270,8 @@ def test_dm_moves_the_class_means_of_the_embedding_closer(problem):
             with torch.no_grad():
                 for label, indices in enumerate(problem.dataset.indices_by_class()):
                     real = network.embed(problem.real(indices)).mean(0)
-                    own = network.embed(images[label * 2 : label * 2 + 2]).mean(0)
-                    total += float((real - own).square().sum())
+                    synthetic = network.embed(images[label * 2 : label * 2 + 2]).mean(0)
+                    total += float((real - synthetic).square().sum())
         return total
 
     got = dm.condense(
@@ -413,7 +414,7 @@ def test_soft_labels_are_kept(problem):
     assert torch.equal(kept.labels, soft)
 
 
-def test_soft_labels_become_hard_where_that_is_asked_for_and_the_log_says_which(problem, caplog):
+def test_soft_labels_become_hard_on_request_and_the_log_says_so(problem, caplog):
     images = torch.randn(6, 3, 8, 8)
     with caplog.at_level("INFO", "condensation"):
         soft = contract.finish((images, SOFT), problem, "mine")
@@ -477,7 +478,7 @@ def test_positions_and_labels_may_be_any_whole_numbers(problem, dtype):
     ]
 
 
-def test_an_own_method_is_told_what_its_soft_labels_become_by_the_config(tmp_path):
+def test_the_config_sets_what_soft_labels_of_a_users_method_become(tmp_path):
     (tmp_path / "m.py").write_text("def f(problem, *, lr=1): ...\n")
 
     def job(**options):
@@ -562,10 +563,10 @@ def test_herding_follows_the_class_mean_better_than_chance(problem, tmp_path):
     everything = problem.dataset.standardize(problem.dataset.train_images)
 
     def gap(images, label):
-        own = everything[problem.dataset.train_labels == label].mean(0)
-        return float((images[label * 2 : label * 2 + 2].mean(0) - own).norm())
+        class_mean = everything[problem.dataset.train_labels == label].mean(0)
+        return float((images[label * 2 : label * 2 + 2].mean(0) - class_mean).norm())
 
     drawn = [run("random", replace(problem, seed=seed), tmp_path) for seed in range(20)]
     for label in range(3):
-        gaps = [gap(one.images, label) for one in drawn]
+        gaps = [gap(condensed.images, label) for condensed in drawn]
         assert gap(herded.images, label) < np.mean(gaps)

@@ -43,7 +43,7 @@ def ready(problem, whole):
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_an_expert_is_a_plain_training_loop(whole, momentum):
-    found = experts.train(whole, **EXPERT | {"momentum": momentum})
+    snapshots = experts.train(whole, **EXPERT | {"momentum": momentum})
     dataset = whole.dataset
     network = networks.build(CONVNET, dataset.shape, 3, 0, "expert network")
     steps = torch.optim.SGD(network.parameters(), lr=0.05, momentum=momentum)
@@ -58,8 +58,8 @@ def test_an_expert_is_a_plain_training_loop(whole, momentum):
             F.cross_entropy(network(images), dataset.train_labels[positions]).backward()
             steps.step()
         expected.append(torch.nn.utils.parameters_to_vector(network.parameters()).detach().clone())
-    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-4, atol=1e-5)
-    assert all(not torch.equal(a, b) for a, b in zip(found[1:], found[:-1], strict=True))
+    torch.testing.assert_close(snapshots, torch.stack(expected), rtol=1e-4, atol=1e-5)
+    assert all(not torch.equal(a, b) for a, b in zip(snapshots[1:], snapshots[:-1], strict=True))
 
 
 def test_an_expert_that_was_interrupted_ends_with_the_same_bytes(whole, tmp_path, monkeypatch):
@@ -83,8 +83,8 @@ def test_files_of_other_experts_are_refused(whole, tmp_path):
     snapshots = experts.train(whole, **EXPERT)
     path = tmp_path / "expert"
     experts.write(path, snapshots, whole, options=EXPERT)
-    found = experts.load([path], whole, CONVNET)
-    assert torch.equal(found.snapshots[0], snapshots) and found.epochs == 3
+    loaded = experts.load([path], whole, CONVNET)
+    assert torch.equal(loaded.snapshots[0], snapshots) and loaded.epochs == 3
     other = replace(whole, dataset=replace(small_dataset(classes=2), name="other"))
     with pytest.raises(InputError, match=r"trained on small with classes .*this run is on other"):
         experts.load([path], other, CONVNET)
@@ -104,12 +104,12 @@ def test_the_loss_falls(ready):
     none = {"augmentation": {"policy": "none"}, "max_start": 1, "lr_step": 0.0}
 
     def distance(images):
-        _, wanted = ready.trajectories.snapshots[0][:2]
+        _, target = ready.trajectories.snapshots[0][:2]
         flat = tm.Flat(networks.build(CONVNET, ready.shape, 3, 0), ready.shape, ready.device)
         theta = start = ready.trajectories.snapshots[0][0]
         for _ in range(4):
             theta = theta - 0.05 * flat.gradient(theta, images, ready.labels)
-        return float((theta - wanted).square().sum() / (start - wanted).square().sum())
+        return float((theta - target).square().sum() / (start - target).square().sum())
 
     before = tm.condense(ready, **OPTIONS | none | {"iterations": 0}).images
     after = tm.condense(ready, **OPTIONS | none | {"iterations": 30}).images
@@ -121,10 +121,10 @@ def test_the_step_size_goes_down_its_slope(ready, gradient, monkeypatch):
     slopes = []
     plain = tm.GRADIENTS[gradient]
 
-    def watched(*given):
-        found = plain(*given)
-        slopes.append(float(found[2]))
-        return found
+    def watched(*arguments):
+        result = plain(*arguments)
+        slopes.append(float(result[2]))
+        return result
 
     monkeypatch.setitem(tm.GRADIENTS, gradient, watched)
     options = OPTIONS | {"gradient": gradient, "iterations": 2, "lr_step": 1e-4}
@@ -133,17 +133,17 @@ def test_the_step_size_goes_down_its_slope(ready, gradient, monkeypatch):
     assert first == pytest.approx(expected, rel=1e-4)
 
 
-def test_same_seed_same_set_and_no_draw_from_the_global_state(ready):
+def test_the_set_depends_on_the_seed_and_not_on_the_global_state(ready):
     before = torch.random.get_rng_state()
-    one, two = (tm.condense(ready, **OPTIONS | {"iterations": 2}) for _ in range(2))
+    first, second = (tm.condense(ready, **OPTIONS | {"iterations": 2}) for _ in range(2))
     other = tm.condense(replace(ready, seed=1), **OPTIONS | {"iterations": 2})
-    assert torch.equal(one.images, two.images) and not torch.equal(one.images, other.images)
+    assert torch.equal(first.images, second.images) and not torch.equal(first.images, other.images)
     assert torch.equal(torch.random.get_rng_state(), before)
     larger = tm.condense(ready, **OPTIONS | {"iterations": 2, "batch_syn": 100})
-    assert torch.equal(one.images, larger.images), "a batch above the set is the set"
+    assert torch.equal(first.images, larger.images), "a batch above the set is the set"
 
 
-def test_a_step_size_that_falls_to_zero_ends_it(ready):
+def test_a_step_size_that_falls_to_zero_ends_the_run(ready):
     with pytest.raises(FloatingPointError, match=r"step size fell to -.*smaller lr_step"):
         tm.condense(ready, **OPTIONS | {"iterations": 20, "lr_step": 1e3})
 

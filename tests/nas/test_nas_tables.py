@@ -24,10 +24,10 @@ METHODS = {
 SAMPLE = {"architectures": NAMES, "truth": TRUTH}
 
 
-def write(folder, values, algorithm="condensation.methods.random", status="ok", **about):
-    """Two records, of five and three architectures; two networks each, one below, one above."""
+def write(folder, values, algorithm="condensation.methods.random", status="ok", **fields):
+    """Two records, of five and three architectures; two networks each, below and above a value."""
     key = {"dataset": "d", "method": None, "ipc": None, "condensation_seed": None}
-    key |= {"reference": None} | about
+    key |= {"reference": None} | fields
     paths = []
     for part in (slice(0, 5), slice(5, 8)):
         rows = [
@@ -36,7 +36,7 @@ def write(folder, values, algorithm="condensation.methods.random", status="ok", 
             for name, value in zip(NAMES[part], values[part], strict=True)
             for seed in (0, 1)
         ]
-        label = "-".join(str(value) for value in about.values())
+        label = "-".join(str(value) for value in fields.values())
         paths.append(folder / f"{label}-{part.start}.json")
         storage.write_json(
             paths[-1],
@@ -66,7 +66,7 @@ def tables(paths, whole=None):
     return table, ranking_tables.summary(table, frame, 500, 0).set_index("set")
 
 
-def test_the_numbers_are_scipys(records):
+def test_the_correlations_agree_with_scipy(records):
     table, summary = tables(records)
     rows = table[table["set"] == "dm/10/0"]
     assert list(rows["architecture"]) == NAMES and list(rows["proxy"]) == DM
@@ -103,7 +103,7 @@ def test_a_reference_can_be_the_truth(records):
     assert list(table["truth"]) == TRUTH * 2
 
 
-def test_what_did_not_train_ranks_last_and_is_counted(tmp_path, records):
+def test_architectures_that_did_not_train_rank_last_and_are_counted(tmp_path, records):
     lost = storage.read_json(records[2])
     for row in lost["rows"][8:]:  # the best architecture's networks
         row |= {"status": "diverged", "accuracy": None}
@@ -133,7 +133,7 @@ def test_a_missing_record_is_named(records):
         tables(records[:3])
 
 
-def test_the_table_for_reading(records):
+def test_the_markdown_table_shows_the_summary(records):
     _, summary = tables(records)
     text = ranking_tables.markdown(
         summary.reset_index(), "d", "the truth", "Only an example.", ["d/dm/ipc1/set0/nas"]
@@ -148,7 +148,7 @@ def test_the_table_for_reading(records):
     assert f"8 architectures, {dead} of them with no path" in text
 
 
-def test_the_same_resamples_twice(records):
+def test_the_resamples_repeat(records):
     pd.testing.assert_frame_equal(tables(records)[1], tables(records)[1])
 
 

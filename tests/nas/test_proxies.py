@@ -63,14 +63,14 @@ def test_a_network_is_what_a_plain_loop_with_torchs_own_parts_makes(real):
 
 
 @pytest.mark.parametrize("affine", [False, True])
-def test_together_is_as_one_after_the_other(real, affine):
+def test_stacked_networks_train_as_they_do_alone(real, affine):
     network = {**NETWORK, "affine": affine}
     together, _ = train(real, [0, 1, 2], stack=True, network=network)
     alone, _ = train(real, [0, 1, 2], stack=False, network=network)
     assert len({row["loss"] for row in alone}) == 3
-    for one, other in zip(together, alone, strict=True):
-        assert one["loss"] == pytest.approx(other["loss"], rel=1e-9)
-        assert one["accuracy"] == other["accuracy"]
+    for row, other in zip(together, alone, strict=True):
+        assert row["loss"] == pytest.approx(other["loss"], rel=1e-9)
+        assert row["accuracy"] == other["accuracy"]
     (single,), _ = train(real, [1], network=network)
     assert single == alone[1], "a network does not depend on the others of its job"
 
@@ -85,7 +85,7 @@ def test_the_rate_falls_along_half_a_cosine():
         cosine.step()
 
 
-def test_what_diverges_is_said_to(real):
+def test_a_diverging_network_is_recorded_as_diverged(real):
     (row,), _ = train(real, [0], training={**TRAINING, "lr": 1e30, "clip": None})
     assert row["status"] == "diverged" and row["accuracy"] is None and row["loss"] is None
 
@@ -93,9 +93,9 @@ def test_what_diverges_is_said_to(real):
 def test_soft_labels_and_more_seeds_than_fit(real, monkeypatch):
     soft = F.one_hot(real.train_labels, 3).double()
     images = real.preprocess(real.train_images).double()
-    about = {"network": NETWORK, "training": TRAINING, "epochs": 2, "device": CPU}
+    options = {"network": NETWORK, "training": TRAINING, "epochs": 2, "device": CPU}
     (row,), _ = proxies.accuracies(
-        MIXED, [0], lambda at: images[at], soft, real, dtype=torch.float64, **about
+        MIXED, [0], lambda at: images[at], soft, real, dtype=torch.float64, **options
     )
     assert row["loss"] == pytest.approx(train(real, [0], epochs=2)[0][0]["loss"])
 

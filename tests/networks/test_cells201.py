@@ -50,7 +50,7 @@ def test_all_cells_round_trip_and_are_distinct():
     assert len(cells) == len(set(cells)) == 5**6
     written = [text(cell) for cell in cells]
     assert len(set(written)) == 5**6
-    assert [parse(one) for one in written] == cells
+    assert [parse(string) for string in written] == cells
 
 
 def test_operations_stand_at_the_edges_that_the_string_says():
@@ -79,7 +79,7 @@ def test_operations_stand_at_the_edges_that_the_string_says():
         ("|none~0|", ["character 9 found the end, expected '+'"]),
     ],
 )
-def test_a_malformed_string_is_told_with_the_place(written, place):
+def test_a_malformed_string_is_refused_with_its_place(written, place):
     with pytest.raises(InputError) as caught:
         parse(written)
     assert all(part in str(caught.value) for part in place), str(caught.value)
@@ -87,14 +87,14 @@ def test_a_malformed_string_is_told_with_the_place(written, place):
 
 def paths() -> list[set[int]]:
     """The edges of every way from node 0 to node 3, found by trying all subsets."""
-    found = []
+    ways = []
     for size in range(1, 4):
         for chosen in combinations(range(6), size):
             hops = sorted((EDGES[e][1], EDGES[e][0]) for e in chosen)
             chained = all(a[1] == b[0] for a, b in pairwise(hops))
             if hops[0][0] == 0 and hops[-1][1] == 3 and chained:
-                found.append(set(chosen))
-    return found
+                ways.append(set(chosen))
+    return ways
 
 
 def test_connected_and_useful_against_all_ways_through_the_cell():
@@ -132,7 +132,7 @@ def test_the_official_table(official):
 def test_cells_without_a_way_are_those_at_chance_level(official):
     """The benchmark trained them all: exactly 10 % on ten classes if nothing arrives."""
     truth = benchmark.read(official, CIFAR10)
-    assert {one for one, value in truth.items() if value == 10.0} == {
+    assert {string for string, value in truth.items() if value == 10.0} == {
         text(cell) for cell in every_cell() if not connected(cell)
     }
 
@@ -155,13 +155,13 @@ def test_cells_without_a_way_are_those_at_chance_level(official):
         ([""], "no column 'ArchitectureString' .it has: none"),
     ],
 )
-def test_a_bad_table_is_told_with_the_line(tmp_path, lines, expected):
+def test_a_bad_table_is_refused_with_its_line(tmp_path, lines, expected):
     path = write(tmp_path / "own.csv", *lines)
     with pytest.raises(InputError, match=expected):
         benchmark.read(path, CIFAR10)
 
 
-def test_a_table_that_is_not_there_is_named(tmp_path):
+def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match="own.csv: not a readable CSV file"):
         benchmark.read(tmp_path / "own.csv", CIFAR10)
 
@@ -178,14 +178,14 @@ def test_the_draw_is_seeded_distinct_and_begins_alike():
 
 def test_the_draw_is_even():
     """Each operation at each edge in a fifth of a large sample, within five standard errors."""
-    drawn = [parse(one) for one in sample(3000, 0, False)["architectures"]]
+    drawn = [parse(string) for string in sample(3000, 0, False)["architectures"]]
     for edge in range(6):
         for name in OPERATIONS:
             share = sum(cell[edge] == name for cell in drawn) / 3000
             assert abs(share - 0.2) < 5 * (0.2 * 0.8 / 3000) ** 0.5
 
 
-def test_only_connected_ones_if_asked_and_only_what_the_table_has(tmp_path):
+def test_the_draw_may_be_limited_to_connected_cells_and_to_a_table(tmp_path):
     assert sample(15_284, 0, True)["space"] == 15_284  # 341 of 15,625 are not
     with pytest.raises(InputError, match="15285, but NAS-Bench-201 has 15284 connected"):
         sample(15_285, 0, True)

@@ -67,10 +67,10 @@ def test_every_position_is_in_one_batch_and_none_is_too_small(fewest):
     for count in range(fewest, 14):
         for size in range(fewest, 8):
             positions = torch.stack([torch.randperm(count) for _ in range(3)])
-            found = compute.batches(positions, size, fewest)
-            assert torch.equal(torch.cat(found, 1), positions)
-            sizes = [batch.shape[1] for batch in found]
-            assert all(fewest <= one for one in sizes) and set(sizes[:-1]) <= {size}
+            batches = compute.batches(positions, size, fewest)
+            assert torch.equal(torch.cat(batches, 1), positions)
+            sizes = [batch.shape[1] for batch in batches]
+            assert all(fewest <= length for length in sizes) and set(sizes[:-1]) <= {size}
             plain_sizes = [len(part) for part in torch.arange(count).split(size)]
             assert sizes == plain_sizes or plain_sizes[-1] < fewest
 
@@ -107,8 +107,8 @@ def test_layers_that_give_tuples_are_counted():
         def forward(self, images):
             return self.cells(images.flatten(2).mT)[0][:, -1]
 
-    found = compute.values_of_layers(Recurrent(), (3, 4, 5))
-    assert sorted(found) == [7, 7, 20 * 7]  # hidden and cell state, and the outputs
+    values = compute.values_of_layers(Recurrent(), (3, 4, 5))
+    assert sorted(values) == [7, 7, 20 * 7]  # hidden and cell state, and the outputs
     assert compute.images_at_once(Recurrent(), (3, 4, 5), CPU) > 1
 
 
@@ -139,13 +139,13 @@ def test_the_embedding_is_what_the_last_linear_layer_takes(network, last):
 
 # a convolution at the end; the mean of two heads, which agree as long as they are zero
 @pytest.mark.parametrize("network", ["torchvision:squeezenet1_1", "timm:levit_128s"])
-def test_a_network_without_one_says_so(network):
+def test_a_network_without_an_embedding_says_so(network):
     built = networks.build({"network": network}, (3, 32, 32), 7, 0)
     with pytest.raises(InputError, match=f"{network} has no embedding: .* linear layer"):
         built.embed(torch.zeros(2, 3, 32, 32))
 
 
-def test_two_heads_that_agree_are_told_from_one():
+def test_two_heads_that_agree_have_no_embedding():
     class Distilled(nn.Module):
         def __init__(self):
             super().__init__()
@@ -194,13 +194,13 @@ def features(layer, network):
 
 
 @pytest.mark.parametrize("network", ["torchvision:densenet121", "timm:resnet10t", "vit", "mlp"])
-def test_what_lies_before_a_pooling_is_known_of_built_in_networks_alone(network, tmp_path):
+def test_only_built_in_networks_give_features_before_the_pooling(network, tmp_path):
     config(tmp_path, **features("classifier_input", network))
     with pytest.raises(InputError, match=f"features.mine.layer: .* resnet, not '{network}'"):
         config(tmp_path, **features("before_pooling", network))
 
 
-def test_gradients_with_batch_norm_are_said_to_be_of_a_new_network(caplog):
+def test_gradients_through_batch_norm_give_a_warning(caplog):
     Flat(normed(2), (3, 8, 8), CPU)
     assert "has batch norm: its gradients are taken with the statistics" in caplog.text
 
@@ -220,7 +220,7 @@ class Two(nn.Module):
         return (logits, logits) if self.training else logits
 
 
-def test_what_is_wrong_in_training_alone_is_told_too():
+def test_a_network_that_fails_only_in_training_is_refused():
     with pytest.raises(
         InputError, match=r"mine gives tuple for two images in training; .*\(2, 4\)"
     ):
@@ -286,16 +286,19 @@ def folder_of(path, side=32):
     return pack(path, files, "folder")
 
 
-def test_what_cannot_be_used_is_refused_before_any_job(tmp_path):
+def test_unusable_networks_and_augmentations_are_refused_before_any_job(tmp_path):
     """In one message: a minimum size, no embedding for DM, a size that changes at some draws."""
     mine = config(folder_of(tmp_path / "photos"))
     with pytest.raises(InputError) as refused:
         trials.check(mine, grid.expand(mine), tmp_path)
     lines = str(refused.value).splitlines()
     assert len(lines) == 3, lines
-    assert any("architectures.inception on mine: " in one and "3 x 32 x 32" in one for one in lines)
-    assert any("architectures.squeeze on mine: " in one and "no embedding" in one for one in lines)
-    assert any("augmentations.zoom on mine: " in one and "keep their shape" in one for one in lines)
+    for entry, reason in (
+        ("architectures.inception", "3 x 32 x 32"),
+        ("architectures.squeeze", "no embedding"),
+        ("augmentations.zoom", "keep their shape"),
+    ):
+        assert any(f"{entry} on mine: " in line and reason in line for line in lines), entry
 
 
 def test_no_process_is_started_for_built_in_networks(tmp_path, monkeypatch):
@@ -308,7 +311,7 @@ def test_no_process_is_started_for_built_in_networks(tmp_path, monkeypatch):
     trials.check(mine, grid.expand(mine), tmp_path)
 
 
-def test_without_torch_the_jobs_find_it(tmp_path, monkeypatch):
+def test_without_torch_the_trial_is_skipped(tmp_path, monkeypatch):
     answer = SimpleNamespace(returncode=1, stdout="", stderr="ModuleNotFoundError: No module torch")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
     mine = config(folder_of(tmp_path / "photos"))

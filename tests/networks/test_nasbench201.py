@@ -20,7 +20,7 @@ def build(cell, shape=(3, 32, 32), classes=10, seed=0, **options):
 
 
 def size(network) -> int:
-    return sum(one.numel() for one in network.parameters())
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @pytest.mark.parametrize(
@@ -41,18 +41,21 @@ def test_parameters(cell, cells, affine, expected):
 
 def written_out(network, x, cells, affine):
     """The forward pass from the paper's description: every edge of every cell, sums and all."""
-    own = dict(network.named_parameters())
+    parameters = dict(network.named_parameters())
     position = 0
 
     def norm(x, name):
         mean = x.mean((0, 2, 3), keepdim=True)
         x = (x - mean) / (((x - mean) ** 2).mean((0, 2, 3), keepdim=True) + 1e-5).sqrt()
-        if f"{name}.weight" in own:
-            x = x * own[f"{name}.weight"].view(-1, 1, 1) + own[f"{name}.bias"].view(-1, 1, 1)
+        if f"{name}.weight" in parameters:
+            scale, shift = (parameters[f"{name}.{kind}"] for kind in ("weight", "bias"))
+            x = x * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
         return x
 
     def convolve(x, name, kernel, stride=1):
-        x = F.conv2d(x.clamp(min=0), own[f"{name}.1.weight"], stride=stride, padding=kernel // 2)
+        x = F.conv2d(
+            x.clamp(min=0), parameters[f"{name}.1.weight"], stride=stride, padding=kernel // 2
+        )
         return norm(x, f"{name}.2")
 
     def pool(x):  # mean over the neighbours that exist
@@ -60,7 +63,7 @@ def written_out(network, x, cells, affine):
         count = F.conv2d(torch.ones_like(x[:1, :1]), ones, padding=1)
         return F.conv2d(x, ones.expand(x.shape[1], 1, 3, 3), padding=1, groups=x.shape[1]) / count
 
-    x = norm(F.conv2d(x, own["features.0.weight"], padding=1), "features.1")
+    x = norm(F.conv2d(x, parameters["features.0.weight"], padding=1), "features.1")
     position = 2
     for stage in range(3):
         if stage:
@@ -69,7 +72,7 @@ def written_out(network, x, cells, affine):
                 x[:, :, ::2, ::2] + x[:, :, 1::2, ::2] + x[:, :, ::2, 1::2] + x[:, :, 1::2, 1::2]
             ) / 4
             short = torch.einsum(
-                "nchw,oc->nohw", short, own[f"{name}.shortcut.1.weight"][..., 0, 0]
+                "nchw,oc->nohw", short, parameters[f"{name}.shortcut.1.weight"][..., 0, 0]
             )
             x = short + convolve(convolve(x, f"{name}.residual.0", 3, 2), f"{name}.residual.1", 3)
             position += 1
@@ -87,7 +90,7 @@ def written_out(network, x, cells, affine):
             x = nodes[3]
             position += 1
     x = norm(x, f"features.{position}").clamp(min=0).mean((2, 3))
-    return x @ own["classifier.weight"].T + own["classifier.bias"]
+    return x @ parameters["classifier.weight"].T + parameters["classifier.bias"]
 
 
 @pytest.mark.parametrize("affine", [False, True])
@@ -96,15 +99,16 @@ def test_the_forward_pass_is_what_the_definition_says(cell, affine):
     network = build(cell, (2, 8, 12), 4, cells=2, channels=3, affine=affine).double()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():  # scales and shifts that matter
-        for one in network.parameters():
-            one.add_(0.3 * torch.randn(one.shape, generator=generator, dtype=one.dtype))
+        for parameter in network.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+            parameter.add_(0.3 * noise)
     x = torch.randn(5, 2, 8, 12, generator=generator, dtype=torch.float64)
     expected = written_out(network, x, [cell] * 2, affine)
     assert torch.allclose(network.train()(x), expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("cell", [DEAD, ("none",) * 6])
-def test_a_cell_without_a_way_says_the_same_of_every_image(cell):
+def test_a_disconnected_cell_gives_every_image_the_same_logits(cell):
     network = build(cell, (1, 8, 8), channels=4)
     logits = network(torch.randn(6, 1, 8, 8))
     assert torch.allclose(logits, logits[:1].expand(6, 10), atol=1e-6)
@@ -120,9 +124,9 @@ def test_edges_that_lead_nowhere_are_not_computed():
     assert called == []
 
 
-def test_the_seed_makes_the_network():
-    one, same, other = (build(MIXED, seed=seed) for seed in (0, 0, 1))
-    first, again, else_ = (next(n.parameters()) for n in (one, same, other))
+def test_the_seed_determines_the_network():
+    network, same, other = (build(MIXED, seed=seed) for seed in (0, 0, 1))
+    first, again, else_ = (next(n.parameters()) for n in (network, same, other))
     assert torch.equal(first, again) and not torch.equal(first, else_)
 
 

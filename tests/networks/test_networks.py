@@ -187,7 +187,7 @@ def test_a_resnet_of_few_stages_takes_small_images(side, stages, sides):
     seen = []
     for block in net.features:
         if hasattr(block, "residual"):
-            block.register_forward_hook(lambda _, given, output: seen.append(output.shape[2]))
+            block.register_forward_hook(lambda _, inputs, output: seen.append(output.shape[2]))
     logits = net(torch.randn(3, 1, side, side))
     assert sorted(set(seen), reverse=True) == sides
     assert logits.std(0).min() > 1e-4  # the images tell in them

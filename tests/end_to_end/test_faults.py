@@ -86,7 +86,7 @@ def test_a_poisoned_cell_is_a_hole_in_tables_figures_and_leaderboard(poisoned, m
     assert (
         re.search(r"mine .*\| missing", text) and "Incomplete: 1 of 3 networks are missing" in text
     )
-    assert re.search(r"mine .*missing", (holed / "results/tables/table8.md").read_text())
+    assert "mine" not in (holed / "results/tables/table8.md").read_text(), "it has no cost"
     page = (holed / "results/leaderboard/index.html").read_text()
     assert '<span class="failed">missing</span>' in page
     missing = set(contents(folder)) - set(contents(holed))

@@ -137,7 +137,7 @@ BITS = (
 @fuzzed
 @given(damaged([*CONFIGS, BITS]))
 def test_config_files(place, content):
-    judge("config-file config.yaml", place, content, schema.load)
+    judge("config-file config.yaml", place, content, loading.load)
 
 
 scalars = st.one_of(

@@ -511,13 +511,13 @@ def test_what_changes_no_result_computes_nothing(settled):
 
 @pytest.mark.slow
 def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(settled):
-    models = settled / LIBRARY / "config/methods.py"
-    rewrite(models, "iterations: int = Field(20_000", "iterations: int = Field(2")
+    dm, kip = (settled / LIBRARY / f"config/methods/{name}.py" for name in ("dm", "kip"))
+    rewrite(dm, "iterations: int = Field(20_000", "iterations: int = Field(2")
     assert added(planned(settled)) == set(), "the config says how many"
-    rewrite(models, "iterations: int = Field(2,", "iterations: int = Field(20_000,")
-    rewrite(models, "0.04, gt=0", "0.05, gt=0")
+    rewrite(dm, "iterations: int = Field(2,", "iterations: int = Field(20_000,")
+    rewrite(kip, "0.04, gt=0", "0.05, gt=0")
     assert added(planned(settled)) == both("kip")
-    rewrite(models, "0.05, gt=0", "0.04, gt=0")
+    rewrite(kip, "0.05, gt=0", "0.04, gt=0")
     rewrite(settled / LIBRARY / "figures/style.py", "dpi=150", "dpi=100")
     assert set(kinds(planned(settled))) == {"Plotting", "Drawing", "Writing"}
 
@@ -556,8 +556,8 @@ def test_one_more_method_runs_alone(settled):
     ("file", "old", "new", "expected"),
     [
         # two jobs on each of two sets and a reference
-        (f"{LIBRARY}/nas/proxies.py", "math.pi", "3.0", {"Trying": 6, "Ranking": 1, "Plotting": 1}),
-        (f"{LIBRARY}/networks/nasbench201.py", "bias=False", "bias=True", {"Trying": 6}),
+        (f"{LIBRARY}/nas/proxies.py", "math.pi", "3.0", {"Training": 6, "Ranking": 1, "Plotting": 1}),
+        (f"{LIBRARY}/networks/nasbench201.py", "bias=False", "bias=True", {"Training": 6}),
         (f"{LIBRARY}/nas/ranking.py", "[2.5, 97.5]", "[5, 95]", {"Ranking": 1, "Plotting": 1}),
     ],
     ids=["proxies", "network", "ranking"],
@@ -566,7 +566,7 @@ def test_an_edit_of_the_ranking_reruns_no_condensation(settled, file, old, new, 
     rewrite(settled / file, old, new)
     counted = kinds(planned(settled))
     # Table 3, the figure and the provenance follow
-    assert set(counted) <= {"Trying", "Ranking", "Plotting", "Making", "Writing"}
+    assert set(counted) <= {"Training", "Ranking", "Plotting", "Making", "Writing"}
     assert {kind: counted[kind] for kind in expected} == expected
 
 

@@ -1,14 +1,14 @@
-# From the config and the records of earlier runs: <results>/plan/calibration.json (sizes of the
-# networks and the speed of this device), plan.md and plan.csv (jobs, hours, memory and disk).
+# Makes <results>/plan: the speed of this device and the sizes of the networks (calibration.json), and
+# jobs, hours, memory and disk (plan.md, plan.csv).
 
 
 rule calibrate:
     input:
-        config=f"{RESULTS}/config.yaml",
+        config=PATHS(layout.CONFIG),
     output:
-        calibration=f"{RESULTS}/plan/calibration.json",
+        calibration=PATHS(layout.CALIBRATION),
     log:
-        f"{RESULTS}/logs/calibrate.log",
+        PATHS.log("calibrate"),
     conda:
         "../environment.yml"
     threads: CONFIG.compute.threads
@@ -22,13 +22,13 @@ rule calibrate:
         "../workflow_scripts/calibrate.py"
 
 
-# It has no output, so that each call plans anew from the records that exist.
+# No output: each call makes the plan again, from the records that exist.
 rule plan:
     input:
-        config=f"{RESULTS}/config.yaml",
-        calibration=f"{RESULTS}/plan/calibration.json",
+        config=PATHS(layout.CONFIG),
+        calibration=PATHS(layout.CALIBRATION),
     log:
-        f"{RESULTS}/logs/plan.log",
+        PATHS.log("plan"),
     localrule: True
     conda:
         "../environment.yml"

@@ -5,7 +5,7 @@ from pathlib import Path
 from condensation.config import loading
 from condensation.core import storage
 from condensation.planning import forecast
-from condensation.workflow import grid
+from condensation.workflow import grid, layout
 from job import job
 
 with job(snakemake, torch_threads=False):
@@ -14,6 +14,6 @@ with job(snakemake, torch_threads=False):
     calibration = storage.read_json(snakemake.input.calibration)
     plan = forecast.forecast(config, grid.expand(config), results, calibration)
     text = forecast.render(plan)
-    storage.write_text(results / "plan" / "plan.md", text)
-    storage.write_text(results / "plan" / "plan.csv", forecast.table(plan))
+    storage.write_text(results / layout.fill(layout.PLAN, form="md"), text)
+    storage.write_text(results / layout.fill(layout.PLAN, form="csv"), forecast.table(plan))
     print(text)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save
 
-from condensation.config import entries, loading, schema
+from condensation.config import entries, loading
 from condensation.core import storage
 from condensation.core.errors import InputError
 from condensation.data import readers

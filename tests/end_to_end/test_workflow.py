@@ -556,7 +556,12 @@ def test_one_more_method_runs_alone(settled):
     ("file", "old", "new", "expected"),
     [
         # two jobs on each of two sets and a reference
-        (f"{LIBRARY}/nas/proxies.py", "math.pi", "3.0", {"Training": 6, "Ranking": 1, "Plotting": 1}),
+        (
+            f"{LIBRARY}/nas/proxies.py",
+            "math.pi",
+            "3.0",
+            {"Training": 6, "Ranking": 1, "Plotting": 1},
+        ),
         (f"{LIBRARY}/networks/nasbench201.py", "bias=False", "bias=True", {"Training": 6}),
         (f"{LIBRARY}/nas/ranking.py", "[2.5, 97.5]", "[5, 95]", {"Ranking": 1, "Plotting": 1}),
     ],

@@ -17,6 +17,7 @@ from condensation.core.errors import InputError
 from condensation.core.textfiles import read_json
 from condensation.planning.work import Estimator, Work
 from condensation.planning.worklist import Job, all_jobs
+from condensation.workflow import layout
 from condensation.workflow.grid import Grid
 
 # Operations per second and seconds to launch a pass, assumed without a calibration.
@@ -49,7 +50,7 @@ class Requests:
         self.config, self.results = config, results
         if calibration is None and results is not None:
             with contextlib.suppress(InputError):
-                calibration = read_json(results / "plan" / "calibration.json")
+                calibration = read_json(results / layout.CALIBRATION)
         self.calibration = calibration or {}
         self.estimator = Estimator(config, grid, results, self.calibration)
         self.on_gpu = config.compute.device != "cpu" and self.calibration.get("device") != "cpu"

@@ -15,6 +15,7 @@ from condensation.config.methods import Plugin
 from condensation.config.schema import Config
 from condensation.core import memory
 from condensation.planning import sizes
+from condensation.workflow import layout
 from condensation.workflow.grid import WHOLE, Grid, SetId
 from condensation.workflow.jobs import train_expert
 
@@ -78,7 +79,7 @@ class Estimator:
         return getattr(self, f"_{rule}")(wildcards)
 
     def _images(self, dataset: str) -> sizes.Images:
-        file = self.results and self.results / dataset / "dataset.safetensors"
+        file = self.results and self.results / layout.fill(layout.DATASET, dataset=dataset)
         return sizes.images(self.config.datasets[dataset], file)
 
     def _network(self, architecture: str, dataset: str) -> sizes.Network:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from condensation.config.schema import Config
-from condensation.workflow import figure_plan, jobs
+from condensation.workflow import figure_plan, jobs, layout
 from condensation.workflow.grid import Grid, SetId
 
 
@@ -41,30 +41,27 @@ class Job:
 def all_jobs(config: Config, grid: Grid) -> Iterator[Job]:
     """Yield each job that computes, without downloads, snapshots, tables and pictures."""
     for dataset in dict.fromkeys(condensed.dataset for condensed in grid.sets):
-        file = f"{dataset}/dataset.safetensors"
-        yield Job("prepare_dataset", {"dataset": dataset}, dataset, file)
+        yield _job("prepare_dataset", layout.DATASET, dataset, dataset=dataset)
     yield from {job.output: job for job in _inputs_of_sets(config, grid)}.values()
     for condensed in grid.sets:
-        wildcards = _of_set(condensed)
-        yield Job("condense", wildcards, condensed.method, f"{condensed.folder}/cost.json")
+        yield _job("condense", layout.COST, condensed.method, **_of_set(condensed))
     for cell, first, last in grid.evaluations():
-        wildcards = _of_set(cell.set) | {
-            "snapshot": "" if cell.set.iteration is None else f"iteration{cell.set.iteration}",
-            "architecture": cell.architecture,
-            "augmentation": cell.augmentation,
-            "optimizer": cell.optimizer,
-            "first": str(first),
-            "last": str(last),
-        }
-        cost = f"{cell.folder}/seeds{first}-{last}.cost.json"
+        iteration = cell.set.iteration
+        snapshot = "" if iteration is None else f"iteration{iteration}"
+        wildcards = cell.wildcards | {"snapshot": snapshot, "first": str(first), "last": str(last)}
+        cost = layout.fill(layout.RECORD_COST, **cell.wildcards, first=first, last=last)
         yield Job("evaluate", wildcards, cell.architecture, cost)
     for folder in grid.ranked:
         dataset, _, ranked = folder.partition("/")
         for first, last in grid.chunks:
-            wildcards = {"dataset": dataset, "ranked": ranked}
-            wildcards |= {"first": str(first), "last": str(last)}
-            cost = f"{folder}/architectures{first}-{last}.cost.json"
-            yield Job("train_architectures", wildcards, "nasbench201", cost)
+            chunk = {"ranked": ranked, "first": str(first), "last": str(last)}
+            yield _job(
+                "train_architectures", layout.RANKING_COST, "nasbench201", dataset=dataset, **chunk
+            )
+
+
+def _job(rule: str, output: str, name: str, **wildcards: str) -> Job:
+    return Job(rule, wildcards, name, layout.fill(output, **wildcards))
 
 
 def _of_set(condensed: SetId) -> dict[str, str]:
@@ -75,35 +72,28 @@ def _of_set(condensed: SetId) -> dict[str, str]:
 def _inputs_of_sets(config: Config, grid: Grid) -> Iterator[Job]:
     """Yield the jobs that condensed sets need besides the dataset, with repetitions."""
     for condensed in grid.sets:
-        dataset = condensed.dataset
+        dataset, seed = condensed.dataset, str(condensed.condensation_seed)
         kinds = [config.preprocessing_of(condensed.method)]
         if features := jobs.features_of(config, condensed.method):
-            wildcards = {"dataset": dataset, "features": features}
-            wildcards["condensation_seed"] = str(condensed.condensation_seed)
             architecture = config.features[features].architecture
-            file = f"{dataset}/features/{features}/seed{condensed.condensation_seed}.safetensors"
-            yield Job("extract_features", wildcards, architecture, file)
+            wildcards = {"dataset": dataset, "features": features, "condensation_seed": seed}
+            yield _job("extract_features", layout.FEATURES, architecture, **wildcards)
         if experts := jobs.experts_of(config, condensed.method):
             name, count = experts
             entry = config.trajectories[name]
             kinds.append(entry.preprocessing)
             for number in range(count):
                 wildcards = {"dataset": dataset, "trajectories": name, "expert": str(number)}
-                cost = f"{dataset}/trajectories/{name}/expert{number}.cost.json"
-                yield Job("train_expert", wildcards, entry.architecture, cost)
+                yield _job("train_expert", layout.EXPERT_COST, entry.architecture, **wildcards)
         for kind in kinds:
             if kind != "standardize":
                 wildcards = {"dataset": dataset, "preprocessing": kind}
-                file = f"{dataset}/whitening/{kind}.safetensors"
-                yield Job("fit_whitening", wildcards, kind, file)
+                yield _job("fit_whitening", layout.WHITENING, kind, **wildcards)
     if config.figure7:
         features = config.figure7.features
+        architecture = config.features[features].architecture
         for dataset in config.figure7.datasets:
             sets = figure_plan.embedded_sets(config, grid, dataset)
-            for kind in dict.fromkeys(
-                config.preprocessing_of(condensed.method) for condensed in sets
-            ):
-                wildcards = {"dataset": dataset, "features": features, "view": kind}
-                architecture = config.features[features].architecture
-                file = f"{dataset}/features/{features}/{kind}_network.safetensors"
-                yield Job("train_embedder", wildcards, architecture, file)
+            for view in dict.fromkeys(config.preprocessing_of(set_id.method) for set_id in sets):
+                wildcards = {"dataset": dataset, "features": features, "view": view}
+                yield _job("train_embedder", layout.EMBEDDER, architecture, **wildcards)

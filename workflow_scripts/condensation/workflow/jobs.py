@@ -12,7 +12,7 @@ from condensation.config.nas import BENCHMARK_COLUMNS, BENCHMARK_TABLE
 from condensation.config.schema import Config
 from condensation.core import tensor_headers
 from condensation.files import archives, official
-from condensation.workflow import sources
+from condensation.workflow import layout, sources
 from condensation.workflow.digest import ROOT, code_of
 from condensation.workflow.grid import WHOLE, Grid, SetId
 
@@ -21,11 +21,14 @@ def made_sets(config: Config, grid: Grid) -> list[SetId]:
     """Return the sets of the grid; with ``partial``, those that are there with their cost."""
     if not config.partial:
         return grid.sets
-    files = ("condensed.safetensors", "cost.json")
+    patterns = (layout.CONDENSED, layout.COST)
     return [
         set_id
         for set_id in grid.sets
-        if all(Path(config.results_dir, set_id.folder, name).is_file() for name in files)
+        if all(
+            Path(config.results_dir, layout.fill(pattern, **set_id.wildcards)).is_file()
+            for pattern in patterns
+        )
     ]
 
 
@@ -69,7 +72,9 @@ def check_images(config: Config, grid: Grid) -> list[str]:
         # here: importing Pillow is slow, and each job reads this module
         from condensation.files import image_files
 
-        prepared = tensor_headers.metadata(Path(config.results_dir, name, "dataset.safetensors"))
+        prepared = tensor_headers.metadata(
+            Path(config.results_dir, layout.fill(layout.DATASET, dataset=name))
+        )
         options = entry.model_dump()
         if prepared and prepared.get("source", {}).get("state") == image_files.state(path, options):
             continue

@@ -1,7 +1,7 @@
-"""Where every result lies. Free of torch.
+"""The path of every result. Free of torch.
 
-A pattern holds Snakemake's wildcards in braces and is relative to the results
-folder. ``fill`` replaces wildcards; ``Layout`` puts the folder before it.
+A pattern is relative to the results folder and holds Snakemake's wildcards in braces. ``fill``
+replaces wildcards. ``Layout`` prepends the folder.
 """
 
 import re
@@ -14,7 +14,7 @@ DOWNLOAD = DOWNLOADS + "/{archive}"
 DATASET = "{dataset}/dataset.safetensors"
 WHITENING = "{dataset}/whitening/{preprocessing}.safetensors"
 
-# What methods start from
+# Inputs of methods
 FEATURES = "{dataset}/features/{features}/seed{condensation_seed}.safetensors"
 EXPERT = "{dataset}/trajectories/{trajectories}/expert{expert}.safetensors"
 EXPERT_COST = "{dataset}/trajectories/{trajectories}/expert{expert}.cost.json"
@@ -50,8 +50,9 @@ LEADERBOARD = "leaderboard/index.html"
 PROVENANCE = "provenance.json"
 EVIDENCE = "evidence/{file}"
 CALIBRATION = "plan/calibration.json"
+PLAN = "plan/plan.{form}"
 
-# What a job is called in `logs` and `benchmarks`; other rules have one job, or one per `{name}`.
+# The name of a job in `logs` and `benchmarks`. Rules that are not listed have one job.
 _JOBS = {
     "download": "{archive}",
     "prepare_dataset": "{dataset}",

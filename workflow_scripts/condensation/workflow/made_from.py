@@ -1,7 +1,7 @@
-"""Which config the files in a folder were made from, so that another one does not overwrite them.
+"""Keep a config from overwriting the results of another config. Free of torch.
 
-Every job says it in the folders that its files go to. A config that was edited, or moved, goes on;
-another file with other content is refused. Free of torch.
+Every job records its config in its results and figures folders. An edited or moved config may
+continue there. Another file with other content is refused.
 """
 
 import hashlib
@@ -14,21 +14,22 @@ from pydantic import BaseModel
 from condensation.core.errors import InputError
 
 NAME = "made_from.yaml"
-_NO_MATTER = {"compute", "data", "partial", "results_dir", "figures_dir"}  # of the same results
+# sections of the config that change no result
+_WITHOUT_EFFECT = {"compute", "data", "partial", "results_dir", "figures_dir"}
 
 
 def digest(config: BaseModel) -> str:
-    """Return 16 hex digits for all of a ``config.Config`` that its results depend on."""
-    text = config.model_dump_json(exclude=_NO_MATTER)
+    """Return a digest (16 hex digits) of the parts of a config that its results depend on."""
+    text = config.model_dump_json(exclude=_WITHOUT_EFFECT)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def check(folder: str | Path, origin: str, of_config: str) -> None:
-    """Raise InputError if ``folder`` holds what another config made.
+    """Raise InputError if ``folder`` holds the results of another config.
 
     Parameters
     ----------
-    origin : the config file, as a path from here.
+    origin : path of the config file, relative to the current folder.
     of_config : its ``digest``.
     """
     known = _known(Path(folder))
@@ -41,14 +42,14 @@ def check(folder: str | Path, origin: str, of_config: str) -> None:
 
 
 def claim(folder: str | Path, origin: str, of_config: str) -> None:
-    """Say in ``folder`` which config its files are of; raises InputError as ``check`` does."""
+    """Record in ``folder`` which config its files come from, after ``check``."""
     check(folder, origin, of_config)
     content = {"config": origin, "digest": of_config}
     path = Path(folder, NAME)
     if _known(Path(folder)) == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # jobs run side by side: each writes a file of its own, and the last one stays
+    # parallel jobs write files of their own; the last one stays
     temporary = path.with_name(f".{NAME}.{os.uname().nodename}-{os.getpid()}.part")
     try:
         temporary.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
@@ -58,7 +59,7 @@ def claim(folder: str | Path, origin: str, of_config: str) -> None:
 
 
 def _known(folder: Path) -> dict[str, str] | None:
-    """What is said there; None where nothing is, or nothing that can be read."""
+    """Return the recorded path and digest; None if there is no readable record."""
     try:
         content = yaml.safe_load((folder / NAME).read_text(encoding="utf-8"))
         return {key: str(content[key]) for key in ("config", "digest")}

@@ -1,4 +1,4 @@
-"""A made-up leaderboard: records, sets and costs written by the library, nothing trained."""
+"""A made-up leaderboard: the library writes records, sets and costs; nothing is trained."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,7 +50,7 @@ LEVEL = {"random": 40.0, "10": 40.0, "dm": 60.0, "tm": 50.0, "kip": 55.0, "dc": 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """What was made: paths, and all that the page is made from."""
+    """The leaderboard that `make` wrote: its records, and all that its page is made from."""
 
     cells: grid.Grid
     records: list[Path]
@@ -108,7 +108,7 @@ def record(path: Path, cell: grid.Cell, seeds: int) -> Path:
     return path
 
 
-def made_set(path: Path, set_id: grid.SetId, dataset: datasets.Dataset) -> details.SetDetails:
+def write_set(path: Path, set_id: grid.SetId, dataset: datasets.Dataset) -> details.SetDetails:
     """Write a set as the rule `condense` does, and read it as `make_leaderboard` does."""
     whole = set_id.ipc == grid.WHOLE
     ipc = None if whole else int(set_id.ipc)
@@ -148,7 +148,9 @@ def make(folder: Path) -> Leaderboard:
     by_set = {}
     for set_id in cells.sets:
         dataset = replace(small_dataset(), name=set_id.dataset, classes=CLASSES)
-        by_set[set_id] = made_set(folder / set_id.folder / "condensed.safetensors", set_id, dataset)
+        by_set[set_id] = write_set(
+            folder / set_id.folder / "condensed.safetensors", set_id, dataset
+        )
     contents = read(records)
     table = folder / "accuracy.csv"
     frames.accuracy(frames.runs(contents), cells).to_csv(table, index=False)

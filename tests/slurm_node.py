@@ -89,27 +89,27 @@ def jobs() -> list[dict]:
     Keys: id, comment (rule and wildcards), state, partition, memory_mb, minutes (limits), cpus,
     gpus, begin, end (seconds since the epoch).
     """
-    found = []
+    records = []
     for line in _output("scontrol", "show", "job", "--oneliner").splitlines():
-        told = dict(re.findall(r"(\w[\w:/]*)=(.*?)(?= [\w:/]+=|$)", line))
-        if "JobId" not in told:
+        fields = dict(re.findall(r"(\w[\w:/]*)=(.*?)(?= [\w:/]+=|$)", line))
+        if "JobId" not in fields:
             continue
-        gpus = re.search(r"gres:gpu(?::\w+)?:(\d+)", told.get("TresPerJob", ""))
-        found.append(
+        gpus = re.search(r"gres:gpu(?::\w+)?:(\d+)", fields.get("TresPerJob", ""))
+        records.append(
             {
-                "id": int(told["JobId"]),
-                "comment": told.get("Comment", ""),
-                "state": told["JobState"],
-                "partition": told["Partition"],
-                "memory_mb": _megabytes(told["MinMemoryNode"]),
-                "minutes": _minutes(told["TimeLimit"]),
-                "cpus": int(told["NumCPUs"]),
+                "id": int(fields["JobId"]),
+                "comment": fields.get("Comment", ""),
+                "state": fields["JobState"],
+                "partition": fields["Partition"],
+                "memory_mb": _megabytes(fields["MinMemoryNode"]),
+                "minutes": _minutes(fields["TimeLimit"]),
+                "cpus": int(fields["NumCPUs"]),
                 "gpus": int(gpus[1]) if gpus else 0,
-                "begin": _time(told["StartTime"]),
-                "end": _time(told["EndTime"]),
+                "begin": _time(fields["StartTime"]),
+                "end": _time(fields["EndTime"]),
             }
         )
-    return found
+    return records
 
 
 def _configure() -> None:
@@ -232,7 +232,7 @@ if __name__ == "__main__":
     elif verb == "stop":
         stop()
     elif verb == "jobs":
-        for one in jobs():
-            print(json.dumps(one))
+        for job in jobs():
+            print(json.dumps(job))
     else:
         sys.exit(__doc__)

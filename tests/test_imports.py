@@ -1,6 +1,7 @@
 """Which packages may import which: the table below, held against every import in the code."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -39,7 +40,7 @@ REPORTED = {
 }
 ALLOWED = {"core": [], **TORCH_FREE, **COMPUTED, **REPORTED}
 # Only these stand above the packages, and may import all of them.
-TOP = {"__init__", "__main__", "cli", "api", "commands"}
+TOP = {"__init__", "__main__", "cli", "commands"}
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "scipy", "sklearn")
 
 
@@ -89,8 +90,8 @@ def graph() -> dict[str, set[str]]:
     for name, path in paths.items():
         package = ["condensation", *name.split(".")[:-1]]
         names = imported(ast.parse(path.read_text(encoding="utf-8")), package)
-        own = filter(lambda dotted: dotted.split(".")[0] == "condensation", names)
-        edges[name] = {module for dotted in own if (module := module_of(dotted))} - {name}
+        internal = filter(lambda dotted: dotted.split(".")[0] == "condensation", names)
+        edges[name] = {module for dotted in internal if (module := module_of(dotted))} - {name}
     return edges
 
 
@@ -133,6 +134,16 @@ def test_packages_import_only_what_the_table_allows():
     assert not violations(graph())
 
 
+def test_the_page_on_the_architecture_shows_the_same_table():
+    page = (ROOT / "docs/architecture.md").read_text()
+    rows = re.findall(r"^\| `([\w.]+)` \| .* \|([^|]*)\|$", page, flags=re.M)
+    shown = {package: re.findall(r"`(\w+)`", imports) for package, imports in rows}
+    direct = {
+        package: [name for name in names if name != "core"] for package, names in ALLOWED.items()
+    }
+    assert {package: shown.get(package) for package in direct} == direct
+
+
 @pytest.mark.parametrize(
     ("module", "other"),
     [
@@ -142,7 +153,7 @@ def test_packages_import_only_what_the_table_allows():
         ("methods.dm", "results.frames"),
         ("results.frames", "paper.cells"),
         ("nas.ranking", "nas.tables"),
-        ("core.storage", "api"),
+        ("core.storage", "cli"),
     ],
 )
 def test_an_import_in_the_wrong_direction_is_seen(module, other):

@@ -1,4 +1,4 @@
-"""Condensed sets made elsewhere: every form that is read, and every mistake that is told."""
+"""Condensed sets made elsewhere: every form that is read, and the message of every mistake."""
 
 import os
 from dataclasses import replace
@@ -43,17 +43,17 @@ def same(got, images):
     torch.testing.assert_close(got.images, images)
 
 
-def test_own_file(tmp_path, problem, images):
+def test_a_file_of_this_pipeline_is_read(tmp_path, problem, images):
     sets.write(Condensed(images, LABELS), problem.dataset, tmp_path / "s.safetensors", method="m")
     same(imported(tmp_path / "s.safetensors", problem), images)
 
 
-def test_any_safetensors(tmp_path, problem, images):
+def test_any_safetensors_file_is_read(tmp_path, problem, images):
     save_file({"images": images, "labels": LABELS}, tmp_path / "s.safetensors")
     same(imported(tmp_path / "s.safetensors", problem), images)
 
 
-def test_npz_as_kip_writes_it(tmp_path, problem, images):
+def test_an_npz_file_of_kip_is_read(tmp_path, problem, images):
     """N x H x W x C, labels centred one-hot rows."""
     nhwc = images.permute(0, 2, 3, 1).numpy()
     rows = np.eye(3, dtype=np.float32)[LABELS] - 1 / 3
@@ -61,8 +61,8 @@ def test_npz_as_kip_writes_it(tmp_path, problem, images):
     same(imported(tmp_path / "kip.npz", problem), images)
 
 
-def test_pt_as_dc_dsa_and_dm_write_it(tmp_path, problem, images):
-    """A list of runs: which one counts must be said."""
+def test_a_pt_file_of_dc_dsa_and_dm_is_read(tmp_path, problem, images):
+    """A list of runs: the config must name the run that counts."""
     runs = [[images - 1, LABELS], [images, LABELS], [images + 1, LABELS]]
     torch.save({"data": runs, "accs_all_exps": {"ConvNet": [np.float64(0.3)]}}, tmp_path / "res.pt")
     with pytest.raises(InputError, match=r"holds 3 runs; .*`run: 0` to `run: 2`.*`run: seed`"):
@@ -80,7 +80,7 @@ def test_pt_as_dc_dsa_and_dm_write_it(tmp_path, problem, images):
         imported(tmp_path / "plain.pt", problem, run=1)
 
 
-def test_pt_as_tm_writes_it(tmp_path, problem, images):
+def test_the_pt_files_of_tm_are_read(tmp_path, problem, images):
     """Two files of one tensor each."""
     torch.save(images.clone().requires_grad_(), tmp_path / "images_best.pt")
     torch.save(LABELS, tmp_path / "labels_best.pt")
@@ -101,7 +101,7 @@ def test_another_order_is_put_into_class_order(tmp_path, problem, images):
         assert mine == {tuple(i.flatten().tolist()) for i in images[LABELS == label]}
 
 
-def test_pixel_scales(tmp_path, problem):
+def test_pixels_of_both_scales_are_standardised(tmp_path, problem):
     pixels = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8)
     expected = problem.dataset.standardize(pixels)
     torch.save((pixels, LABELS), tmp_path / "uint8.pt")
@@ -110,7 +110,7 @@ def test_pixel_scales(tmp_path, problem):
     same(imported(tmp_path / "unit.pt", problem, scale="unit"), expected)
 
 
-def test_other_constants_are_converted_when_asked(tmp_path, problem):
+def test_other_constants_are_converted_when_the_config_says_so(tmp_path, problem):
     pixels = torch.rand(6, 3, 8, 8)
     theirs = (pixels - 0.1) / 0.5
     torch.save((theirs, LABELS), tmp_path / "s.pt")
@@ -229,7 +229,7 @@ def test_one_set_in_every_form_is_one_set(tmp_path, problem, pixels, form, caplo
     assert got.images.is_contiguous() and not caplog.records
 
 
-def test_grey_images_without_an_axis_for_channels(tmp_path):
+def test_grey_images_need_no_axis_for_channels(tmp_path):
     dataset = small_dataset(shape=(1, 8, 8))
     problem = Problem(dataset, ipc=2, seed=0)
     pixels = dataset.train_images[problem.draw_real(2, problem.generator("test")).flatten()]
@@ -262,7 +262,9 @@ def test_grey_images_without_an_axis_for_channels(tmp_path):
         ),
     ],
 )
-def test_a_folder_of_pictures_that_is_no_set(tmp_path, problem, pixels, spoil, options, expected):
+def test_a_faulty_folder_of_pictures_is_refused(
+    tmp_path, problem, pixels, spoil, options, expected
+):
     pictures(tmp_path / "set", pixels)
     spoil(tmp_path / "set")
     with pytest.raises(InputError, match=expected):
@@ -335,7 +337,7 @@ OUTCOMES = [
 
 @pytest.mark.parametrize("ipc", [1, 10])
 @pytest.mark.parametrize(("stored", "declared", "outcome", "advice"), OUTCOMES)
-def test_pixels_that_are_not_what_they_are_said_to_be(
+def test_pixels_of_another_scale_than_declared_are_refused_or_warned_of(
     digits, stored, declared, outcome, advice, ipc, caplog
 ):
     for seed in range(5):
@@ -348,7 +350,9 @@ def test_pixels_that_are_not_what_they_are_said_to_be(
                 plausibility.check_pixels(images, declared, None, digits, "f")
             continue
         plausibility.check_pixels(images, declared, None, digits, "f")
-        warnings = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+        warnings = [
+            record.getMessage() for record in caplog.records if record.levelname == "WARNING"
+        ]
         assert len(warnings) == (outcome == "warned")
         if warnings:
             # the numbers: range, mean and standard deviation, as numpy has them
@@ -363,7 +367,7 @@ def test_the_advice_for_pixels_on_both_sides_of_zero_gives_the_set(tmp_path, pro
     same(imported(tmp_path / "s.pt", problem, **HALVES), problem.dataset.standardize(pixels))
 
 
-def test_the_log_says_how_many_pixels_leave_the_range_of_a_picture(digits, caplog):
+def test_the_log_counts_pixels_outside_the_range_of_a_picture(digits, caplog):
     problem = Problem(digits, ipc=1, seed=0)
     positions = problem.draw_real(1, problem.generator("test")).flatten()
     images = unit(digits.train_images[positions])
@@ -377,9 +381,9 @@ def test_the_log_says_how_many_pixels_leave_the_range_of_a_picture(digits, caplo
 def test_pixels_beyond_all_forms_are_refused_without_advice(tmp_path, problem, pixels):
     torch.save(pixels.float() * 257, tmp_path / "s.pt")  # 16 bits
     for scale in ("unit", "standardized", "uint8"):
-        with pytest.raises(InputError, match=r"run from \d+ to \d.*e\+04") as told:
+        with pytest.raises(InputError, match=r"run from \d+ to \d.*e\+04") as caught:
             imported(tmp_path / "s.pt", problem, scale=scale)
-        assert "set scale: unit" not in str(told.value)
+        assert "set scale: unit" not in str(caught.value)
 
 
 # --- what the config says ------------------------------------------------------------------------
@@ -394,11 +398,11 @@ def job(seed=0, **options):
             "experiments": {"e": {"datasets": ["d"], "methods": ["m"], "ipc": [2]}},
         }
     )
-    one = SetId("d", "m", "2", seed)
-    return jobs.condense(config, one), jobs.imported_files(config, one)
+    set_id = SetId("d", "m", "2", seed)
+    return jobs.condense(config, set_id), jobs.imported_files(config, set_id)
 
 
-def test_runs_of_a_file_are_sets_of_their_own_by_the_condensation_seed():
+def test_run_seed_takes_the_run_of_the_condensation_seed():
     assert [job(seed, path="s.pt", run="seed")[0]["options"]["run"] for seed in range(3)] == [
         0,
         1,
@@ -407,7 +411,7 @@ def test_runs_of_a_file_are_sets_of_their_own_by_the_condensation_seed():
     assert job(2, path="s.pt", run=1)[0]["options"]["run"] == 1
 
 
-def test_new_pictures_in_a_folder_are_seen(tmp_path, pixels):
+def test_a_renamed_picture_in_a_folder_changes_the_job(tmp_path, pixels):
     pictures(tmp_path / "set2", pixels)
     before, files = job(path=str(tmp_path / "set{ipc}"))
     assert files == [str(tmp_path / "set2")]
@@ -431,7 +435,7 @@ SOFT = torch.cat([SOFT.roll(label, 1) for label in range(3)])
 
 @pytest.mark.parametrize("labels", ["soft", "hard"])
 @pytest.mark.parametrize("second_file", [False, True])
-def test_a_file_and_an_own_method_have_one_treatment_of_soft_labels(
+def test_soft_labels_of_a_file_and_of_a_users_method_are_treated_alike(
     tmp_path, problem, images, labels, second_file
 ):
     (tmp_path / "mine.py").write_text(
@@ -443,23 +447,23 @@ def test_a_file_and_an_own_method_have_one_treatment_of_soft_labels(
     np.savez(tmp_path / "labels.npz", SOFT.double().numpy())
     method = contract.resolve(f"{tmp_path / 'mine.py'}:mine")
     by_method = finish(method(problem), problem, "mine", labels)
-    about = {"labels": labels}
+    options = {"labels": labels}
     if second_file:
         by_file = imported(
-            tmp_path / "images.pt", problem, labels_path=str(tmp_path / "labels.npz"), **about
+            tmp_path / "images.pt", problem, labels_path=str(tmp_path / "labels.npz"), **options
         )
     else:
-        by_file = imported(tmp_path / "both.pt", problem, **about)
+        by_file = imported(tmp_path / "both.pt", problem, **options)
     assert sets.content_digest(by_method) == sets.content_digest(by_file)
     assert torch.equal(by_file.labels, SOFT if labels == "soft" else LABELS)
     sets.write(by_file, problem.dataset, tmp_path / "s.safetensors", labels_option=labels)
-    read, about = sets.load(tmp_path / "s.safetensors", problem.dataset)
-    assert about["labels"] == about["labels_option"] == labels
+    read, metadata = sets.load(tmp_path / "s.safetensors", problem.dataset)
+    assert metadata["labels"] == metadata["labels_option"] == labels
     assert torch.equal(read.labels, by_file.labels)
 
 
 @pytest.mark.parametrize("rows", ["hard", "soft", "none"])
-def test_classes_in_another_order(tmp_path, problem, pixels, rows):
+def test_classes_in_another_order_are_put_into_that_of_the_dataset(tmp_path, problem, pixels, rows):
     """The file calls class 2 its first, class 0 its second and class 1 its third."""
     order = [2, 0, 1]
     theirs = torch.tensor([order.index(int(label)) for label in LABELS])
@@ -488,7 +492,7 @@ def test_a_file_of_this_pipeline_knows_the_order_of_its_classes(tmp_path, proble
     same(imported(tmp_path / "s.safetensors", problem, classes=names), images)
 
 
-def test_another_order_is_warned_of_with_the_order_that_would_fit(tmp_path, digits, caplog):
+def test_a_warning_of_another_order_names_the_order_that_fits(tmp_path, digits, caplog):
     problem = Problem(digits, ipc=10, seed=0)
     pixels = digits.train_images[problem.draw_real(10, problem.generator("test")).flatten()]
     np.savez(tmp_path / "s.npz", images=pixels.numpy(), labels=9 - problem.labels.numpy())
@@ -569,13 +573,13 @@ def test_objects_in_an_npz_file_are_not_unpickled(tmp_path, problem, monkeypatch
         (lambda x: "words", {}, "holds str; expected"),
     ],
 )
-def test_each_mistake_is_told(tmp_path, problem, images, content, options, expected):
+def test_each_mistake_has_its_message(tmp_path, problem, images, content, options, expected):
     torch.save(content(images), tmp_path / "s.pt")
     with pytest.raises(InputError, match=expected):
         imported(tmp_path / "s.pt", problem, **options)
 
 
-def test_own_file_of_other_preprocessing_is_refused(tmp_path, problem, images):
+def test_a_set_of_other_preprocessing_is_refused(tmp_path, problem, images):
     from dataclasses import replace
 
     other = replace(problem.dataset, mean=(0.1, 0.1, 0.1))
@@ -588,7 +592,7 @@ def test_own_file_of_other_preprocessing_is_refused(tmp_path, problem, images):
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("suffix", ["pt", "npz", "safetensors"])
-def test_files_that_are_not_what_they_say(tmp_path, problem, suffix):
+def test_missing_and_damaged_files_are_refused(tmp_path, problem, suffix):
     path = tmp_path / f"s.{suffix}"
     with pytest.raises(InputError, match="no such file"):
         imported(path, problem)

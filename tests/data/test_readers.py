@@ -1,6 +1,6 @@
-"""Readers against images built apart from them, and the file that a dataset is kept in.
+"""Readers, against images that the tests build themselves, and the file of a dataset.
 
-CIFAR's archives are pickled as Python 2 did, in which the official ones were made.
+CIFAR's archives are pickled as by Python 2, like the official archives.
 """
 
 import dataclasses
@@ -185,7 +185,7 @@ UNPACKED = {
 
 @pytest.mark.parametrize("source", UNPACKED)
 @pytest.mark.parametrize("within", [False, True])
-def test_the_folder_that_an_archive_unpacks_to_is_taken(tmp_path, monkeypatch, source, within):
+def test_an_unpacked_archive_is_read_like_the_archive(tmp_path, monkeypatch, source, within):
     files = UNPACKED[source]()
     path = pack(tmp_path / OFFICIAL[source][0].name, files, "tar.gz")
     make_official(monkeypatch, source, path)
@@ -206,7 +206,7 @@ def test_the_folder_that_an_archive_unpacks_to_is_taken(tmp_path, monkeypatch, s
         read(tmp_path / top, source=source)
 
 
-def test_the_checksums_of_unpacked_files_are_those_of_torchvision():
+def test_the_checksums_of_unpacked_files_are_torchvisions():
     from torchvision.datasets import CIFAR10, CIFAR100
 
     for source, theirs in (("cifar10", CIFAR10), ("cifar100", CIFAR100)):
@@ -230,7 +230,7 @@ def test_the_checksums_of_unpacked_files_are_those_of_torchvision():
         ),
     ],
 )
-def test_a_folder_of_something_else_is_refused_with_what_is_taken(
+def test_an_unfitting_folder_is_refused_with_the_names_of_what_fits(
     tmp_path, source, holds, expected
 ):
     for name in holds:
@@ -261,9 +261,9 @@ def test_a_cifar_archive_that_is_not_the_official_one_is_never_unpickled(tmp_pat
     pack(tmp_path / "more", {f"{unpacked}/{n}": trap for n in (*names, "train", "test")}, "folder")
     with pytest.raises(InputError, match="wrong checksum"):
         read(tmp_path / "more", source=source)
-    for given in (path, tmp_path):
+    for location in (path, tmp_path):
         with pytest.raises(InputError) as caught:
-            read(given, source=source)
+            read(location, source=source)
         assert OFFICIAL[source][0].checksum in str(caught.value)
         assert checksum_of(path, "md5") in str(caught.value)
     with pytest.raises(pydantic.ValidationError, match="pickles"):
@@ -448,7 +448,7 @@ def test_a_tinyimagenet_class_outside_the_list_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("line", [b"val_0.JPEG n01 0 0 1 1\n", b"val_0.JPEG\tn99\t0\t0\t1\t1\n"])
-def test_a_tinyimagenet_annotation_that_means_nothing_is_refused(tmp_path, line):
+def test_a_meaningless_tinyimagenet_annotation_is_refused(tmp_path, line):
     files = tiny_files()
     files["tiny-imagenet-200/val/val_annotations.txt"] += line
     with pytest.raises(InputError, match="val_annotations|n99"):
@@ -495,7 +495,7 @@ def test_a_folder_a_tar_and_a_zip_of_images_are_read_alike(tmp_path, kind, top, 
     assert got.std == pytest.approx(values.std(axis=(0, 2, 3)), abs=1e-6)
 
 
-def test_colours_become_grey_and_grey_becomes_rgb_as_asked(tmp_path):
+def test_channels_turn_colours_into_grey_and_grey_into_rgb(tmp_path):
     raw = folder_files(1)
     got = read(packed(tmp_path, raw), channels=3)
     expected = stacked(raw, *(f"test/{c}/1" for c in "abc")).repeat(3, axis=1)
@@ -538,7 +538,7 @@ def test_a_top_folder_called_train_or_test_does_not_mix_the_splits(tmp_path, top
     assert np.array_equal(got.test_images, stacked(raw, *(f"test/{c}/1" for c in "abc")))
 
 
-def test_what_stands_beside_the_images_is_left_out(tmp_path):
+def test_other_files_beside_the_images_are_left_out(tmp_path):
     raw = folder_files()
     path = packed(tmp_path, raw)
     for name in ("train/a/notes.txt", "train/Thumbs.db", "README", "val/a/1.png", "train/1.png"):
@@ -583,13 +583,13 @@ def test_image_size_resizes_every_image(tmp_path, channels):
         assert bool((images[..., :3] == 40).all()) and bool((images[..., 5:] == 200).all())
 
 
-def test_images_of_the_asked_size_are_not_resampled(tmp_path):
+def test_images_of_the_configured_size_are_not_resampled(tmp_path):
     raw = folder_files()
     got = read(packed(tmp_path, raw), image_size=8)
     assert np.array_equal(got.test_images.numpy(), stacked(raw, *(f"test/{c}/1" for c in "abc")))
 
 
-def test_given_constants_are_used(tmp_path):
+def test_the_constants_of_the_config_are_used(tmp_path):
     path = packed(tmp_path, folder_files())
     got = read(path, mean=[0.1, 0.2, 0.3], std=[0.4, 0.5, 0.6], like="cifar10")
     assert (got.mean, got.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
@@ -645,11 +645,11 @@ def test_a_share_that_leaves_a_class_without_a_split_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("flip", [True, False])
-def test_flip_is_the_users_to_say(tmp_path, flip):
+def test_the_user_decides_whether_images_are_flipped(tmp_path, flip):
     assert read(packed(tmp_path, folder_files()), flip=flip).flip is flip
 
 
-def test_the_checksum_of_a_users_archive_is_kept_to(tmp_path):
+def test_a_users_archive_must_have_its_checksum(tmp_path):
     path = packed(tmp_path, folder_files(), "zip")
     right = checksum_of(path, "sha256")
     assert read(path, checksum=right).source["checksums"] == [right]
@@ -747,17 +747,17 @@ def test_constants_of_the_wrong_number_of_channels_are_refused(tmp_path, constan
 
 
 def test_a_dataset_comes_back_as_it_was_written(tmp_path):
-    made = dataclasses.replace(
+    dataset = dataclasses.replace(
         small_dataset(),
         classes=("a b", "ü", "c/d"),
         mean=(0.1, 1 / 3, 0.7),
         flip=False,
         source={"reader": "x", "checksums": ["md5:1"]},
     )
-    datasets.write(made, tmp_path / "d.safetensors")
+    datasets.write(dataset, tmp_path / "d.safetensors")
     got = datasets.load(tmp_path / "d.safetensors")
-    for field in dataclasses.fields(made):
-        ours, theirs = getattr(made, field.name), getattr(got, field.name)
+    for field in dataclasses.fields(dataset):
+        ours, theirs = getattr(dataset, field.name), getattr(got, field.name)
         if isinstance(ours, torch.Tensor):
             assert torch.equal(ours, theirs) and ours.dtype == theirs.dtype
         else:
@@ -765,37 +765,41 @@ def test_a_dataset_comes_back_as_it_was_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["d.safetensors"]
 
 
-def test_standardize_is_what_its_formula_says():
-    made = small_dataset()
-    made = dataclasses.replace(made, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
-    before = made.train_images.clone()
-    got = made.standardize(made.train_images)
+def test_standardize_follows_its_formula():
+    dataset = small_dataset()
+    dataset = dataclasses.replace(
+        dataset, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)
+    )
+    before = dataset.train_images.clone()
+    got = dataset.standardize(dataset.train_images)
     assert got.dtype == torch.float32
     for channel in range(3):
-        exact = made.train_images[:, channel].numpy().astype(np.float64) / 255
-        exact = (exact - made.mean[channel]) / made.std[channel]
+        exact = dataset.train_images[:, channel].numpy().astype(np.float64) / 255
+        exact = (exact - dataset.mean[channel]) / dataset.std[channel]
         np.testing.assert_allclose(got[:, channel], exact, atol=1e-6)
-    assert torch.equal(made.train_images, before)
+    assert torch.equal(dataset.train_images, before)
 
 
 def test_pixels_survive_standardization():
-    made = small_dataset()
-    made = dataclasses.replace(made, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
+    dataset = small_dataset()
+    dataset = dataclasses.replace(
+        dataset, mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)
+    )
     every = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(2, 3, 16, 16)
-    assert torch.equal(made.to_pixels(made.standardize(every)), every)
+    assert torch.equal(dataset.to_pixels(dataset.standardize(every)), every)
 
 
 def test_pixels_outside_the_range_are_clipped():
-    made = small_dataset()  # mean 0.4, std 0.3
+    dataset = small_dataset()  # mean 0.4, std 0.3
     images = torch.tensor([-100.0, -1.4, 0.0, 1.9999, 2.1, 100.0]).expand(1, 3, 1, 6)
     expected = [0, 0, 102, 255, 255, 255]
-    assert made.to_pixels(images)[0].tolist() == [[expected]] * 3
+    assert dataset.to_pixels(images)[0].tolist() == [[expected]] * 3
 
 
 def test_indices_by_class_are_ascending_and_complete():
-    made = small_dataset(classes=4, per_class=7)
-    labels = made.train_labels.tolist()
-    for label, indices in enumerate(made.indices_by_class()):
+    dataset = small_dataset(classes=4, per_class=7)
+    labels = dataset.train_labels.tolist()
+    for label, indices in enumerate(dataset.indices_by_class()):
         assert indices.tolist() == [i for i, other in enumerate(labels) if other == label]
 
 
@@ -824,9 +828,9 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path):
 
 
 def test_a_condensed_set_is_no_dataset(tmp_path):
-    made = small_dataset()
-    condensed = Condensed(torch.zeros(3, *made.shape), torch.arange(3))
-    sets.write(condensed, made, tmp_path / "c.safetensors")
+    dataset = small_dataset()
+    condensed = Condensed(torch.zeros(3, *dataset.shape), torch.arange(3))
+    sets.write(condensed, dataset, tmp_path / "c.safetensors")
     with pytest.raises(InputError, match="holds a condensed set, not a dataset"):
         datasets.load(tmp_path / "c.safetensors")
 
@@ -839,12 +843,12 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize("label", [3, -1])
 def test_labels_out_of_range_are_not_written(tmp_path, split, label):
-    made = small_dataset()
-    labels = getattr(made, f"{split}_labels").clone()
+    dataset = small_dataset()
+    labels = getattr(dataset, f"{split}_labels").clone()
     labels[1] = label
     with pytest.raises(InputError, match=f"a {split} label is outside the classes"):
         datasets.write(
-            dataclasses.replace(made, **{f"{split}_labels": labels}), tmp_path / "d.safetensors"
+            dataclasses.replace(dataset, **{f"{split}_labels": labels}), tmp_path / "d.safetensors"
         )
     assert list(tmp_path.iterdir()) == []
 
@@ -866,10 +870,10 @@ MISFITS = {
 
 
 @pytest.mark.parametrize("misfit", MISFITS)
-def test_what_does_not_fit_together_is_not_written(tmp_path, misfit):
-    made = dataclasses.replace(small_dataset(), **MISFITS[misfit])
+def test_a_dataset_that_does_not_fit_together_is_not_written(tmp_path, misfit):
+    dataset = dataclasses.replace(small_dataset(), **MISFITS[misfit])
     with pytest.raises(InputError, match="small: "):
-        datasets.write(made, tmp_path / "d.safetensors")
+        datasets.write(dataset, tmp_path / "d.safetensors")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,7 +14,7 @@ from condensation.workflow import provenance
 
 
 @pytest.fixture
-def made():
+def tiny_dataset():
     """Three classes of few, tiny images, so that many are equal and many are of one colour."""
     generator = torch.Generator().manual_seed(0)
 
@@ -37,19 +37,19 @@ def made():
     )
 
 
-def test_constants_and_copies_are_those_that_a_plain_loop_counts(made):
-    report = reading_report.make(made, Counter(), Counter())
+def test_constants_and_copies_are_counted_as_by_a_plain_loop(tiny_dataset):
+    report = reading_report.make(tiny_dataset, Counter(), Counter())
     expected = {
         (split, name): {"read": 0, "constant": 0, "copies": 0}
         for split in ("train", "test")
-        for name in made.classes
+        for name in tiny_dataset.classes
     }
     pairs, elsewhere, plain = [], 0, []
-    train = list(zip(made.train_images, made.train_labels.tolist(), strict=True))
-    test = list(zip(made.test_images, made.test_labels.tolist(), strict=True))
+    train = list(zip(tiny_dataset.train_images, tiny_dataset.train_labels.tolist(), strict=True))
+    test = list(zip(tiny_dataset.test_images, tiny_dataset.test_labels.tolist(), strict=True))
     for split, items in (("train", train), ("test", test)):
         for place, (image, label) in enumerate(items):
-            row = expected[split, made.classes[label]]
+            row = expected[split, tiny_dataset.classes[label]]
             row["read"] += 1
             if all(len(set(channel.flatten().tolist())) == 1 for channel in image):
                 row["constant"] += 1
@@ -72,11 +72,11 @@ def test_constants_and_copies_are_those_that_a_plain_loop_counts(made):
     json.dumps(report)
 
 
-def test_skipped_and_converted_stand_at_their_class_or_beside_all(made):
+def test_skipped_and_converted_files_are_counted_by_class_or_in_total(tiny_dataset):
     skipped = Counter({("train", "class 1", "hidden"): 3, (None, None, "hidden"): 2})
     skipped["train", "no class", "hidden"] = 4  # of a folder that is skipped as a whole
     converted = Counter({("test", "class 2", "resized"): 5})
-    report = reading_report.make(made, skipped, converted)
+    report = reading_report.make(tiny_dataset, skipped, converted)
     rows = {(row["split"], row["class"]): row for row in report["classes"]}
     assert rows["train", "class 1"]["skipped"] == {"hidden": 3}
     assert rows["test", "class 2"]["converted"] == {"resized": 5}
@@ -88,22 +88,24 @@ def test_skipped_and_converted_stand_at_their_class_or_beside_all(made):
     assert "skipped 9: hidden" in reading_report.summary("mine", report)
 
 
-def test_a_line_is_said_only_where_something_was_skipped_or_shared(made):
+def test_there_is_a_summary_only_where_images_were_skipped_or_shared(tiny_dataset):
     distinct = torch.arange(42 * 4).view(42, 2, 1, 2).to(torch.uint8)
-    clean = dataclasses.replace(made, train_images=distinct[:30], test_images=distinct[30:])
+    clean = dataclasses.replace(tiny_dataset, train_images=distinct[:30], test_images=distinct[30:])
     converted = Counter({("test", "class 2", "resized"): 5})
     quiet = reading_report.make(clean, Counter(), converted)
     assert reading_report.summary("mine", quiet) is None
     leak = dataclasses.replace(clean, test_images=distinct[18:30])  # of the same classes
-    said = reading_report.summary("mine", reading_report.make(leak, Counter(), Counter()))
-    assert said == "mine: 12 test images are also among the training images (a leak)"
+    summary = reading_report.summary("mine", reading_report.make(leak, Counter(), Counter()))
+    assert summary == "mine: 12 test images are also among the training images (a leak)"
 
 
-def test_it_is_in_the_file_and_in_the_provenance(made, tmp_path):
-    report = reading_report.make(made, Counter(), Counter())
-    whole = dataclasses.replace(made, report=report, source={"reader": "x", "checksums": []})
+def test_the_report_is_in_the_file_and_in_the_provenance(tiny_dataset, tmp_path):
+    report = reading_report.make(tiny_dataset, Counter(), Counter())
+    whole = dataclasses.replace(
+        tiny_dataset, report=report, source={"reader": "x", "checksums": []}
+    )
     datasets.write(whole, tmp_path / "d.safetensors")
     again = datasets.load(tmp_path / "d.safetensors")
-    assert again.report == report and again.files == made.files
+    assert again.report == report and again.files == tiny_dataset.files
     written = provenance.images_read([tensor_headers.metadata(tmp_path / "d.safetensors")])
     assert written == {"small": {"source": whole.source, **report}}

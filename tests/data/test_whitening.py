@@ -20,16 +20,16 @@ def fitted(images, kind):
     return whitening.fit(images, kind, (0.4, 0.5), (0.3, 0.2))
 
 
-def test_zca_is_its_formula(images, monkeypatch):
+def test_zca_follows_its_formula(images, monkeypatch):
     monkeypatch.setattr(whitening, "_CHUNK", 130)
     x = images.double().numpy().reshape(len(images), -1) / 255
     vectors, values, _ = np.linalg.svd(np.cov(x, rowvar=False))
     matrix = vectors @ np.diag(1 / np.sqrt(values + 0.1)) @ vectors.T
-    covariance = fitted(images, "zca").apply(images).flatten(1).numpy()
-    np.testing.assert_allclose(covariance, (x - x.mean(0)) @ matrix, atol=2e-5)
+    whitened = fitted(images, "zca").apply(images).flatten(1).numpy()
+    np.testing.assert_allclose(whitened, (x - x.mean(0)) @ matrix, atol=2e-5)
 
 
-def test_zca_kip_is_its_formula(images):
+def test_zca_kip_follows_its_formula(images):
     unit = images.double().numpy() / 255
     x = (unit - np.array([0.4, 0.5])[:, None, None]) / np.array([0.3, 0.2])[:, None, None]
     x = x.reshape(len(x), -1)
@@ -77,7 +77,7 @@ def test_the_covariance_becomes_nearly_the_identity(kind):
     )
 
 
-def test_pictures(images):
+def test_inverted_images_look_like_the_originals(images):
     zca = fitted(images, "zca")
     unit = images.float() / 255
     torch.testing.assert_close(zca.invert(zca.apply(images)), unit, atol=1e-4, rtol=1e-4)
@@ -89,7 +89,7 @@ def test_pictures(images):
         assert np.corrcoef(ours, theirs)[0, 1] > 0.5
 
 
-def test_files(images, tmp_path):
+def test_a_whitening_comes_back_from_its_file_and_misuse_is_refused(images, tmp_path):
     first = fitted(images, "zca_kip")
     whitening.save(first, tmp_path / "w", dataset="small")
     again = whitening.load(tmp_path / "w")

@@ -1,4 +1,4 @@
-"""One condensed set from the command line: the same numbers as the rule gives."""
+"""A condensed set evaluated from the command line: the numbers are those of the rule."""
 
 import re
 
@@ -33,8 +33,8 @@ def chosen():
     return entry, dataset, Condensed(problem.real(indices), problem.labels, indices)
 
 
-def printed(capsys, *given):
-    evaluate.main([*map(str, given), "--epochs", "3", "--seeds", "2"])
+def printed(capsys, *arguments):
+    evaluate.main([*map(str, arguments), "--epochs", "3", "--seeds", "2"])
     return capsys.readouterr().out
 
 
@@ -57,12 +57,12 @@ def test_the_table_holds_what_the_rule_would_record(tmp_path, chosen, capsys):
                 device=torch.device("cpu"),
             )
             mean = sum(row["accuracy"] for row in rows) / 2
-            found = re.search(rf"mlp +{augmentation} +sgd +([\d.]+) ± [\d.]+  \(2 net", text)
-            assert float(found[1]) == pytest.approx(mean, abs=0.005)
+            match = re.search(rf"mlp +{augmentation} +sgd +([\d.]+) ± [\d.]+  \(2 net", text)
+            assert float(match[1]) == pytest.approx(mean, abs=0.005)
 
 
 def test_one_set_in_five_forms_reaches_one_accuracy(tmp_path, chosen, capsys):
-    """As the maker meant it: standardised, on [0, 1], on [-1, 1], 0 to 255, and as pictures."""
+    """Standardised, on [0, 1], on [-1, 1], from 0 to 255, and as pictures."""
     _, dataset, condensed = chosen
     pixels = dataset.train_images[condensed.indices]
     unit = pixels.double() / 255
@@ -91,18 +91,18 @@ def test_one_set_in_five_forms_reaches_one_accuracy(tmp_path, chosen, capsys):
 
 
 @pytest.mark.parametrize(("kind", "words"), [("soft", "soft labels;"), ("hard", "hard labels;")])
-def test_scores_as_labels_are_said_to_be_what_they_are_trained_as(
+def test_the_output_names_the_kind_of_labels_that_are_trained_on(
     tmp_path, chosen, capsys, kind, words
 ):
     condensed = chosen[2]
     rows = 0.3 / 10 + 0.7 * torch.nn.functional.one_hot(condensed.labels, 10)
     torch.save((condensed.images, rows), tmp_path / "set.pt")
-    given = ("--dataset", "digits", "--architectures", "mlp", "--label-kind", kind)
-    assert f"10 classes, {words} test accuracy" in printed(capsys, tmp_path / "set.pt", *given)
+    options = ("--dataset", "digits", "--architectures", "mlp", "--label-kind", kind)
+    assert f"10 classes, {words} test accuracy" in printed(capsys, tmp_path / "set.pt", *options)
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("options", "expected"),
     [
         (["--dataset", "digits", "--architectures", "convent"], "unknown architecture.*'convnet'"),
         (["--dataset", "digits", "--augmentations", "dsaa"], "unknown augmentation.*'dsa'"),
@@ -112,13 +112,13 @@ def test_scores_as_labels_are_said_to_be_what_they_are_trained_as(
         (["--dataset", "digits", "--run", "1"], "no run 1; it holds 1"),
     ],
 )
-def test_mistakes_are_told(tmp_path, chosen, given, expected):
+def test_each_mistake_has_its_message(tmp_path, chosen, options, expected):
     torch.save({"images": chosen[2].images}, tmp_path / "set.pt")
     with pytest.raises(InputError, match=expected):
-        evaluate.main([str(tmp_path / "set.pt"), *given])
+        evaluate.main([str(tmp_path / "set.pt"), *options])
 
 
-def test_a_set_that_does_not_divide_into_the_classes_is_told(tmp_path, chosen):
+def test_a_set_that_does_not_divide_into_the_classes_is_refused(tmp_path, chosen):
     torch.save({"images": chosen[2].images[:19]}, tmp_path / "set.pt")
     with pytest.raises(InputError, match="19 images do not divide into 10 classes"):
         evaluate.main([str(tmp_path / "set.pt"), "--dataset", "digits"])

@@ -1,6 +1,6 @@
-"""What a run survives: kills, disks that take nothing, two runs at once, damaged files, a bug.
+"""What a run survives: kills, full disks, two runs at once, damaged files, a bug.
 
-Each fault is put into a small real run; afterwards the results must be those of an undisturbed one,
+Each fault is put into a small real run; afterwards the results must be those of an undisturbed run,
 byte for byte.
 """
 
@@ -233,8 +233,8 @@ for number in range(150):
 """
 
 
-def test_two_writers_of_one_file_leave_a_whole_one(tmp_path):
-    """As a job whose Snakemake was killed, and the one that was started in its place."""
+def test_two_writers_of_one_file_leave_a_whole_file(tmp_path):
+    """Like a job whose Snakemake was killed and the job started in its place."""
     code = WRITER.format(scripts=str(ROOT / "workflow_scripts"))
     writers = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) for _ in range(2)]
     copies = tmp_path / "copies"
@@ -293,7 +293,7 @@ CHOSEN = "results/digits/random/ipc1/set0/condensed.safetensors"
 
 
 @pytest.mark.slow
-def test_a_full_and_a_read_only_disk_are_named_and_leave_nothing_half_written(small_run, tmp_path):
+def test_a_full_and_a_read_only_disk_are_named_and_leave_no_half_written_file(small_run, tmp_path):
     folder = small_checkout(tmp_path / "checkout")
     with small_disk(folder / "results", "96k") as remount:
         done = snakemake(folder, "--cores", "1", DATASET, *SMALL)
@@ -335,7 +335,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, kind):
         assert [entry.name for entry in path.parent.iterdir()] == ["file"]
 
 
-def test_a_temporary_folder_that_is_not_there_is_no_fault(small_run, tmp_path):
+def test_a_run_needs_no_temporary_folder(small_run, tmp_path):
     folder = small_checkout(tmp_path / "checkout")
     done = snakemake(folder, "--cores", "1", DATASET, *SMALL, TMPDIR=str(tmp_path / "nowhere"))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -352,7 +352,7 @@ download.fetch(official.Archive("file.bin", ({url!r},), {checksum!r}), "file.bin
 """
 
 
-def test_a_download_that_is_killed_is_continued(tmp_path):
+def test_a_killed_download_is_continued(tmp_path):
     content = random.Random(0).randbytes(3_000_000)
     ranges = []
 
@@ -412,7 +412,7 @@ def cut(content: bytes, draw: random.Random) -> bytes:
     return content[: draw.randrange(len(content))]
 
 
-def test_every_file_of_a_run_is_covered_and_any_damage_to_one_is_noticed(small_run, tmp_path):
+def test_every_file_of_a_run_has_a_checksum_that_notices_any_damage(small_run, tmp_path):
     folder = copy_run(small_run, tmp_path / "checkout")
     checked = dict(checksums.verify([folder / "results", folder / "figures"]))
     assert set(checked.values()) == {None}
@@ -487,7 +487,7 @@ def _documentation() -> str:
     return (ROOT / "docs/faults.md").read_text()
 
 
-def test_a_file_that_is_gone_is_named_too(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     (tmp_path / "table.csv").write_text("a\n1\n")
     checksums.write(tmp_path / "table.csv")
     checksums.check(tmp_path / "table.csv")

@@ -1,7 +1,7 @@
-"""What is given from outside, damaged or made up: read, or refused with our own error; never more.
+"""Damaged and made-up inputs are read, or refused with an InputError; nothing else happens.
 
-``FUZZ_EXAMPLES`` is the number of inputs per test (default 40, always the same ones; where it is
-set, new ones each time). Time and memory are bounded, and nothing may appear beside an input.
+``FUZZ_EXAMPLES`` is the number of inputs per test: by default the same 40 each time; where it is
+set, new inputs each time. Time and memory are bounded, and nothing may appear beside an input.
 """
 
 import copy
@@ -41,10 +41,10 @@ SECONDS = 10.0  # for one input; they take milliseconds, but the machine may be 
 MEBIBYTES = 1536  # beyond what the process has when a test begins
 TRIED: dict[str, list[int]] = {}  # per test: inputs that were read, and refused
 
-given_number = os.environ.get("FUZZ_EXAMPLES")
+examples = os.environ.get("FUZZ_EXAMPLES")
 fuzzed = settings(
-    max_examples=int(given_number or 40),
-    derandomize=given_number is None,
+    max_examples=int(examples or 40),
+    derandomize=examples is None,
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -53,7 +53,7 @@ fuzzed = settings(
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder of their own for inputs, and a limit on memory; at the end, what was tried."""
+    """A folder for the inputs, under a limit on memory; prints the counts at the end."""
     folder = tmp_path_factory.mktemp("fuzz") / "within"
     folder.mkdir()
     before = resource.getrlimit(resource.RLIMIT_DATA)
@@ -67,7 +67,7 @@ def place(tmp_path_factory):
 
 
 def judge(name, folder, content, read):
-    """Write ``content`` to a file and read it: any error but ours fails the test."""
+    """Write ``content`` to a file and read it: any error but InputError fails the test."""
     counts = TRIED.setdefault(name.partition(" ")[0], [0, 0])
     path = folder / name.partition(" ")[2]
     if content is not None:
@@ -81,8 +81,8 @@ def judge(name, folder, content, read):
     else:
         counts[0] += 1
     assert time.monotonic() - began < SECONDS
-    assert [one.name for one in folder.parent.iterdir()] == ["within"]
-    assert {one.name for one in folder.iterdir()} <= {path.name}
+    assert [entry.name for entry in folder.parent.iterdir()] == ["within"]
+    assert {entry.name for entry in folder.iterdir()} <= {path.name}
     path.unlink(missing_ok=True)
 
 
@@ -291,8 +291,8 @@ SETS = {
 
 def import_set(path):
     result = imported.condense(PROBLEM, path=str(path), **AS_IT_IS)
-    found = contract.finish(result, PROBLEM, "imported")
-    assert torch.isfinite(found.images).all() and found.images.shape == SET.shape
+    condensed = contract.finish(result, PROBLEM, "imported")
+    assert torch.isfinite(condensed.images).all() and condensed.images.shape == SET.shape
 
 
 @pytest.mark.parametrize("kind", SETS)
@@ -322,7 +322,7 @@ tensors = st.one_of(
     ),
 )
 inside = st.recursive(
-    st.one_of(tensors, scalars.filter(lambda one: not hasattr(one, "isoformat"))),
+    st.one_of(tensors, scalars.filter(lambda scalar: not hasattr(scalar, "isoformat"))),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.tuples(inner, inner),
@@ -340,7 +340,7 @@ halves = st.one_of(tensors, st.just(SET), inside)
     inside | st.fixed_dictionaries({"images": halves, "labels": halves}) | st.tuples(halves, halves)
 )
 @pytest.mark.filterwarnings("ignore")
-def test_condensed_sets_of_other_things(place, content):
+def test_condensed_sets_of_made_up_content(place, content):
     try:
         written = saved(content)
     except (RuntimeError, NotImplementedError):  # no file can be made of it
@@ -354,7 +354,7 @@ CELLS = [cells201.text(cell) for cell in cells201.every_cell()[::701]]
 
 
 @fuzzed
-@given(st.one_of(st.text(), damaged([one.encode() for one in CELLS])))
+@given(st.one_of(st.text(), damaged([cell.encode() for cell in CELLS])))
 def test_architecture_strings(place, written):
     text = written if isinstance(written, str) else written.decode("utf-8", "replace")
 
@@ -365,7 +365,7 @@ def test_architecture_strings(place, written):
 
 
 COLUMN = "CIFAR10TestAccuracy200Epochs"
-NAS = "\n".join([f"{benchmark.ARCHITECTURE},{COLUMN}", *(f"{one},91.5" for one in CELLS)])
+NAS = "\n".join([f"{benchmark.ARCHITECTURE},{COLUMN}", *(f"{cell},91.5" for cell in CELLS)])
 PRINTED = [path.read_bytes() for path in sorted((ROOT / "config/paper").glob("*.csv"))]
 RUNS = (
     "dataset,method,ipc,condensation_seed,iteration,architecture,augmentation,optimizer,"
@@ -403,7 +403,7 @@ def test_tables(place, kind):
     every()
 
 
-def test_the_undamaged_are_read(place):
+def test_undamaged_inputs_are_read(place):
     for content in CONFIGS:
         loading.parse(copy.deepcopy(yaml.safe_load(content)))
     for name, contents, read in (

@@ -1,4 +1,4 @@
-"""A config in pieces: what each asks for, and that a piece carried elsewhere is not made again."""
+"""A config in pieces: the jobs of each piece, and that a carried piece is not made again."""
 
 import os
 import re
@@ -23,7 +23,7 @@ PAGE = (ROOT / "docs/gpu.md").read_text()
 
 
 def test_every_cell_for_a_gpu_has_a_printed_number():
-    """And nothing differs from the paper's protocol but the number of experts."""
+    """Nothing but the number of experts differs from the paper's protocol."""
     numbers = printed.load(sorted((ROOT / "config/paper").glob("*.csv")))
     cells = grid.expand(GPU).cells
     for cell, networks in cells.items():
@@ -37,8 +37,8 @@ def test_every_cell_for_a_gpu_has_a_printed_number():
         expected = [f"methods.{cell.set.method}: experts 20 (paper: 100)"]
         assert differs == (expected if method.name == "TM" else []), cell
         assert networks == 5
-    asked = {(cell.set.method[:2], cell.set.ipc) for cell in cells}
-    assert asked == {(m, i) for m in ("dc", "ds", "dm", "tm") for i in ("1", "10")} | {("dm", "50")}
+    pairs = {(cell.set.method[:2], cell.set.ipc) for cell in cells}
+    assert pairs == {(m, i) for m in ("dc", "ds", "dm", "tm") for i in ("1", "10")} | {("dm", "50")}
 
 
 def test_the_pieces_come_in_order_of_worth():
@@ -58,8 +58,8 @@ def test_experts_are_trained_for_as_many_epochs_as_are_read(trajectories, epochs
     assert job["options"]["epochs"] == epochs
 
 
-def test_the_records_of_an_experiment_are_those_that_it_asks_for():
-    """Of a cell that another experiment judges with more networks, the jobs of its own."""
+def test_the_records_of_an_experiment_are_those_of_its_seeds():
+    """Even where another experiment evaluates the same cell with more networks."""
     content = {
         "datasets": {"digits": {"source": "digits"}},
         "methods": {"random": {"algorithm": "random"}},
@@ -70,11 +70,11 @@ def test_the_records_of_an_experiment_are_those_that_it_asks_for():
         "few": axes | {"evaluation_seeds": 2},
         "many": axes | {"ipc": [1, 2], "evaluation_seeds": 4},
     }
-    made = grid.expand(loading.parse(content))
-    few, many = (list(made.records(name)) for name in ("few", "many"))
+    expanded = grid.expand(loading.parse(content))
+    few, many = (list(expanded.records(name)) for name in ("few", "many"))
     assert [path.rpartition("/")[2] for path in few] == ["seeds0-1.json"]
     assert len(many) == 4
-    assert set(few) < set(many) == set(made.records())
+    assert set(few) < set(many) == set(expanded.records())
 
 
 # --- carried to another machine -------------------------------------------------------------------
@@ -135,33 +135,33 @@ def shell(folder, text) -> str:
 
 
 @pytest.mark.slow
-def test_a_piece_that_was_carried_is_not_made_again(tmp_path):
-    """As docs/gpu.md says it, between two clones; neither features nor images travel."""
+def test_a_carried_piece_is_not_made_again(tmp_path):
+    """By the commands of docs/gpu.md, between two clones; neither features nor images travel."""
     here, there = (copy_workflow(tmp_path / name) for name in ("here", "there"))
     for folder in (here, there):
         (folder / "config/cifar10-gpu.yaml").write_text(yaml.safe_dump(TINY))
-    given = ("--configfile", "config/cifar10-gpu.yaml")
-    done = snakemake(here, "--cores", "1", "experiment_first", *given)
+    configfile = ("--configfile", "config/cifar10-gpu.yaml")
+    done = snakemake(here, "--cores", "1", "experiment_first", *configfile)
     assert done.returncode == 0, done.stderr
     shell(here, commands("tar cf"))
     names = shell(here, "tar tf carried.tar")
     assert "condensed.safetensors" in names and "seeds0-0.json" in names
     assert not re.search(r"dataset\.safetensors|/features/|/logs/", names)
     (here / "carried.tar").rename(there / "carried.tar")
-    done = snakemake(there, "--cores", "1", "prepared_datasets", *given)
+    done = snakemake(there, "--cores", "1", "prepared_datasets", *configfile)
     assert done.returncode == 0, done.stderr
     shell(there, commands("tar xf"))
     (line,) = (
         line.strip() for line in PAGE.splitlines() if "--rerun-triggers" in line and "    " in line
     )
     triggers = line.partition("--rerun-triggers")[2].partition("--configfile")[0].split()
-    again = ("--rerun-triggers", *triggers, *given)
+    again = ("--rerun-triggers", *triggers, *configfile)
     nothing = snakemake(there, "-n", "experiment_first", *again)
     assert "Nothing to be done" in nothing.stdout + nothing.stderr
     done = snakemake(there, "--cores", "1", "experiment_second", *again)
     assert done.returncode == 0, done.stderr
-    said = done.stdout + done.stderr
-    assert re.search(r"^total +5$", said, re.M), "expert, set, two networks and the target"
+    output = done.stdout + done.stderr
+    assert re.search(r"^total +5$", output, re.M), "expert, set, two networks and the target"
     # an edit is noticed all the same, because what made the files travels with them
     content = TINY | {"evaluation": {"epochs": 3}}
     (there / "config/cifar10-gpu.yaml").write_text(yaml.safe_dump(content))

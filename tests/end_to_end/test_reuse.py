@@ -70,16 +70,16 @@ def elsewhere(clone) -> Path:
     return folder
 
 
-def test_from_another_folder_by_its_snakefile(clone, elsewhere):
+def test_it_runs_from_another_folder_by_its_snakefile(clone, elsewhere):
     assert (elsewhere / "my results" / RECORD).is_file()
-    said = yaml.safe_load((elsewhere / "my results/made_from.yaml").read_text())
-    assert said["config"] == "mine.yaml"
+    made_from = yaml.safe_load((elsewhere / "my results/made_from.yaml").read_text())
+    assert made_from["config"] == "mine.yaml"
     assert not (clone / "results").exists()
     log = next((elsewhere / "my results/logs/evaluate").rglob("*.log")).read_text()
     assert "digits random 1 small none sgd, set 0: " in log and "None" not in log
 
 
-def test_without_a_config_the_default_is_that_of_the_folder_or_the_clones(clone, tmp_path):
+def test_the_default_config_is_the_folders_or_else_the_clones(clone, tmp_path):
     snakefile = ("-n", "--quiet", "rules", "-s", str(clone / "Snakefile"))
     code, output = run(tmp_path, *snakefile)
     assert code == 0 and re.search(r"train_expert +3\n", output), output
@@ -89,8 +89,8 @@ def test_without_a_config_the_default_is_that_of_the_folder_or_the_clones(clone,
     assert code == 0 and re.search(r"evaluate +1\n", output), output
 
 
-def test_as_a_module_beside_rules_of_ones_own(clone, tmp_path):
-    """Its config is a part of the user's, in which the words `compute` and `data` are taken."""
+def test_it_runs_as_a_module_beside_the_users_rules(clone, tmp_path):
+    """Its config is a part of the user's, whose `compute` and `data` mean other things."""
     (tmp_path / "Snakefile").write_text(
         'configfile: "all.yaml"\n'
         "module dc:\n"
@@ -103,8 +103,8 @@ def test_as_a_module_beside_rules_of_ones_own(clone, tmp_path):
         "    params: config['data'] + config['compute']\n"
         '    shell: "echo {params} > {output}"\n'
     )
-    own = CONFIG | {"results_dir": "out", "figures_dir": "pictures"}
-    write(tmp_path / "all.yaml", {"data": "my", "compute": "own", "condensing": own})
+    config = CONFIG | {"results_dir": "out", "figures_dir": "pictures"}
+    write(tmp_path / "all.yaml", {"data": "my", "compute": "own", "condensing": config})
     code, output = run(tmp_path, "--cores", "2", "mine")
     assert code == 0, output
     assert (tmp_path / "mine.txt").read_text() == "myown\n"
@@ -173,7 +173,7 @@ def test_a_config_file_is_refused_in_one_sentence(clone, tmp_path, text, expecte
     assert "Traceback" not in output and "site-packages" not in output, output
 
 
-def test_the_default_config_is_read_as_strictly(checkout):
+def test_a_key_given_twice_in_the_default_config_is_refused(checkout):
     path = checkout / "config/config.yaml"
     path.write_text(path.read_text() + "\ndatasets: {}\n")
     done = snakemake(checkout, "-n")
@@ -184,7 +184,7 @@ def test_the_default_config_is_read_as_strictly(checkout):
 # --- groups ---------------------------------------------------------------------------------------
 
 
-def test_a_group_asks_for_what_one_job_needs_whatever_the_command_line_says(clone, elsewhere):
+def test_a_group_requests_what_a_job_needs_whatever_the_command_line_says(clone, elsewhere):
     """Snakemake's own sum over a group, as its plugin hands it to `sbatch`: a stand-in here."""
     main = CONFIG["experiments"]["main"] | {"evaluation_seeds": 8}
     more = {"evaluation": {"epochs": 2, "seeds_per_job": 1}, "compute": {"device": "auto"}}
@@ -193,7 +193,7 @@ def test_a_group_asks_for_what_one_job_needs_whatever_the_command_line_says(clon
     programs = elsewhere / "programs"
     programs.mkdir()
     for name in ("scontrol", "squeue", "sacct", "sinfo", "scancel", "sbatch"):
-        body = 'printf "%s\\n" "$@" >> asked.txt; exit 1' if name == "sbatch" else "exit 0"
+        body = 'printf "%s\\n" "$@" >> sbatch.txt; exit 1' if name == "sbatch" else "exit 0"
         (programs / name).write_text(f"#!/bin/sh\n{body}\n")
         (programs / name).chmod(0o755)
     run(  # and fails: there is no cluster
@@ -203,14 +203,14 @@ def test_a_group_asks_for_what_one_job_needs_whatever_the_command_line_says(clon
         *("--default-resources", "slurm_partition=x", "--resources", "gpu=2"),
         PATH=f"{programs}:{os.environ['PATH']}",
     )
-    asked = (elsewhere / "asked.txt").read_text()
-    (together,) = re.findall(r"--target-jobs (.*?) --allowed-rules", asked)
+    arguments = (elsewhere / "sbatch.txt").read_text()
+    (together,) = re.findall(r"--target-jobs (.*?) --allowed-rules", arguments)
     count = together.count("evaluate:")
     assert count in (7, 8)  # the first may be there
-    assert re.findall(r"--gpus=(\d+)", asked) == ["1"], asked
-    assert re.findall(r"--cpus-per-task=(\d+)", asked) == ["1"]
+    assert re.findall(r"--gpus=(\d+)", arguments) == ["1"], arguments
+    assert re.findall(r"--cpus-per-task=(\d+)", arguments) == ["1"]
     minutes, memory = (
-        int(re.search(rf"^{option}\n(\d+)", asked, re.M)[1]) for option in ("-t", "--mem")
+        int(re.search(rf"^{option}\n(\d+)", arguments, re.M)[1]) for option in ("-t", "--mem")
     )
     assert minutes % count == 0 and 10 <= minutes / count <= 20, "one after the other"
     assert memory < 12_000, "of one job"

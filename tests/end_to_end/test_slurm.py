@@ -1,4 +1,4 @@
-"""A small run on a real Slurm of one node: what was asked for, side by side, retried, resumed.
+"""A small run on a real Slurm of one node: its requests, parallel jobs, retries and resumption.
 
 The node is that of ``slurm_node.py``; its GPUs are pretended, so the jobs compute on the CPU.
 """
@@ -79,10 +79,10 @@ def ran(node, tmp_path_factory) -> tuple[Path, list[dict], str]:
     edit(profile, "- partition = None", "- partition = 'long'")
     edit(profile, "- gpu_partition = None", "- gpu_partition = 'gpus'")
     # so little that the first attempts of `hungry` and `slow` are ended by Slurm
-    asked = folder / "workflow_scripts/condensation/planning/requests.py"
-    edit(asked, "True: 6000", "True: 1500")
-    edit(asked, "_BY_MINUTES = 10, 3, 5", "_BY_MINUTES = 0.5, 3, 1")
-    edit(asked, "_UNKNOWN_MINUTES = 480", "_UNKNOWN_MINUTES = 1")
+    requests = folder / "workflow_scripts/condensation/planning/requests.py"
+    edit(requests, "True: 6000", "True: 1500")
+    edit(requests, "_BY_MINUTES = 10, 3, 5", "_BY_MINUTES = 0.5, 3, 1")
+    edit(requests, "_UNKNOWN_MINUTES = 480", "_UNKNOWN_MINUTES = 1")
     edit(
         folder / "workflow_scripts/condensation/planning/work.py",
         "_PLUGIN_BYTES = 4e9",
@@ -99,7 +99,7 @@ def ran(node, tmp_path_factory) -> tuple[Path, list[dict], str]:
     finally:
         running.kill()
     jobs = slurm_node.jobs()
-    lines = "".join(json.dumps(one) + "\n" for one in jobs)
+    lines = "".join(json.dumps(job) + "\n" for job in jobs)
     (folder / "slurm_jobs.jsonl").write_text(lines)  # Slurm forgets them with the node
     return folder, jobs, (folder / "output.txt").read_text()
 
@@ -116,14 +116,14 @@ def cancel(folder: Path, running: subprocess.Popen) -> None:
     until = time.monotonic() + 300
     while time.monotonic() < until and running.poll() is None:
         if checkpoint.exists():
-            (job,) = (
-                one["id"]
-                for one in slurm_node.jobs()
-                if one["state"] == "RUNNING"
-                and "rule_condense" in one["comment"]
-                and "long" in one["comment"]
+            (number,) = (
+                job["id"]
+                for job in slurm_node.jobs()
+                if job["state"] == "RUNNING"
+                and "rule_condense" in job["comment"]
+                and "long" in job["comment"]
             )
-            subprocess.run(["scancel", str(job)], check=True)
+            subprocess.run(["scancel", str(number)], check=True)
             return
         time.sleep(0.2)
     pytest.fail("no checkpoint: " + (folder / "output.txt").read_text()[-3000:])
@@ -131,8 +131,8 @@ def cancel(folder: Path, running: subprocess.Popen) -> None:
 
 def of(jobs: list[dict], *words: str) -> list[dict]:
     """The jobs whose comment holds all the words, in the order of their ids."""
-    found = [one for one in jobs if all(word in one["comment"] for word in words)]
-    return sorted(found, key=lambda one: one["id"])
+    matching = [job for job in jobs if all(word in job["comment"] for word in words)]
+    return sorted(matching, key=lambda job: job["id"])
 
 
 def test_it_ends_with_all_tables_and_figures(ran):
@@ -145,60 +145,60 @@ def test_it_ends_with_all_tables_and_figures(ran):
         assert storage.read_json(folder / record)["status"] == "ok"
 
 
-def test_jobs_that_compute_asked_for_one_gpu_and_the_others_for_none(ran):
+def test_jobs_that_compute_requested_one_gpu_and_the_others_none(ran):
     _, jobs, _ = ran
     on_gpu = [*of(jobs, "rule_condense_"), *of(jobs, "evaluate"), *of(jobs, "experts")]
     assert len(of(jobs, "experts")) == 2, "twelve experts, ten to a submission"
     assert len(of(jobs, "evaluate")) == 5, "the ways to judge a set share a submission"
-    assert on_gpu and all(one["gpus"] == 1 for one in on_gpu), on_gpu
-    assert {one["partition"] for one in on_gpu} == {"gpus"}
-    others = [one for one in jobs if one not in on_gpu]
+    assert on_gpu and all(job["gpus"] == 1 for job in on_gpu), on_gpu
+    assert {job["partition"] for job in on_gpu} == {"gpus"}
+    others = [job for job in jobs if job not in on_gpu]
     for rule in ("prepare_dataset", "make_tables", "plot_accuracy", "make_leaderboard"):
         assert of(others, f"rule_{rule}"), rule
-    assert all(one["gpus"] == 0 for one in others)
-    assert {one["partition"] for one in others} == {"long"}
-    assert all(one["cpus"] == 1 for one in jobs)
+    assert all(job["gpus"] == 0 for job in others)
+    assert {job["partition"] for job in others} == {"long"}
+    assert all(job["cpus"] == 1 for job in jobs)
 
 
-def test_each_asked_for_what_its_work_needs(ran):
-    """The numbers that Slurm holds are those of the estimate; a group adds up the minutes."""
+def test_each_job_requested_what_its_work_needs(ran):
+    """Slurm holds the numbers of the estimate; a group adds up the minutes."""
     folder, jobs, _ = ran
     code = (
         "import sys, json; sys.path.insert(0, 'workflow_scripts')\n"
         "from condensation.config import loading\n"
         "from condensation.planning import requests\n"
         "from condensation.workflow import grid\n"
-        "wanted = loading.load('config/small.yaml')\n"
-        "asked = requests.Requests(wanted, grid.expand(wanted))\n"
-        "one = {'dataset': 'digits', 'ipc': '2', 'condensation_seed': '0'}\n"
+        "config = loading.load('config/small.yaml')\n"
+        "estimates = requests.Requests(config, grid.expand(config))\n"
+        "cell = {'dataset': 'digits', 'ipc': '2', 'condensation_seed': '0'}\n"
         "way = {'optimizer': 'sgd', 'first': '0', 'last': '1', 'snapshot': ''}\n"
-        "ways = [one | way | {'method': 'random', 'architecture': a, 'augmentation': g}\n"
+        "ways = [cell | way | {'method': 'random', 'architecture': a, 'augmentation': g}\n"
         "        for a in ('small', 'mlp') for g in ('none', 'dsa')]\n"
-        "tm = one | {'method': 'tm'}\n"
+        "tm = cell | {'method': 'tm'}\n"
         "print(json.dumps({\n"
-        "    'prepare': [asked.memory_mb('prepare_dataset', one)],\n"
-        "    'tm': [asked.memory_mb('condense', tm), asked.minutes('condense', tm)],\n"
-        "    'random': [max(asked.memory_mb('evaluate', w) for w in ways),\n"
-        "               sum(asked.minutes('evaluate', w) for w in ways)]}))"
+        "    'prepare': [estimates.memory_mb('prepare_dataset', cell)],\n"
+        "    'tm': [estimates.memory_mb('condense', tm), estimates.minutes('condense', tm)],\n"
+        "    'random': [max(estimates.memory_mb('evaluate', w) for w in ways),\n"
+        "               sum(estimates.minutes('evaluate', w) for w in ways)]}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
     )
-    asked = json.loads(done.stdout)
+    expected = json.loads(done.stdout)
     (prepare,) = of(jobs, "prepare_dataset")
-    assert [prepare["memory_mb"]] == asked["prepare"]
+    assert [prepare["memory_mb"]] == expected["prepare"]
     first = of(jobs, "rule_condense_", "tm")[0]
-    assert [first["memory_mb"], first["minutes"]] == asked["tm"]
+    assert [first["memory_mb"], first["minutes"]] == expected["tm"]
     first = of(jobs, "evaluate_digits_random")[0]
-    assert [first["memory_mb"], first["minutes"]] == asked["random"]
+    assert [first["memory_mb"], first["minutes"]] == expected["random"]
 
 
 def test_independent_jobs_ran_side_by_side_up_to_the_number_of_gpus(ran):
     _, jobs, _ = ran
-    on_gpu = [one for one in jobs if one["gpus"]]
+    on_gpu = [job for job in jobs if job["gpus"]]
     at_once = [
-        sum(one["begin"] <= moment < one["end"] for one in on_gpu)
-        for moment in (one["begin"] for one in on_gpu)
+        sum(job["begin"] <= moment < job["end"] for job in on_gpu)
+        for moment in (job["begin"] for job in on_gpu)
     ]
     assert max(at_once) == slurm_node.GPUS
 

@@ -42,7 +42,7 @@ methods = {{
         **{{"preprocessing": "standardize", "learn_labels": True}},
     }},
 }}
-wanted = loading.parse({{
+config = loading.parse({{
     "datasets": {{"small": {{"source": "digits"}}}},
     "methods": methods,
     "architectures": {{"small": {{"network": "convnet", "width": 8, "depth": 1}}}},
@@ -58,21 +58,20 @@ def recorder(name, snapshots=()):
 
 expert = folder / "expert.safetensors"
 if not expert.exists():
-    own = recorder("expert")
-    told = jobs.train_expert(wanted, expand(wanted), "small", "experts")["options"]
-    problem = contract.Problem(dataset, None, 0, recorder=own)
-    options = {{name: value for name, value in told.items() if name != "preprocessing"}}
-    snapshots = trajectories.train(problem, **options | {{"epochs": 6}})
-    trajectories.write(expert, snapshots, problem, options=told)
+    options = jobs.train_expert(config, expand(config), "small", "experts")["options"]
+    problem = contract.Problem(dataset, None, 0, recorder=recorder("expert"))
+    training = {{name: value for name, value in options.items() if name != "preprocessing"}}
+    snapshots = trajectories.train(problem, **training | {{"epochs": 6}})
+    trajectories.write(expert, snapshots, problem, options=options)
 for name in methods:
     output = folder / f"{{name}}.safetensors"
     if output.exists():
         continue
-    job = jobs.condense(wanted, SetId("small", name, "2", 0))
+    job = jobs.condense(config, SetId("small", name, "2", 0))
     problem = contract.Problem(dataset, 2, 0, recorder=recorder(name, job["snapshots"]))
     if name == "tm":
-        found = trajectories.load([expert], problem, job["options"]["architecture"])
-        problem = replace(problem, trajectories=found)
+        loaded = trajectories.load([expert], problem, job["options"]["architecture"])
+        problem = replace(problem, trajectories=loaded)
     result = contract.resolve(job["function"])(problem, **job["options"])
     condensed = contract.finish(result, problem, name)
     images = {{str(i): x for i, x in problem.recorder.snapshots.items()}}
@@ -122,8 +121,8 @@ def test_kill_9_at_random_moments_changes_no_byte(script, tmp_path):
             killed += 1
     done = subprocess.run([sys.executable, script, disturbed], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    expected, found = results(undisturbed), results(disturbed)
+    expected, actual = results(undisturbed), results(disturbed)
     assert {"dc", "dsa", "dm", "tm", "kip", "expert"} <= {Path(name).stem for name in expected}
-    assert expected.keys() == found.keys()
+    assert expected.keys() == actual.keys()
     for name, content in expected.items():
-        assert found[name] == content, f"{name} differs after kills at {moments} s"
+        assert actual[name] == content, f"{name} differs after kills at {moments} s"

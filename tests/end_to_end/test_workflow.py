@@ -26,8 +26,8 @@ from condensation.workflow import grid
 EXAMPLE = (ROOT / "docs/adding-a-method.md").read_text().split("```python\n")[1].split("```")[0]
 TINY = ("--configfile", "config/test/tiny.yaml")
 RESULTS = "results/test"
-MADE = ("random", "kcenter", "kcenter_pixels", "dc", "dsa", "dm", "dm_from_kcenter", "tm", "kip")
-MADE += ("herding", "theirs")
+CONDENSED = ("random", "kcenter", "kcenter_pixels", "dc", "dsa", "dm", "dm_from_kcenter", "tm")
+CONDENSED += ("kip", "herding", "theirs")
 
 
 def planned(folder: Path, *arguments: str) -> list[str]:
@@ -92,17 +92,17 @@ def finished(tmp_path_factory) -> Path:
 # --- dry runs -------------------------------------------------------------------------------------
 
 
-def test_the_paper_grid_is_planned_and_shared_cells_once(checkout):
+def test_the_paper_grid_is_planned_with_shared_cells_once(checkout):
     jobs = planned(checkout, "--configfile", "config/paper.yaml")
-    wanted = grid.expand(loading.load(ROOT / "config/paper.yaml"))
-    asked = sum(len(cells) for cells in wanted.experiments.values())
-    assert len(wanted.cells) < asked, "the paper's tables share cells"
+    paper = grid.expand(loading.load(ROOT / "config/paper.yaml"))
+    total = sum(len(cells) for cells in paper.experiments.values())
+    assert len(paper.cells) < total, "the paper's tables share cells"
     # the paper's cells, and those along figures 4 and 6: DM at ten iterations, DC and DSA at two,
     # from three starts, at three IPC
-    assert len(wanted.cells) == 634 + 3 * 3 * (10 + 2 + 2)
+    assert len(paper.cells) == 634 + 3 * 3 * (10 + 2 + 2)
     counted = kinds(jobs)
-    assert counted["Evaluating"] == len(wanted.cells)
-    assert counted["Condensing"] == len(wanted.sets) == 136 + 3
+    assert counted["Evaluating"] == len(paper.cells)
+    assert counted["Condensing"] == len(paper.sets) == 136 + 3
     assert counted["Preparing"] == counted["Extracting"] == 3
     assert counted["Downloading"] == 3 + 1, "and the accuracies of NAS-Bench-201"
     assert counted["Sampling"] == 1
@@ -123,7 +123,7 @@ def test_the_slurm_profile_plans_the_same_jobs(checkout):
     assert planned(checkout, "--profile", "slurm", *TINY) == jobs
 
 
-def test_the_papers_grid_is_hundreds_of_submissions_and_not_thousands(checkout):
+def test_the_paper_grid_is_hundreds_of_submissions_and_not_thousands(checkout):
     """What a dry run starts: groups, and jobs outside of them (those of a group are indented)."""
     done = snakemake(checkout, "-n", "--profile", "slurm", "--configfile", "config/paper.yaml")
     groups = re.findall(r"^\[.*\] Group job (\w+?)_", done.stdout + done.stderr, flags=re.M)
@@ -132,23 +132,23 @@ def test_the_papers_grid_is_hundreds_of_submissions_and_not_thousands(checkout):
     assert groups.count("experts") == 3 * 10
     assert groups.count("architectures") == 9
     at_home = {"Downloading", "Taking", "Writing"}  # where snakemake runs
-    assert len(groups) + sum(one not in at_home for one in single) < 500
+    assert len(groups) + sum(word not in at_home for word in single) < 500
 
 
 def test_the_plan_counts_the_jobs_that_a_run_has(checkout):
     for name in ("config", "paper"):
         arguments = ("--configfile", f"config/{name}.yaml")
-        wanted = loading.load(ROOT / f"config/{name}.yaml")
-        found = Counter(job.rule for job in worklist.all_jobs(wanted, grid.expand(wanted)))
+        config = loading.load(ROOT / f"config/{name}.yaml")
+        counts = Counter(job.rule for job in worklist.all_jobs(config, grid.expand(config)))
         done = snakemake(checkout, "-n", "--quiet", "rules", "--cores", "1", *arguments)
         counted = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.M))
-        for rule in found:
-            assert found[rule] == int(counted[rule]), (name, rule)
-        assert {"condense", "evaluate", "train_expert", "train_architectures"} <= found.keys()
+        for rule in counts:
+            assert counts[rule] == int(counted[rule]), (name, rule)
+        assert {"condense", "evaluate", "train_expert", "train_architectures"} <= counts.keys()
 
 
 def test_the_lists_of_rules_that_want_a_gpu_agree(checkout):
-    """In the rules, in what they ask for, and in the profile, which is read without ours."""
+    """Those of the rules, of their requests, and of the profile, which cannot import ours."""
     rules = [
         rule.partition(":")[0]
         for path in checkout.glob("rules/*.smk")
@@ -183,7 +183,7 @@ def test_every_rule_that_computes_declares_a_gpu_and_no_other_does(checkout):
         ("evaluation={epoch: 3}", "evaluation: unknown option 'epoch'.*did you mean 'epochs'"),
     ],
 )
-def test_a_bad_config_is_told_before_anything_runs(checkout, argument, expected):
+def test_a_bad_config_is_refused_before_anything_runs(checkout, argument, expected):
     done = snakemake(checkout, "--cores", "1", "--config", argument, *TINY)
     assert done.returncode != 0
     text = done.stdout + done.stderr
@@ -211,7 +211,7 @@ def test_a_small_run_leaves_its_results_and_a_second_has_nothing_to_do(small_run
 
 @pytest.mark.slow
 def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
-    said = (finished / "output.txt").read_text().partition("Tables and figures:")[2]
+    listing = (finished / "output.txt").read_text().partition("Tables and figures:")[2]
     for path in (
         *(f"{RESULTS}/tables/{name}" for name in ("accuracy.csv", "accuracy.md", "runs.csv")),
         *(f"{RESULTS}/tables/{name}" for name in ("nas.csv", "nas.md", "nas_architectures.csv")),
@@ -225,16 +225,16 @@ def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
         "figures/test/nas_digits.png",
     ):
         assert (finished / path).stat().st_size > 100
-        assert path in said
+        assert path in listing
 
 
 @pytest.mark.slow
-def test_the_table_is_what_the_records_say(finished):
+def test_the_table_holds_the_numbers_of_the_records(finished):
     table = pd.read_csv(
         finished / RESULTS / "tables/accuracy.csv", dtype={"ipc": str, "dataset": str}
     )
     cells = {tuple(row) for row in table[["experiment", "method", "ipc", "architecture"]].values}
-    main = {("main", m, "2", "small") for m in MADE}
+    main = {("main", m, "2", "small") for m in CONDENSED}
     assert cells == main | {
         ("along_the_way", "dm", "2", "small"),
         ("other_ways", "random", "2", "mlp"),
@@ -244,12 +244,12 @@ def test_the_table_is_what_the_records_say(finished):
     for _, row in table.iterrows():
         along = "" if row["iteration"] == "end" else f"snapshots/iteration{row['iteration']}/"
         values = [
-            one["accuracy"]
+            network["accuracy"]
             for path in (finished / RESULTS / row["dataset"] / row["method"]).glob(
                 f"ipc{row['ipc']}/set*/{along}evaluation/{row['architecture']}/{row['augmentation']}/sgd/"
                 "seeds*-?.json"
             )
-            for one in json.loads(path.read_text())["rows"]
+            for network in json.loads(path.read_text())["rows"]
         ][: row["networks"]]
         assert len(values) == row["networks"]
         mean = sum(values) / len(values)
@@ -260,9 +260,9 @@ def test_the_table_is_what_the_records_say(finished):
 
 
 @pytest.mark.slow
-def test_every_record_says_what_made_it(finished):
+def test_every_record_names_its_set_code_and_cost(finished):
     records = list((finished / RESULTS).rglob("evaluation/**/seeds*-?.json"))
-    assert len(records) == len(MADE) + 6 + 1 + 2
+    assert len(records) == len(CONDENSED) + 6 + 1 + 2
     for path in records:
         record = storage.read_json(path)
         condensed = storage.read_metadata(path.parents[4] / "condensed.safetensors")
@@ -281,18 +281,18 @@ def test_every_record_says_what_made_it(finished):
 @pytest.mark.slow
 def test_the_provenance_counts_the_jobs_and_their_time(finished):
     rules = storage.read_json(finished / RESULTS / "provenance.json")["rules"]
-    assert all(one["timed"] == one["jobs"] for one in rules.values())
-    assert rules["condense"]["jobs"] == len(MADE) + 2 + 1  # random once more, whole; 2024
-    assert rules["evaluate"]["jobs"] == len(MADE) + 2 * 3 + 1 + 2
+    assert all(rule["timed"] == rule["jobs"] for rule in rules.values())
+    assert rules["condense"]["jobs"] == len(CONDENSED) + 2 + 1  # random once more, whole; 2024
+    assert rules["evaluate"]["jobs"] == len(CONDENSED) + 2 * 3 + 1 + 2
     assert rules["train_expert"]["jobs"] == 2
     assert rules["make_leaderboard"]["jobs"] == 1
-    path = finished / RESULTS / "benchmarks/prepare_dataset"
-    seconds = sum(float(one.read_text().split()[-10]) for one in path.glob("*.tsv"))
+    folder = finished / RESULTS / "benchmarks/prepare_dataset"
+    seconds = sum(float(path.read_text().split()[-10]) for path in folder.glob("*.tsv"))
     assert rules["prepare_dataset"]["seconds"] == pytest.approx(seconds, abs=0.02)
 
 
 @pytest.mark.slow
-def test_the_ranking_is_what_its_records_say(finished):
+def test_the_ranking_holds_the_numbers_of_its_records(finished):
     results = finished / RESULTS
     names = storage.read_json(results / "digits/nas/architectures.json")["architectures"]
     assert len(set(names)) == 4
@@ -309,16 +309,16 @@ def test_the_ranking_is_what_its_records_say(finished):
         return [(a + b) / 2 for a, b in zip(values[::2], values[1::2], strict=True)]
 
     for method in ("random", "dm"):
-        own = table[table["method"] == method]
+        rows = table[table["method"] == method]
         expected = proxies(f"digits/{method}/ipc2/set0/nas")
-        assert list(own["proxy"]) == pytest.approx(expected, abs=1e-4)
-        assert list(own["truth"]) == pytest.approx(proxies("digits/nas/whole"), abs=1e-4)
+        assert list(rows["proxy"]) == pytest.approx(expected, abs=1e-4)
+        assert list(rows["truth"]) == pytest.approx(proxies("digits/nas/whole"), abs=1e-4)
     cost = storage.read_json(results / "digits/nas/whole/architectures0-2.cost.json")
     assert len(cost["rows"]) == 6 and all(row["seconds"] > 0 for row in cost["rows"])
 
 
 @pytest.mark.slow
-def test_the_config_as_used_is_a_config(finished, monkeypatch):
+def test_the_config_in_the_results_is_the_config_of_the_run(finished, monkeypatch):
     monkeypatch.chdir(finished)
     used = loading.load(finished / RESULTS / "config.yaml")
     assert used == loading.load(finished / TINY[1])
@@ -361,9 +361,9 @@ def test_the_evidence_of_a_finished_run_holds_every_record_and_set(settled):
     for line in lines:
         path = line.pop("path")
         assert line == storage.read_json(results / path)
-    wanted = {*results.glob("*/*/*/*/evaluation/**/*.json"), *results.glob("*/*/*/*/cost.json")}
-    wanted |= set(results.glob("*/*/*/*/snapshots/*/evaluation/**/*.json"))
-    assert len(lines) == len(wanted)
+    paths = {*results.glob("*/*/*/*/evaluation/**/*.json"), *results.glob("*/*/*/*/cost.json")}
+    paths |= set(results.glob("*/*/*/*/snapshots/*/evaluation/**/*.json"))
+    assert len(lines) == len(paths)
     runs = pd.read_csv(results / "tables/runs.csv", keep_default_na=False, dtype=str)
     final = runs[runs["iteration"] == "end"]
     cells = pd.read_csv(folder / "cells.csv", keep_default_na=False)
@@ -389,7 +389,7 @@ def test_the_evidence_of_a_finished_run_holds_every_record_and_set(settled):
 
 
 @pytest.mark.slow
-def test_a_finished_run_has_nothing_to_do_nor_has_a_touched_or_recommented_one(settled):
+def test_a_finished_run_has_nothing_to_do_even_if_touched_or_recommented(settled):
     assert planned(settled) == []
     scripts = settled / "workflow_scripts"
     for path in (*scripts.rglob("*.py"), *settled.glob("rules/*.smk"), settled / "herding.py"):
@@ -404,13 +404,13 @@ def test_a_finished_run_has_nothing_to_do_nor_has_a_touched_or_recommented_one(s
 
 def added(jobs: list[str]) -> set[str]:
     """The condensing and evaluating jobs, as (kind, method)."""
-    found = set()
+    cells = set()
     for job in jobs:
         if match := re.match(r"Condensing (\S+) by (\S+),", job):
-            found.add(("condense", match[2] + (" 2024" if match[1] == "2024" else "")))
+            cells.add(("condense", match[2] + (" 2024" if match[1] == "2024" else "")))
         if match := re.match(r"Evaluating (\S+) on (\S+),", job):
-            found.add(("evaluate", match[1] + (" 2024" if match[2] == "2024" else "")))
-    return found
+            cells.add(("evaluate", match[1] + (" 2024" if match[2] == "2024" else "")))
+    return cells
 
 
 def rewrite(path: Path, old: str, new: str) -> None:
@@ -423,7 +423,7 @@ def both(*methods: str) -> set[tuple[str, str]]:
     return {(kind, method) for kind in ("condense", "evaluate") for method in methods}
 
 
-METHODS = (*MADE, "whole", "random 2024")
+METHODS = (*CONDENSED, "whole", "random 2024")
 LIBRARY = "workflow_scripts/condensation"
 
 
@@ -481,7 +481,7 @@ def test_an_option_of_one_method_reruns_that_method(settled):
 
 
 @pytest.mark.slow
-def test_new_bytes_of_an_imported_set_or_new_images_are_seen(settled):
+def test_a_changed_imported_set_and_a_new_image_rerun_their_methods(settled):
     torch.save({"images": torch.randn(20, 1, 8, 8)}, settled / "theirs_ipc2.pt")
     assert added(planned(settled)) == both("theirs")
     picture = settled / "pictures/train/a/1.png"
@@ -490,9 +490,9 @@ def test_new_bytes_of_an_imported_set_or_new_images_are_seen(settled):
 
 
 @pytest.mark.slow
-def test_another_kind_of_device_makes_anew_what_it_computed(settled):
+def test_another_kind_of_device_reruns_all_that_computes(settled):
     edit_config(settled, lambda content: content.update(compute={"device": "cuda"}))
-    computed = both(*MADE, "random 2024", "whole")
+    computed = both(*CONDENSED, "random 2024", "whole")
     assert added(planned(settled)) == computed
     # the way to go on with what another kind has made
     assert added(planned(settled, *TINY, "--rerun-triggers", "mtime", "input")) == set()
@@ -510,7 +510,7 @@ def test_what_changes_no_result_computes_nothing(settled):
 
 
 @pytest.mark.slow
-def test_a_new_default_reruns_where_it_is_used_and_a_figure_edit_no_training(settled):
+def test_a_new_default_reruns_its_users_and_a_figure_edit_no_training(settled):
     dm, kip = (settled / LIBRARY / f"config/methods/{name}.py" for name in ("dm", "kip"))
     rewrite(dm, "iterations: int = Field(20_000", "iterations: int = Field(2")
     assert added(planned(settled)) == set(), "the config says how many"
@@ -555,7 +555,7 @@ def test_one_more_method_runs_alone(settled):
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
-        # two jobs on each of two sets and a reference
+        # two jobs of training on each of two sets and a reference
         (
             f"{LIBRARY}/nas/proxies.py",
             "math.pi",
@@ -576,12 +576,12 @@ def test_an_edit_of_the_ranking_reruns_no_condensation(settled, file, old, new, 
 
 
 @pytest.mark.slow
-def test_a_table_of_ones_own_and_what_is_wrong_with_it(settled):
-    def own(content):
+def test_a_users_table_is_ranked_against_and_its_mistakes_are_named(settled):
+    def use_table(content):
         content["nas"] |= {"truth": "benchmark", "table": "mine.csv", "column": "mine"}
         content["nas"]["sets"]["methods"] = ["random"]
 
-    edit_config(settled, own)
+    edit_config(settled, use_table)
     names = [cells201.text(cell) for cell in cells201.every_cell()[-6:]]
     lines = [f"{name},{50 + number}" for number, name in enumerate(names)]
     for content, expected in [
@@ -617,7 +617,7 @@ def test_a_table_of_ones_own_and_what_is_wrong_with_it(settled):
         ("    raise RuntimeError('of my own')", "RuntimeError: of my own"),
     ],
 )
-def test_a_users_broken_method_leaves_nothing_and_is_told(settled, code, expected):
+def test_a_users_broken_method_leaves_nothing_and_its_error_is_shown(settled, code, expected):
     (settled / "broken.py").write_text(f"def broken(problem):\n{code}\n")
 
     def more(content):
@@ -634,7 +634,7 @@ def test_a_users_broken_method_leaves_nothing_and_is_told(settled, code, expecte
 
 
 @pytest.mark.slow
-def test_an_altered_result_is_noticed_before_it_is_used(settled):
+def test_an_altered_result_is_refused_before_its_use(settled):
     path = settled / RESULTS / "digits/random/ipc2/set0/condensed.safetensors"
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
@@ -677,11 +677,11 @@ def test_running_out_of_memory_and_divergence_are_results(checkout):
     assert table.loc[("exact", "end"), "mean"] > 0
     assert table.loc[("unrolled", "end"), "oom"] == 1
     assert table.loc[("falling", "end"), "diverged"] == 1
-    assert table.loc[("falling", "0"), "mean"] > 0, "what was kept before is judged"
+    assert table.loc[("falling", "0"), "mean"] > 0, "the snapshot before the failure is evaluated"
     folder = checkout / "results/digits"
-    about = storage.read_metadata(folder / "unrolled/ipc10/set0/condensed.safetensors")
-    assert about["status"] == "oom" and "allocate memory" in about["cause"]
-    about = storage.read_metadata(folder / "falling/ipc10/set0/condensed.safetensors")
-    assert about["status"] == "diverged" and "step size fell" in about["cause"]
-    assert about["iteration"] >= 0
+    metadata = storage.read_metadata(folder / "unrolled/ipc10/set0/condensed.safetensors")
+    assert metadata["status"] == "oom" and "allocate memory" in metadata["cause"]
+    metadata = storage.read_metadata(folder / "falling/ipc10/set0/condensed.safetensors")
+    assert metadata["status"] == "diverged" and "step size fell" in metadata["cause"]
+    assert metadata["iteration"] >= 0
     assert "OOM" in (checkout / "results/tables/accuracy.md").read_text()

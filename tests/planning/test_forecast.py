@@ -18,7 +18,7 @@ from condensation.workflow import grid
 PASS, STEP = 1e-4, 1e-3  # seconds
 
 
-def wanted(**more) -> schema.Config:
+def make_config(**sections) -> schema.Config:
     content = {
         "datasets": {"cifar10": {"source": "cifar10"}},
         "methods": {
@@ -33,7 +33,7 @@ def wanted(**more) -> schema.Config:
             }
         },
     }
-    return loading.parse(content | more)
+    return loading.parse(content | sections)
 
 
 def calibrated(memory_mb=40_000.0) -> dict:
@@ -45,9 +45,9 @@ def calibrated(memory_mb=40_000.0) -> dict:
     }
 
 
-def planned(results, own=None, **known) -> forecast.Plan:
-    own = own or wanted()
-    return forecast.forecast(own, grid.expand(own), results, calibrated(**known))
+def planned(results, config=None, **known) -> forecast.Plan:
+    config = config or make_config()
+    return forecast.forecast(config, grid.expand(config), results, calibrated(**known))
 
 
 def row(plan: forecast.Plan, rule: str) -> dict:
@@ -61,7 +61,7 @@ def networks_used(config, results) -> list:
 START = 5.0  # seconds that each job takes before it begins
 
 
-def test_the_hours_are_passes_times_what_one_takes(tmp_path):
+def test_the_hours_are_passes_times_the_seconds_of_a_pass(tmp_path):
     plan = planned(tmp_path)
     assert (plan.sets, plan.evaluations, plan.networks) == (6, 12, 24)
     seconds = 0.0
@@ -76,33 +76,33 @@ def test_the_hours_are_passes_times_what_one_takes(tmp_path):
     assert row(plan, "train_expert")["jobs"] == 2
 
 
-def test_finished_jobs_tell_how_long_the_others_take_and_are_not_left(tmp_path):
+def test_finished_jobs_time_the_others_and_are_no_longer_left(tmp_path):
     before = planned(tmp_path)
-    own = wanted()
+    config = make_config()
     job = next(
-        one
-        for one in worklist.all_jobs(own, grid.expand(own))
-        if one.rule == "condense" and one.name == "dm" and one.wildcards["ipc"] == "1"
+        job
+        for job in worklist.all_jobs(config, grid.expand(config))
+        if job.rule == "condense" and job.name == "dm" and job.wildcards["ipc"] == "1"
     )
     took = 100 * (10 * 256 + 3 * 10) * PASS + 2 * 100 * 3 * STEP  # three groups of classes
     storage.write_json(tmp_path / job.cost, {"seconds": 10 * took})
     after = planned(tmp_path)
     assert row(after, "condense")["done"] == 1
     assert "records" in row(after, "condense")["basis"]
-    one = {10: 0.0, 50: 0.0}
-    for ipc in one:
-        one[ipc] = 100 * (10 * 256 + 3 * 10 * ipc) * PASS + 600 * STEP
+    durations = {10: 0.0, 50: 0.0}
+    for ipc in durations:
+        durations[ipc] = 100 * (10 * 256 + 3 * 10 * ipc) * PASS + 600 * STEP
     tm = row(before, "condense")["hours_left"] - sum(
-        (seconds + START) / 3600 for seconds in (took, *one.values())
+        (seconds + START) / 3600 for seconds in (took, *durations.values())
     )
-    left = tm + sum((10 * seconds + START) / 3600 for seconds in one.values())
+    left = tm + sum((10 * seconds + START) / 3600 for seconds in durations.values())
     assert row(after, "condense")["hours_left"] == pytest.approx(left)
     assert row(after, "evaluate")["hours_left"] == row(before, "evaluate")["hours_left"]
 
 
-def test_a_damaged_record_tells_nothing(tmp_path):
-    own = wanted()
-    for job in worklist.all_jobs(own, grid.expand(own)):
+def test_a_damaged_record_is_ignored(tmp_path):
+    config = make_config()
+    for job in worklist.all_jobs(config, grid.expand(config)):
         if job.rule == "condense":
             path = tmp_path / job.cost
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,15 +114,15 @@ def test_what_cannot_fit_the_device_is_named(tmp_path):
     assert [name for name, _ in planned(tmp_path).too_large] == [
         "condense: cifar10, tm, IPC 50, set 0"
     ]
-    exact = wanted(methods={"dm": {"algorithm": "dm"}, "tm": {"algorithm": "tm"}})
+    exact = make_config(methods={"dm": {"algorithm": "dm"}, "tm": {"algorithm": "tm"}})
     assert planned(tmp_path, exact).too_large == []
-    declared = wanted(compute={"device_memory_mb": 80_000})
+    declared = make_config(compute={"device_memory_mb": 80_000})
     assert planned(tmp_path, declared).too_large == []
     small = {name for name, _ in planned(tmp_path, memory_mb=2_000.0).too_large}
     assert "condense: cifar10, tm, IPC 10, set 0" in small
 
 
-def test_it_is_told_in_words_a_person_reads(tmp_path):
+def test_the_plan_is_written_in_sentences(tmp_path):
     text = forecast.render(planned(tmp_path))
     assert (
         "6 condensed sets, 12 evaluation jobs with 24 networks. The device: a GPU with 40.0" in text
@@ -131,13 +131,13 @@ def test_it_is_told_in_words_a_person_reads(tmp_path):
     assert "- condense: cifar10, tm, IPC 50, set 0: about" in text
 
 
-def test_without_a_calibration_it_says_that_it_assumes(tmp_path):
-    own = wanted(
+def test_without_a_calibration_the_plan_names_its_assumptions(tmp_path):
+    config = make_config(
         datasets={"cifar10": {"source": "image_folder", "path": "x.tar"}},
         methods={"random": {"algorithm": "random"}},
         experiments={"e": {"datasets": ["cifar10"], "methods": ["random"], "ipc": [1]}},
     )
-    plan = forecast.forecast(own, grid.expand(own), tmp_path)
+    plan = forecast.forecast(config, grid.expand(config), tmp_path)
     assert {row["basis"] for row in plan.rules} == {"assumption"}
     assert plan.too_large == []
     assert "Sizes assumed, not known: " in forecast.render(plan)
@@ -155,17 +155,17 @@ def folder(path, train: int, test: int):
 
 
 def test_a_folder_is_planned_by_the_images_that_it_holds(tmp_path):
-    """As once prepared: the plan of the same folder before and after."""
+    """The plan is the same before and after the folder is prepared."""
     photos = folder(tmp_path / "photos", train=20, test=5)
     mine = {"source": "image_folder", "path": str(photos)}
-    own = wanted(datasets={"cifar10": mine})
-    before = planned(tmp_path / "results", own)
+    config = make_config(datasets={"cifar10": mine})
+    before = planned(tmp_path / "results", config)
     assert before.assumed == []
     path = tmp_path / "results/cifar10/dataset.safetensors"
     path.parent.mkdir(parents=True)
     entry = entries.Dataset(**mine).model_dump()
     datasets.write(readers.read("cifar10", entry, [photos]), path)
-    after = planned(tmp_path / "results", own)
+    after = planned(tmp_path / "results", config)
     assert after.operations == before.operations
     assert row(after, "prepare_dataset")["done"] == 1
     columns = ["rule", "hours_left", "minutes_asked", "memory_gb", "device_gb", "disk_gb"]
@@ -178,60 +178,66 @@ USERS = "def mine(problem):\n    return problem.draw_real(problem.ipc, problem.g
 
 def test_a_users_method_is_unknown_until_one_job_has_run(tmp_path):
     (tmp_path / "mine.py").write_text(USERS)
-    own = wanted(methods={name: {"algorithm": f"{tmp_path}/mine.py:mine"} for name in ("dm", "tm")})
-    before = planned(tmp_path, own)
+    config = make_config(
+        methods={name: {"algorithm": f"{tmp_path}/mine.py:mine"} for name in ("dm", "tm")}
+    )
+    before = planned(tmp_path, config)
     assert before.unknown == ["condense: dm", "condense: tm"] and before.assumed == []
-    found = row(before, "condense")
-    assert (found["hours_left"], found["unknown"], found["basis"]) == (0, 6, "nothing")
+    condense = row(before, "condense")
+    assert (condense["hours_left"], condense["unknown"], condense["basis"]) == (0, 6, "nothing")
     text = forecast.render(before)
     assert "| condense | device | 6 | 0 | unknown | unknown | 8 h |" in text
     assert "and 6 jobs of unknown time" in text
     assert "Unknown until one job has run: condense: dm; condense: tm." in text
-    job = next(one for one in worklist.all_jobs(own, grid.expand(own)) if one.name == "dm")
+    job = next(job for job in worklist.all_jobs(config, grid.expand(config)) if job.name == "dm")
     storage.write_json(tmp_path / job.cost, {"seconds": 40.0})
-    after = planned(tmp_path, own)
-    found = row(after, "condense")
-    assert found["hours_left"] == pytest.approx(2 * (40 + START) / 3600)
-    assert (found["unknown"], after.unknown) == (3, ["condense: tm"])
+    after = planned(tmp_path, config)
+    condense = row(after, "condense")
+    assert condense["hours_left"] == pytest.approx(2 * (40 + START) / 3600)
+    assert (condense["unknown"], after.unknown) == (3, ["condense: tm"])
     assert "| 90 s, 3 unknown |" in forecast.render(after)
 
 
-def test_the_plan_shows_what_is_asked_for(tmp_path):
-    """One estimate behind both: with a calibration in the results, and with a record."""
-    own = wanted()
+def test_the_plan_shows_what_the_jobs_request(tmp_path):
+    """Both use one estimate, from a calibration in the results or from a record."""
+    config = make_config()
     for seconds in (None, 5000.0):
         if seconds:
-            job = next(one for one in worklist.all_jobs(own, grid.expand(own)) if one.name == "dm")
+            job = next(
+                job for job in worklist.all_jobs(config, grid.expand(config)) if job.name == "dm"
+            )
             storage.write_json(tmp_path / job.cost, {"seconds": seconds})
         else:
             storage.write_json(tmp_path / "plan/calibration.json", calibrated())
-        plan = forecast.forecast(own, grid.expand(own), tmp_path)
+        plan = forecast.forecast(config, grid.expand(config), tmp_path)
         assert "assumption" not in " ".join(row["basis"] for row in plan.rules)
-        asked = requests.Requests(own, grid.expand(own), tmp_path)
+        job_requests = requests.Requests(config, grid.expand(config), tmp_path)
         for rule in (row["rule"] for row in plan.rules):
-            every = [one for one in worklist.all_jobs(own, grid.expand(own)) if one.rule == rule]
+            rule_jobs = [
+                job for job in worklist.all_jobs(config, grid.expand(config)) if job.rule == rule
+            ]
             seconds = [row(plan, rule)["longest_hours"] * 3600 - START]
-            assert max(asked.seconds(rule, one.wildcards) for one in every) == pytest.approx(
-                seconds[0]
-            )
-            minutes = max(asked.minutes(rule, one.wildcards) for one in every)
+            assert max(
+                job_requests.seconds(rule, job.wildcards) for job in rule_jobs
+            ) == pytest.approx(seconds[0])
+            minutes = max(job_requests.minutes(rule, job.wildcards) for job in rule_jobs)
             assert minutes == 5 * math.ceil((10 + 3 * seconds[0] / 60) / 5 - 1e-9)
             assert row(plan, rule)["minutes_asked"] == minutes
-            memory = max(asked.memory_mb(rule, one.wildcards) for one in every)
+            memory = max(job_requests.memory_mb(rule, job.wildcards) for job in rule_jobs)
             assert row(plan, rule)["memory_gb"] == memory / 1e3
 
 
-def test_a_network_of_a_library_has_the_sizes_that_were_counted(tmp_path):
+def test_a_calibrated_library_network_has_its_counted_sizes(tmp_path):
     network = {"network": "torchvision:squeezenet1_1"}
-    own = wanted(architectures={"convnet": network})
+    config = make_config(architectures={"convnet": network})
     data = sizes.OFFICIAL["cifar10"]
-    assert "evaluate: convnet" in planned(tmp_path, own).assumed
-    measured = measure.calibrate(networks_used(own, tmp_path), torch.device("cpu"))
-    plan = forecast.forecast(own, grid.expand(own), tmp_path, measured)
+    assert "evaluate: convnet" in planned(tmp_path, config).assumed
+    measured = measure.calibrate(networks_used(config, tmp_path), torch.device("cpu"))
+    plan = forecast.forecast(config, grid.expand(config), tmp_path, measured)
     assert "evaluate: convnet" not in plan.assumed
     counted = measured["networks"]["convnet"]["cifar10"]["sizes"]
     built = networks.build(network, data.shape, data.classes, 0)
-    assert counted["parameters"] == sum(one.numel() for one in built.parameters())
+    assert counted["parameters"] == sum(parameter.numel() for parameter in built.parameters())
 
 
 def test_networks_with_batch_norm_are_timed():
@@ -239,33 +245,33 @@ def test_networks_with_batch_norm_are_timed():
     data = sizes.Images((3, 32, 32), 10, 100, 100)
     uses = [("n", "d", {"network": network}, data.shape, data.classes)]
     measured = measure.calibrate(uses, torch.device("cpu"))
-    found = measured["networks"]["n"]["d"]
-    assert found["seconds_per_pass"] > 0
-    assert found["sizes"]["features"] > 0 and found["sizes"]["outputs"] > 0
+    timings = measured["networks"]["n"]["d"]
+    assert timings["seconds_per_pass"] > 0
+    assert timings["sizes"]["features"] > 0 and timings["sizes"]["outputs"] > 0
 
 
 def test_a_prepared_folder_is_timed_by_its_own_size(tmp_path):
-    own = wanted(datasets={"cifar10": {"source": "image_folder", "path": "x.tar"}})
+    config = make_config(datasets={"cifar10": {"source": "image_folder", "path": "x.tar"}})
     path = tmp_path / "cifar10/dataset.safetensors"
     path.parent.mkdir()
     datasets.write(small_dataset(shape=(3, 16, 16)), path)
-    found = forecast.networks_used(own, grid.expand(own), tmp_path)
-    assert {(name, shape) for name, _, _, shape, _ in found} == {
+    uses = forecast.networks_used(config, grid.expand(config), tmp_path)
+    assert {(name, shape) for name, _, _, shape, _ in uses} == {
         ("convnet", (3, 16, 16)),
         ("mlp", (3, 16, 16)),
     }
 
 
-def test_a_calibration_is_of_a_plausible_size():
+def test_a_calibration_has_plausible_numbers():
     entry = {"network": "convnet", "width": 64, "depth": 3}
     data = sizes.Images((3, 32, 32), 10, 100, 100)
-    found = measure.calibrate(
+    measured = measure.calibrate(
         [("net", "data", entry, data.shape, data.classes)], torch.device("cpu")
     )
-    own = found["networks"]["net"]["data"]
-    assert own["seconds_per_pass"] > 0 and own["seconds_per_step"] >= 0
+    timings = measured["networks"]["net"]["data"]
+    assert timings["seconds_per_pass"] > 0 and timings["seconds_per_step"] >= 0
     operations = sizes.network(entry, data).operations
-    reached = operations / own["seconds_per_pass"]
+    reached = operations / timings["seconds_per_pass"]
     # no network is far above the product of matrices, nor a hundred times below it
-    assert 0.01 < reached / found["operations_per_second"] < 5
-    assert found["memory_mb"] > 1000
+    assert 0.01 < reached / measured["operations_per_second"] < 5
+    assert measured["memory_mb"] > 1000

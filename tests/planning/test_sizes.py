@@ -32,7 +32,7 @@ FITTING = [
 
 
 @pytest.mark.parametrize(("name", "dataset"), FITTING)
-def test_the_table_gives_the_sizes_that_are_measured(name, dataset):
+def test_the_table_gives_the_measured_sizes(name, dataset):
     """Measured again: the operations, what autograd keeps, the parameters and the embedding."""
     data = sizes.OFFICIAL[dataset]
     entry = entries.ARCHITECTURES[ENTRIES[name]["network"]](**ENTRIES[name]).model_dump()
@@ -46,7 +46,7 @@ def test_the_table_gives_the_sizes_that_are_measured(name, dataset):
     assert estimate.known
 
 
-def test_the_default_config_has_small_networks_within_a_factor():
+def test_the_estimates_of_the_default_networks_are_within_a_factor():
     data = sizes.OFFICIAL["digits"]
     config = loading.load(ROOT / "config/config.yaml")
     for name in ("convnet", "mlp", "resnet18", "resnet152", "vit"):
@@ -57,7 +57,7 @@ def test_the_default_config_has_small_networks_within_a_factor():
             assert 0.8 < getattr(estimate, key) / measured[key] < 1.25, (name, key)
 
 
-def test_the_committed_table_is_the_one_that_is_generated():
+def test_the_committed_table_is_the_generated_table():
     rows = [row for row in sizes._measured() if row["network"] == "convnet" and row["area"] == 64]
     entry = {"network": "convnet", "width": 32, "depth": 2}
     (row,) = (row for row in rows if row["depth"] == 2 and row["channels"] == 1)
@@ -66,32 +66,32 @@ def test_the_committed_table_is_the_one_that_is_generated():
         assert sum(factor * 32**power for power, factor in enumerate(row[key])) == value
 
 
-def test_the_mean_cell_network_is_near_the_mean_of_real_ones():
+def test_the_mean_cell_network_is_near_the_mean_of_real_networks():
     data = sizes.OFFICIAL["cifar10"]
     entry = {"network": "nasbench201", "channels": 16, "cells": 1}
-    cells = [cells201.text(one) for one in cells201.every_cell()[::251]]
+    cells = [cells201.text(cell) for cell in cells201.every_cell()[::251]]
     counts = [
-        compute.operations(networks.build(entry | {"cell": one}, data.shape, 10, 0), data.shape)
-        for one in cells
+        compute.operations(networks.build(entry | {"cell": cell}, data.shape, 10, 0), data.shape)
+        for cell in cells
     ]
     mean = sum(counts) / len(counts)
     assert 0.7 < sizes.network(entry, data).operations / mean < 1.5
 
 
-def test_a_network_of_a_library_is_assumed_and_said_to_be():
+def test_a_library_network_is_marked_as_assumed():
     data = sizes.OFFICIAL["cifar10"]
-    found = sizes.network({"network": "timm:resnet10t"}, data)
-    assert found.operations > 0
-    assert not found.known
+    estimate = sizes.network({"network": "timm:resnet10t"}, data)
+    assert estimate.operations > 0
+    assert not estimate.known
 
 
-def test_the_sizes_of_digits_are_those_that_are_prepared():
-    made = readers.read("digits", DEFAULTS, [])
-    shape, train, test = made.shape, len(made.train_labels), len(made.test_labels)
-    assert sizes.OFFICIAL["digits"] == sizes.Images(shape, len(made.classes), train, test)
+def test_the_sizes_of_digits_are_those_of_the_prepared_dataset():
+    dataset = readers.read("digits", DEFAULTS, [])
+    shape, train, test = dataset.shape, len(dataset.train_labels), len(dataset.test_labels)
+    assert sizes.OFFICIAL["digits"] == sizes.Images(shape, len(dataset.classes), train, test)
 
 
-def test_a_prepared_folder_is_read_from_its_header_and_an_unknown_one_assumed(tmp_path):
+def test_a_prepared_folder_has_the_sizes_in_its_header_and_another_is_assumed(tmp_path):
     path = tmp_path / "dataset.safetensors"
     datasets.write(small_dataset(classes=3, per_class=20, test_per_class=5), path)
     entry = entries.Dataset(source="image_folder", path="x.tar", image_size=64)

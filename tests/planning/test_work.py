@@ -40,7 +40,7 @@ def mine(problem):
     return problem.real(problem.draw_real(problem.ipc, problem.generator("mine")).flatten())
 
 
-def wanted(**more) -> schema.Config:
+def make_config(**sections) -> schema.Config:
     content = {
         "datasets": {"small": {"source": "image_folder", "path": "small.tar"}},
         "methods": METHODS,
@@ -54,7 +54,7 @@ def wanted(**more) -> schema.Config:
             }
         },
     }
-    return loading.parse(content | more)
+    return loading.parse(content | sections)
 
 
 @pytest.fixture
@@ -64,10 +64,10 @@ def data():
 
 @pytest.fixture
 def estimator(data) -> work.Estimator:
-    own = wanted()
-    found = work.Estimator(own, grid.expand(own))
-    found.images = lambda _: Images(data.shape, 3, 120, 30)
-    return found
+    config = make_config()
+    estimator = work.Estimator(config, grid.expand(config))
+    estimator.images = lambda _: Images(data.shape, 3, 120, 30)
+    return estimator
 
 
 class Count(TorchDispatchMode):
@@ -99,56 +99,58 @@ CELL = {"dataset": "small", "ipc": "4", "condensation_seed": "0"}
 
 @pytest.mark.parametrize("method", ["dc", "dsa", "dm", "tm", "kip", "conv"])
 def test_a_condensation_computes_what_is_expected(method, data, estimator):
-    own = wanted()
-    job = jobs.condense(own, grid.SetId("small", method, "4", 0))
+    config = make_config()
+    job = jobs.condense(config, grid.SetId("small", method, "4", 0))
     problem = contract.Problem(data, 4, 0)
     if method == "tm":
-        told = jobs.train_expert(own, grid.expand(own), "small", "experts")["options"]
-        told.pop("preprocessing")
-        snapshots, entry = experts.train(problem, **told), told["architecture"]
+        options = jobs.train_expert(config, grid.expand(config), "small", "experts")["options"]
+        options.pop("preprocessing")
+        snapshots, entry = experts.train(problem, **options), options["architecture"]
         problem = replace(problem, trajectories=experts.Trajectories([snapshots], entry))
     run = contract.resolve(job["function"])
-    found = counted(lambda: run(problem, **job["options"]))
+    operations = counted(lambda: run(problem, **job["options"]))
     expected = estimator.operations_of(estimator.of("condense", CELL | {"method": method}), "small")
-    assert 0.5 < expected / found < 2, (expected, found)
+    assert 0.5 < expected / operations < 2, (expected, operations)
 
 
 # no gradient of the first layer's input is computed, which is much of an MLP
 @pytest.mark.parametrize(("architecture", "most"), [("small", 1.25), ("mlp", 1.5)])
 def test_an_evaluation_computes_what_is_expected(architecture, most, data, estimator):
-    own = wanted()
+    config = make_config()
     condensed = Condensed(torch.randn(12, *data.shape), torch.arange(3).repeat_interleave(4))
-    told = jobs.evaluate(own, architecture, "dsa", "sgd")["options"]
-    found = counted(
-        lambda: evaluate(condensed, data, [0, 1], device=torch.device("cpu"), stack=False, **told)
+    options = jobs.evaluate(config, architecture, "dsa", "sgd")["options"]
+    operations = counted(
+        lambda: evaluate(
+            condensed, data, [0, 1], device=torch.device("cpu"), stack=False, **options
+        )
     )
     way = {"method": "random", "architecture": architecture, "augmentation": "dsa"}
     way |= {"optimizer": "sgd", "first": "0", "last": "1", "snapshot": ""}
     expected = estimator.operations_of(estimator.of("evaluate", CELL | way), "small")
-    assert 0.8 < expected / found < most, (expected, found)
+    assert 0.8 < expected / operations < most, (expected, operations)
 
 
 def test_an_expert_computes_what_is_expected(data, estimator):
-    own = wanted()
-    told = jobs.train_expert(own, grid.expand(own), "small", "experts")["options"]
-    told.pop("preprocessing")
-    found = counted(lambda: experts.train(contract.Problem(data, None, 0), **told))
+    config = make_config()
+    options = jobs.train_expert(config, grid.expand(config), "small", "experts")["options"]
+    options.pop("preprocessing")
+    operations = counted(lambda: experts.train(contract.Problem(data, None, 0), **options))
     expected = estimator.of("train_expert", {"dataset": "small", "trajectories": "experts"})
-    assert 0.8 < estimator.operations_of(expected, "small") / found < 1.25
+    assert 0.8 < estimator.operations_of(expected, "small") / operations < 1.25
 
 
 # --- on the device --------------------------------------------------------------------------------
 
 
 def paper(**method) -> work.Estimator:
-    own = wanted(
+    config = make_config(
         datasets={"cifar10": {"source": "cifar10"}},
         methods={"tm": {"algorithm": "tm"} | method},
         architectures={"convnet": {"network": "convnet"}},
         trajectories={},
         experiments={"e": {"datasets": ["cifar10"], "methods": ["tm"], "ipc": [1, 10, 50]}},
     )
-    return work.Estimator(own, grid.expand(own))
+    return work.Estimator(config, grid.expand(config))
 
 
 def tm(ipc: int, **method) -> float:
@@ -167,36 +169,38 @@ def test_the_unrolled_gradient_runs_out_of_40_gb_where_the_paper_did():
 
 
 @pytest.fixture
-def asked() -> requests.Requests:
-    own = loading.load(ROOT / "config/paper.yaml")
-    return requests.Requests(own, grid.expand(own))
+def paper_requests() -> requests.Requests:
+    config = loading.load(ROOT / "config/paper.yaml")
+    return requests.Requests(config, grid.expand(config))
 
 
-def evaluation(**own) -> dict[str, str]:
+def evaluation(**changes) -> dict[str, str]:
     cell = {"dataset": "cifar10", "method": "random", "ipc": "10", "condensation_seed": "0"}
     cell |= {"architecture": "convnet", "augmentation": "dsa", "optimizer": "sgd"}
-    return cell | {"first": "0", "last": "4", "snapshot": ""} | own
+    return cell | {"first": "0", "last": "4", "snapshot": ""} | changes
 
 
 @pytest.mark.parametrize(
     "more", [{"ipc": "50"}, {"architecture": "resnet152"}, {"dataset": "tinyimagenet"}]
 )
-def test_more_images_and_larger_networks_and_datasets_ask_for_more_time(asked, more):
-    small, large = (asked.minutes("evaluate", evaluation(**own)) for own in ({}, more))
+def test_more_images_larger_networks_and_larger_datasets_ask_for_more_time(paper_requests, more):
+    small, large = (
+        paper_requests.minutes("evaluate", evaluation(**changes)) for changes in ({}, more)
+    )
     assert large > small
 
 
-def test_each_attempt_asks_for_twice_as_much(asked):
+def test_each_attempt_asks_for_twice_as_much(paper_requests):
     for rule, wildcards in (
         ("evaluate", evaluation()),
         ("prepare_dataset", {"dataset": "tinyimagenet"}),
     ):
-        for ask in (asked.memory_mb, asked.minutes):
-            first, second, third = (ask(rule, wildcards, attempt) for attempt in (1, 2, 3))
+        for request in (paper_requests.memory_mb, paper_requests.minutes):
+            first, second, third = (request(rule, wildcards, attempt) for attempt in (1, 2, 3))
             assert (second, third) == (2 * first, 4 * first)
 
 
-def test_a_users_method_gets_a_good_deal_and_is_said_to_be_assumed(estimator):
-    found = estimator.of("condense", CELL | {"method": "mine"})
-    assert not found.known
-    assert found.device_bytes >= 4e9
+def test_a_users_method_is_assumed_and_gets_ample_memory(estimator):
+    estimate = estimator.of("condense", CELL | {"method": "mine"})
+    assert not estimate.known
+    assert estimate.device_bytes >= 4e9

@@ -38,7 +38,7 @@ def figures(*blocks):
     return figure_plan.accuracy_figures(*planned(*blocks))
 
 
-def test_it_loads_nothing_that_is_slow_to_load():
+def test_the_figure_plan_loads_nothing_slow():
     code = "import sys; sys.path.insert(0, 'workflow_scripts'); "
     code += "from condensation.workflow import figure_plan;"
     code += "print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy') if m in sys.modules])"
@@ -60,10 +60,10 @@ def test_a_figure_with_nothing_to_show_is_not_made():
 
 
 def test_figure_3_has_ipc_10_and_figure_5_the_others():
-    found = figures({"architectures": ["mlp", "convnet"], "ipc": [1, 10, 50]})
+    plan = figures({"architectures": ["mlp", "convnet"], "ipc": [1, 10, 50]})
 
     def ipcs(name):
-        return [panel["where"]["ipc"] for panel in found[name]["panels"]]
+        return [panel["where"]["ipc"] for panel in plan[name]["panels"]]
 
     assert ipcs("figure3") == ["10"] and ipcs("figure5") == ["1", "50"]
     large = figures({"architectures": ["mlp", "convnet"], "ipc": [50, 20]})
@@ -72,13 +72,13 @@ def test_figure_3_has_ipc_10_and_figure_5_the_others():
     )
 
 
-def test_augmentations_are_compared_in_one_way_and_in_the_order_given():
-    found = figures(
+def test_augmentations_are_compared_in_one_way_in_the_order_of_the_config():
+    plan = figures(
         {"architectures": ["mlp", "convnet"], "ipc": [1, 10]},
         {"augmentations": ["randaug", "none", "dsa"], "optimizers": ["adam"], "ipc": [10]},
         {"augmentations": ["none", "dsa"], "ipc": [10], "methods": ["random"]},
     )
-    (panel,) = found["figure1"]["panels"]
+    (panel,) = plan["figure1"]["panels"]
     assert panel["values"] == ["randaug", "none", "dsa"]
     assert panel["where"] == {
         **{"experiment": "e1", "dataset": "digits", "ipc": "10"},
@@ -88,18 +88,18 @@ def test_augmentations_are_compared_in_one_way_and_in_the_order_given():
 
 def test_of_equal_ways_the_usual_one_is_shown():
     way = {"augmentations": ["none", "dsa"], "architectures": ["mlp", "convnet"]}
-    found = figures({**way, "optimizers": ["adam", "sgd"]})
-    where = found["figure2"]["panels"][0]["where"]
+    plan = figures({**way, "optimizers": ["adam", "sgd"]})
+    where = plan["figure2"]["panels"][0]["where"]
     assert [where[key] for key in ("architecture", "augmentation", "optimizer")] == [
         *("convnet", "dsa", "sgd")
     ]
-    assert found["figure1"]["panels"][0]["where"]["architecture"] == "convnet"
+    assert plan["figure1"]["panels"][0]["where"]["architecture"] == "convnet"
 
 
-def test_curves_are_those_of_the_methods_of_one_algorithm():
+def test_a_figure_of_curves_shows_the_methods_of_one_algorithm():
     methods = ["dm", "dm_from_noise", "kip"]
-    found = figures({"methods": methods, "snapshots": True, "datasets": ["digits", "more"]})
-    four, six = found["figure4"]["panels"], found["figure6"]["panels"]
+    plan = figures({"methods": methods, "snapshots": True, "datasets": ["digits", "more"]})
+    four, six = plan["figure4"]["panels"], plan["figure6"]["panels"]
     assert [panel["where"]["dataset"] for panel in four] == ["digits", "more"]
     assert four[0]["methods"] == ["dm", "dm_from_noise"]
     assert four[0]["ends"] == {"dm": 30, "dm_from_noise": 40}
@@ -132,10 +132,10 @@ def test_methods_have_the_names_of_the_config():
 FIGURE7 = {"features": "embedding", "datasets": ["digits"], "methods": ["kcenter", "random"]}
 
 
-def test_figure_7_shows_the_sets_that_there_are_in_its_order():
+def test_figure_7_shows_the_existing_sets_in_its_order():
     config, grid = planned({"ipc": [1, 10]}, figure7={**FIGURE7, "ipc": 10})
-    found = figure_plan.embedded_sets(config, grid, "digits")
-    assert [one.folder for one in found] == [
+    sets = figure_plan.embedded_sets(config, grid, "digits")
+    assert [set_id.folder for set_id in sets] == [
         *("digits/kcenter/ipc10/set0", "digits/random/ipc10/set0")
     ]
     assert figure_plan.maps(config, grid) == {
@@ -154,7 +154,7 @@ def test_figure_7_shows_the_sets_that_there_are_in_its_order():
         ({"ipc": 1, "datasets": []}, "figure7.datasets: .*at least 1 item"),
     ],
 )
-def test_a_figure_7_that_cannot_be_made_is_told(change, message):
+def test_an_impossible_figure_7_is_refused(change, message):
     with pytest.raises(InputError, match=message):
         planned({}, figure7={**FIGURE7, **change})
 
@@ -164,10 +164,10 @@ def test_the_papers_figures_hold_the_papers_cells():
     if not listed.is_file():
         pytest.skip(f"{listed} is not here")
     config = load(PAPER)
-    found = figure_plan.accuracy_figures(config, expand(config))
-    assert list(found) == [f"figure{number}" for number in range(1, 7)]
-    assert len(found["figure1"]["panels"]) == 9
-    assert all(len(panel["values"]) == 5 for panel in found["figure1"]["panels"])
+    plan = figure_plan.accuracy_figures(config, expand(config))
+    assert list(plan) == [f"figure{number}" for number in range(1, 7)]
+    assert len(plan["figure1"]["panels"]) == 9
+    assert all(len(panel["values"]) == 5 for panel in plan["figure1"]["panels"])
     with listed.open() as file:
         rows = list(csv.DictReader(file))
     table6 = {
@@ -178,15 +178,13 @@ def test_the_papers_figures_hold_the_papers_cells():
         and row["ipc"].isdigit()
         and row["method"] == "DSA"
     }
-    cifar10 = found["figure2"]["panels"][0]
+    cifar10 = plan["figure2"]["panels"][0]
     assert cifar10["where"]["experiment"] == "table6"
     assert list(map(int, cifar10["values"])) == sorted(table6)
     ipcs = {
-        name: [p["where"]["ipc"] for p in found[name]["panels"]]
-        for name in found
-        if name[-1] in "35"
+        name: [p["where"]["ipc"] for p in plan[name]["panels"]] for name in plan if name[-1] in "35"
     }
     assert ipcs == {"figure3": ["10"] * 3, "figure5": ["1", "50"] * 3}
-    assert [len(panel["methods"]) for panel in found["figure4"]["panels"]] == [3] * 3
-    assert [p["algorithm"] for p in found["figure6"]["panels"]] == ["dc"] * 3 + ["dsa"] * 3
-    assert set(found["figure4"]["panels"][0]["ends"].values()) == {20000}
+    assert [len(panel["methods"]) for panel in plan["figure4"]["panels"]] == [3] * 3
+    assert [p["algorithm"] for p in plan["figure6"]["panels"]] == ["dc"] * 3 + ["dsa"] * 3
+    assert set(plan["figure4"]["panels"][0]["ends"].values()) == {20000}

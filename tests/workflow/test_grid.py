@@ -26,30 +26,32 @@ def axes(**more):
 
 def test_an_experiment_is_the_union_of_its_blocks():
     blocks = [axes(ipc=[1, 10]), axes(datasets=["other"], ipc=[10])]
-    found = {(c.set.dataset, c.set.ipc) for c in grid({"e": blocks}).cells}
-    assert found == {("digits", "1"), ("digits", "10"), ("other", "10")}
+    pairs = {(cell.set.dataset, cell.set.ipc) for cell in grid({"e": blocks}).cells}
+    assert pairs == {("digits", "1"), ("digits", "10"), ("other", "10")}
 
 
-def test_a_shared_cell_is_there_once_with_the_most_seeds_any_experiment_wants():
-    found = grid({"a": axes(evaluation_seeds=2), "b": axes(evaluation_seeds=7)})
-    (cell,) = found.cells
-    assert found.cells[cell] == 7
-    assert found.experiments["a"][cell] == 2 and found.experiments["b"][cell] == 7
+def test_a_shared_cell_is_there_once_with_the_most_seeds_of_any_experiment():
+    expanded = grid({"a": axes(evaluation_seeds=2), "b": axes(evaluation_seeds=7)})
+    (cell,) = expanded.cells
+    assert expanded.cells[cell] == 7
+    assert expanded.experiments["a"][cell] == 2 and expanded.experiments["b"][cell] == 7
     folder = "digits/random/ipc1/set0/evaluation/convnet/dsa/sgd"
-    assert list(found.records()) == [f"{folder}/seeds0-4.json", f"{folder}/seeds5-6.json"]
+    assert list(expanded.records()) == [f"{folder}/seeds0-4.json", f"{folder}/seeds5-6.json"]
 
 
 def test_one_seed_per_job():
-    found = grid({"a": axes(evaluation_seeds=3)}, evaluation={"seeds_per_job": 1})
-    assert [path.rpartition("/")[2] for path in found.records()] == [
+    expanded = grid({"a": axes(evaluation_seeds=3)}, evaluation={"seeds_per_job": 1})
+    assert [path.rpartition("/")[2] for path in expanded.records()] == [
         *("seeds0-0.json", "seeds1-1.json", "seeds2-2.json")
     ]
 
 
 def test_the_whole_dataset_has_one_ipc_and_one_set():
-    found = grid({"a": axes(methods=["all", "random"], ipc=[1, 10], condensation_seeds=3)})
-    assert [s for s in found.sets if s.method == "all"] == [SetId("digits", "all", "all", 0)]
-    assert len(found.sets) == 1 + 2 * 3
+    expanded = grid({"a": axes(methods=["all", "random"], ipc=[1, 10], condensation_seeds=3)})
+    assert [set_id for set_id in expanded.sets if set_id.method == "all"] == [
+        SetId("digits", "all", "all", 0)
+    ]
+    assert len(expanded.sets) == 1 + 2 * 3
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_only_the_whole_dataset_has_no_picture():
 
 
 def test_paths_tell_all_cells_apart():
-    found = grid(
+    expanded = grid(
         {
             "a": axes(
                 **{"methods": ["random"], "ipc": [1, 11], "condensation_seeds": 2},
@@ -87,12 +89,12 @@ def test_paths_tell_all_cells_apart():
             )
         }
     )
-    assert len(found.cells) == 16
-    assert len({cell.folder for cell in found.cells}) == 16
-    assert isinstance(next(iter(found.cells)), Cell)
+    assert len(expanded.cells) == 16
+    assert len({cell.folder for cell in expanded.cells}) == 16
+    assert isinstance(next(iter(expanded.cells)), Cell)
 
 
-def test_what_architectures_are_ranked_with():
+def test_architectures_are_ranked_with_every_set_and_reference():
     nas = {
         "dataset": "other",
         "sets": [
@@ -102,11 +104,11 @@ def test_what_architectures_are_ranked_with():
         **{"truth": "whole", "references": {"all": {}, "some": {"images": 100}}},
         **{"architectures": 7, "architectures_per_job": 3},
     }
-    found = grid({"a": axes()}, nas=nas)
+    expanded = grid({"a": axes()}, nas=nas)
     sets = [SetId("other", "random", ipc, seed) for ipc in ("1", "10") for seed in (0, 1)]
-    assert list(found.ranked.values()) == [*sets, "all", "some"]
-    assert found.sets == [SetId("digits", "random", "1", 0), *sets], "they are condensed too"
-    paths = list(found.rankings())
+    assert list(expanded.ranked.values()) == [*sets, "all", "some"]
+    assert expanded.sets == [SetId("digits", "random", "1", 0), *sets], "they are condensed too"
+    paths = list(expanded.rankings())
     assert len(paths) == len(set(paths)) == 6 * 3
     assert paths[:3] == [
         f"other/random/ipc1/set0/nas/architectures{chunk}.json" for chunk in ("0-2", "3-5", "6-6")
@@ -151,20 +153,20 @@ def test_the_paper_config_holds_the_papers_cells():
         )
         for row in rows
     }
-    found = expand(load(ROOT / "config/paper.yaml")).cells
+    cells = expand(load(ROOT / "config/paper.yaml")).cells
     ours = {
         (
-            *(c.set.dataset, c.set.method, c.set.ipc),
-            *(c.architecture, c.augmentation, c.optimizer),
+            *(cell.set.dataset, cell.set.method, cell.set.ipc),
+            *(cell.architecture, cell.augmentation, cell.optimizer),
         )
-        for c in found
-        if c.set.iteration is None
+        for cell in cells
+        if cell.set.iteration is None
     }
     assert ours == expected and len(ours) == len(rows) == 634
-    along = [c for c in found if c.set.iteration is not None]
+    along = [cell for cell in cells if cell.set.iteration is not None]
     # figures 4 and 6: three methods from three starts at three IPC
     assert len(along) == 3 * 3 * (10 + 2 + 2)
-    assert set(found.values()) == {5}
+    assert set(cells.values()) == {5}
 
 
 def test_what_snakemake_reads_is_free_of_heavy_imports():
@@ -176,7 +178,7 @@ def test_what_snakemake_reads_is_free_of_heavy_imports():
         "from condensation.workflow import digest, grid, jobs\n"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert found.stdout.strip() == "[]"
+    assert done.stdout.strip() == "[]"

@@ -76,7 +76,7 @@ def test_a_job_fails_that_used_a_module_missing_from_its_sources(tmp_path, sourc
     assert f"rule condense used {file}" in done.stderr and "digest" in done.stderr
 
 
-def test_modules_without_effect_exist_and_count_for_nothing():
+def test_modules_without_effect_exist_and_need_no_digest():
     names = [f"condensation/{name}.py" for name in digest.WITHOUT_EFFECT]
     assert all((SCRIPTS / name).is_file() for name in names)
     assert digest.uncovered(["fit_whitening"], [SCRIPTS / name for name in names]) == []

@@ -1,4 +1,4 @@
-"""Results know their config: another one does not overwrite them."""
+"""Results know their config: another config does not overwrite them."""
 
 import copy
 
@@ -19,7 +19,7 @@ def digest(**more):
     return made_from.digest(parse({**copy.deepcopy(CONFIG), **more}))
 
 
-def test_the_digest_is_that_of_what_results_depend_on():
+def test_the_digest_covers_what_results_depend_on():
     same = [{"compute": {"threads": 2}}, {"data": {"mirror": "m"}}, {"partial": True}]
     same += [{"results_dir": "elsewhere"}, {"figures_dir": "x"}]
     assert {digest(**more) for more in same} == {digest()}
@@ -44,7 +44,7 @@ def test_another_config_is_refused_with_the_remedy(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "a: [", "[1]", "config: a.yaml\n", "\x01"])
-def test_what_says_nothing_refuses_nothing(tmp_path, content):
+def test_an_unreadable_claim_refuses_nothing(tmp_path, content):
     (tmp_path / made_from.NAME).write_text(content)
     made_from.check(tmp_path, "b.yaml", "2")
     made_from.claim(tmp_path, "b.yaml", "2")

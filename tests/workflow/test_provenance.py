@@ -1,4 +1,4 @@
-"""Provenance: what is said of versions, commit and times, against files made by hand."""
+"""Provenance: versions, commit and times, against files written by hand."""
 
 import importlib.metadata
 import json
@@ -38,13 +38,13 @@ CONFIG = {
 
 
 @pytest.fixture
-def wanted():
+def benchmark_files():
     used = loading.parse(CONFIG)
     return provenance.benchmark_files(used, grid.expand(used))
 
 
-def test_every_job_of_the_grid_has_its_file_once(wanted):
-    counts = {rule: len(paths) for rule, paths in wanted.items()}
+def test_every_job_of_the_grid_has_its_file_once(benchmark_files):
+    counts = {rule: len(paths) for rule, paths in benchmark_files.items()}
     per_job = loading.parse(CONFIG).evaluation.seeds_per_job
     assert counts == {
         "prepare_dataset": 1,
@@ -54,9 +54,9 @@ def test_every_job_of_the_grid_has_its_file_once(wanted):
         "condense": 4 * 2 * 2,
         "evaluate": 4 * 2 * 2 * -(-7 // per_job),
     }
-    assert "condense/digits/tm/ipc2/set1.tsv" in wanted["condense"]
+    assert "condense/digits/tm/ipc2/set1.tsv" in benchmark_files["condense"]
     last = f"seeds{7 - 1 - (7 - 1) % per_job}-6.tsv"
-    assert f"evaluate/digits/tm/ipc2/set1/convnet/dsa/sgd/{last}" in wanted["evaluate"]
+    assert f"evaluate/digits/tm/ipc2/set1/convnet/dsa/sgd/{last}" in benchmark_files["evaluate"]
 
 
 def write(path, seconds):
@@ -64,37 +64,37 @@ def write(path, seconds):
     path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:01\t5.0\n")
 
 
-def test_times_are_of_the_jobs_of_this_config(tmp_path, wanted):
-    write(tmp_path / wanted["condense"][0], 1.5)
-    write(tmp_path / wanted["condense"][1], 2.25)
+def test_times_are_of_the_jobs_of_this_config(tmp_path, benchmark_files):
+    write(tmp_path / benchmark_files["condense"][0], 1.5)
+    write(tmp_path / benchmark_files["condense"][1], 2.25)
     write(tmp_path / "condense/digits/forgotten/ipc1/set0.tsv", 1000)  # of an earlier config
     write(tmp_path / "make_leaderboard.tsv", 4)
     write(tmp_path / "rank/a/b.tsv", 5)
     write(tmp_path / "rank/a/c.tsv", 6)
-    times = provenance.rule_times(tmp_path, wanted)
+    times = provenance.rule_times(tmp_path, benchmark_files)
     assert times["condense"] == {"jobs": 16, "timed": 2, "seconds": 3.75, "longest": 2.25}
     assert times["make_leaderboard"] == {"jobs": 1, "timed": 1, "seconds": 4.0, "longest": 4.0}
     assert times["rank"] == {"jobs": 2, "timed": 2, "seconds": 11.0, "longest": 6.0}
     assert times["train_expert"] == {"jobs": 3, "timed": 0, "seconds": 0, "longest": None}
     (tmp_path / "rank/a/b.tsv").write_text("nothing of the kind")
     with pytest.raises(InputError, match=r"b\.tsv: not a benchmark file"):
-        provenance.rule_times(tmp_path, wanted)
+        provenance.rule_times(tmp_path, benchmark_files)
 
 
-def test_without_any_benchmarks_nothing_is_timed(tmp_path, wanted):
-    times = provenance.rule_times(tmp_path / "none", wanted)
-    assert {one["timed"] for one in times.values()} == {0}
+def test_without_any_benchmarks_nothing_is_timed(tmp_path, benchmark_files):
+    times = provenance.rule_times(tmp_path / "none", benchmark_files)
+    assert {rule["timed"] for rule in times.values()} == {0}
 
 
 def git(folder, *arguments):
-    about = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
     done = subprocess.run(
-        ["git", *about, *arguments], cwd=folder, check=True, capture_output=True, text=True
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
     )
     return done.stdout.strip()
 
 
-def test_the_commit_and_whether_files_differ_from_it(tmp_path):
+def test_the_commit_is_recorded_and_whether_files_differ_from_it(tmp_path):
     unknown = {"commit": None, "dirty": None}
     assert provenance.commit(tmp_path) == unknown, "no repository"
     git(tmp_path, "init", "-q")
@@ -115,11 +115,11 @@ def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
     assert provenance.commit(tmp_path) == {"commit": None, "dirty": None}
 
 
-def test_versions_and_machine():
-    found = provenance.versions()
-    assert found["python"] == sys.version.split()[0]
-    assert found["torch"] == importlib.metadata.version("torch")
-    assert None not in found.values(), "every package that is named is installed"
+def test_versions_and_machine_are_those_of_this_process():
+    versions = provenance.versions()
+    assert versions["python"] == sys.version.split()[0]
+    assert versions["torch"] == importlib.metadata.version("torch")
+    assert None not in versions.values(), "every package that is named is installed"
     assert provenance.machine()["cores"] == os.cpu_count()
     total = int(Path("/proc/meminfo").read_text().split()[1]) / 1024  # kB
     assert provenance.machine()["memory_mb"] == pytest.approx(total, rel=0.01)

@@ -1,4 +1,4 @@
-"""What a config makes, and what of it existing files allow, for configs worked out by hand."""
+"""The targets of a config, and of a partial run, for configs worked out by hand."""
 
 from types import SimpleNamespace
 
@@ -49,7 +49,7 @@ NAS = {
         ({"methods": ["kcenter", "kcenter_pixels"]}, [8, 9]),
     ],
 )
-def test_a_table_of_the_paper_is_made_where_the_config_has_cells_of_it(block, numbers):
+def test_a_table_of_the_paper_is_a_target_where_the_config_has_its_cells(block, numbers):
     assert targets(block).paper_tables == numbers
     tables = targets(block).tables
     assert [f"r/tables/table{n}.tex" in tables for n in range(1, 10)] == [
@@ -100,7 +100,7 @@ def test_a_set_is_ranked_on_all_architectures_or_not_at_all(lost, unranked, reco
     assert len(partial.rankings) == records
 
 
-def test_records_of_an_experiment_are_among_those_of_the_config():
+def test_the_records_of_an_experiment_are_among_those_of_the_config():
     both = targets({"ipc": [1]}, {"ipc": [1, 10]})
     assert len(both.records) == 2
     assert both.records_of("e0") == both.records[:1] and both.records_of("e1") == both.records
@@ -120,7 +120,7 @@ def test_a_method_reads_its_features_and_whitening():
     assert read("random") == {}
 
 
-def test_wildcards_that_have_no_value_stay():
+def test_wildcards_without_a_value_stay():
     assert PATHS(layout.EXPERT, dataset="a", expert=3) == (
         "r/a/trajectories/{trajectories}/expert3.safetensors"
     )

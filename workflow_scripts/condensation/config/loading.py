@@ -19,8 +19,11 @@ _MOST_LINES, _LONGEST_LINE = 50, 1000  # of an error message
 def parse(data: Any, origin: str = "config") -> Config:
     """Return the validated config.
 
-    Raises InputError with one line per mistake: ``origin`` (a file name), the key, the bad value,
-    and what is allowed.
+    Raises
+    ------
+    InputError
+        With one line per mistake: ``origin`` (a file name), the key, the bad value, and
+        what is allowed.
     """
     if not isinstance(data, dict) or not data:
         raise InputError(f"{origin}: expected a mapping with datasets, methods and experiments")

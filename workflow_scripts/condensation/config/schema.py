@@ -113,7 +113,10 @@ class Config(Strict):
     def completed(self, dataset: str, method: str, ipc: int) -> base.Method:
         """Return a method's options with published values in place of None.
 
-        Raises KeyError with the IPC values that have a published row if one is needed and missing.
+        Raises
+        ------
+        KeyError
+            With the IPC values that have a published row if one is needed and missing.
         """
         zca = self.preprocessing_of(method) != "standardize"
         return self.methods[method].completed(self.datasets[dataset].kind, ipc, zca)

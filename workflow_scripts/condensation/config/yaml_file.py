@@ -40,7 +40,10 @@ class _Shallow(yaml.SafeLoader):
 def read(path: str | Path) -> Any:
     """Return what a YAML or JSON file holds.
 
-    Raises InputError with file and, where there is one, line.
+    Raises
+    ------
+    InputError
+        With file and, where there is one, line.
     """
     text = _text(Path(path))
     try:

@@ -22,7 +22,10 @@ def neighbour_map(parts: Sequence[np.ndarray], seed: int = 0) -> list[np.ndarray
     float32 [n_i, 2] each. The perplexity is 30, or a third of the points if they are few; a map of
     fewer than four points is all zeros.
 
-    Raises InputError if the features are all equal, or not finite.
+    Raises
+    ------
+    InputError
+        If the features are all equal, or not finite.
     """
     rows = np.concatenate(parts).astype(np.float64)
     if not np.isfinite(rows).all() or (len(rows) > 1 and (rows == rows[0]).all()):

@@ -113,7 +113,10 @@ class Problem:
     def draw_real(self, per_class: int, generator: torch.Generator) -> torch.Tensor:
         """Return positions [classes, per_class] of training images, without replacement.
 
-        Raises InputError if a class has fewer images.
+        Raises
+        ------
+        InputError
+            If a class has fewer images.
         """
         selected = []
         for name, indices in zip(
@@ -131,7 +134,10 @@ class Problem:
 def resolve(module: str) -> Callable[..., Any]:
     """Return the method's function from ``condensation.methods.x`` or ``file.py:function``.
 
-    Raises InputError if a user's file fails on import or lacks the function.
+    Raises
+    ------
+    InputError
+        If a user's file fails on import or lacks the function.
     """
     if ".py:" in module:
         return plugins.load(module)
@@ -148,7 +154,10 @@ def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> 
     minus their mean, become whole numbers. Of other rows, ``soft`` keeps float32 [n, classes] and
     ``hard`` the class of the largest score.
 
-    Raises InputError that says what ``method`` returned and what it should return.
+    Raises
+    ------
+    InputError
+        That says what ``method`` returned and what it should return.
     """
     if isinstance(result, torch.Tensor) and result.dim() == 1 and _is_integer(result):
         result = result.long()

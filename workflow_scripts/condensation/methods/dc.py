@@ -59,7 +59,10 @@ def condense(
 
     Memory does not grow with the number of classes, which are processed one after the other.
 
-    Raises InputError if a class has fewer than ``ipc`` images.
+    Raises
+    ------
+    InputError
+        If a class has fewer than ``ipc`` images.
     """
     images = initial_images(problem, init, features)
     velocity = torch.zeros_like(images)

@@ -44,7 +44,10 @@ def condense(
     batch_real : real images per class and iteration; a smaller class uses all its images.
     augmentation, architecture : entries of the config.
 
-    Raises InputError if a class has fewer than ``ipc`` images.
+    Raises
+    ------
+    InputError
+        If a class has fewer than ``ipc`` images.
     """
     images = initial_images(problem, init, features)
     velocity = torch.zeros_like(images)

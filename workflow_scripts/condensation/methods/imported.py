@@ -39,8 +39,10 @@ def condense(
 
     Logs a warning, with the numbers, if pixels or labels look implausible.
 
-    Raises InputError for a file that cannot be read, and for a wrong shape,
-    label range or preprocessing.
+    Raises
+    ------
+    InputError
+        For a file that cannot be read, and for a wrong shape, label range or preprocessing.
     """
     dataset = problem.dataset
     path, labels_path = (name and str(Path(name).expanduser()) for name in (path, labels_path))
@@ -72,7 +74,10 @@ def condense(
 def images_per_class(path: str, dataset: Dataset, run: int | None = None) -> int:
     """Return how many images per class the set in a file has.
 
-    Raises InputError if the number of images is not a multiple of the number of classes.
+    Raises
+    ------
+    InputError
+        If the number of images is not a multiple of the number of classes.
     """
     images, classes = set_files.read(path, dataset, run)[0], len(dataset.classes)
     count = len(images) if images.dim() else 0

@@ -52,8 +52,12 @@ def condense(
     ridge : times the mean of the kernel's diagonal.
     learn_labels : the soft labels, float32 [n, C], are the learned ones plus 1/C.
 
-    Raises InputError if the ridge leaves the system singular, and
-    FloatingPointError if the loss is no longer finite.
+    Raises
+    ------
+    InputError
+        If the ridge leaves the system singular.
+    FloatingPointError
+        If the loss is no longer finite.
     """
     images = initial_images(problem, init, features)
     classes = problem.classes
@@ -129,7 +133,10 @@ def centred(labels: torch.Tensor, classes: int) -> torch.Tensor:
 def solve(kernel: torch.Tensor, labels: torch.Tensor, ridge: float) -> torch.Tensor:
     """Return (K + ridge tr(K) / n I)^-1 y, float64 [n, C], by Cholesky.
 
-    Raises InputError if the matrix is singular to rounding.
+    Raises
+    ------
+    InputError
+        If the matrix is singular to rounding.
     """
     count = len(kernel)
     shift = ridge * kernel.diagonal().mean()

@@ -61,8 +61,12 @@ def condense(
     chunk : maximum number of images in one pass; None for the fastest number.
     augmentation, architecture : entries of the config.
 
-    Raises InputError if there are too few experts or epochs, and FloatingPointError if the step
-    size falls to zero or below, where the student would ascend.
+    Raises
+    ------
+    InputError
+        If there are too few experts or epochs.
+    FloatingPointError
+        If the step size falls to zero or below, where the student would ascend.
     """
     loaded = problem.trajectories
     if loaded is None or len(loaded.snapshots) < experts:

@@ -17,8 +17,11 @@ ARCHITECTURE = "ArchitectureString"
 def read(path: str | Path, column: str) -> dict[str, float]:
     """Return the accuracy in percent by architecture string, in the order of the table.
 
-    Raises InputError, with the line, for a missing column, a repeated row, a
-    malformed architecture and an accuracy outside 0 to 100.
+    Raises
+    ------
+    InputError,
+        With the line, for a missing column, a repeated row, a malformed architecture and an
+        accuracy outside 0 to 100.
     """
     accuracies: dict[str, float] = {}
     lines: dict[cells201.Cell, int] = {}

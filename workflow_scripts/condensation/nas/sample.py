@@ -16,8 +16,10 @@ def sample(
     ``seed`` orders all architectures, so a larger sample, or one from another
     table, begins with the same architectures.
 
-    Raises InputError if there are fewer than ``count``, or for a bad table
-    (``benchmark.read``).
+    Raises
+    ------
+    InputError
+        If there are fewer than ``count``, or for a bad table (``benchmark.read``).
     """
     if table is None:
         space = dict.fromkeys(map(cells201.text, cells201.every_cell()))

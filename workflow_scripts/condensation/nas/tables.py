@@ -51,7 +51,10 @@ def architectures(frame: pd.DataFrame, sample: dict[str, Any], whole: str | None
     ``truth`` comes from ``sample``, or is the proxy accuracy of the reference
     ``whole``, which then has no rows.
 
-    Raises InputError if a record is missing, or an architecture has no truth.
+    Raises
+    ------
+    InputError
+        If a record is missing, or an architecture has no truth.
     """
     names = sample["architectures"]
     connected = [cells201.connected(cells201.parse(name)) for name in names]

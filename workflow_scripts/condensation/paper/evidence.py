@@ -45,7 +45,10 @@ def tables_from_records(
     printed_numbers : as ``printed.load`` returns them.
     ranking : the run's table ``nas.csv``, if it ranked architectures.
 
-    Raises InputError for a record that does not fit the config, and for a record without its cost.
+    Raises
+    ------
+    InputError
+        For a record that does not fit the config, and for a record without its cost.
     """
     cells = grid.expand(config)
     records = {path: contents[path] for path in cells.records() if path in contents}

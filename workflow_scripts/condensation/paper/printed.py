@@ -54,7 +54,10 @@ def load(files: list[str | Path]) -> dict[Key, Number]:
     ConvNetD3 and ConvNetD4 are both ``ConvNet``; an IPC is text, and empty for
     the whole training set. KIP's columns of Table 4 have the printed names.
 
-    Raises InputError for another or a damaged file.
+    Raises
+    ------
+    InputError
+        For another or a damaged file.
     """
     numbers = {}
     for path in map(Path, files):

@@ -35,8 +35,11 @@ def runs(
     each, ``set_status`` is the status of the condensed set, and ``other_code``
     marks records that other code made, or whose set it made.
 
-    Raises InputError for a record that ``records.check`` refuses and for two
-    records of one network; ``config`` and ``left_out`` as there.
+    Raises
+    ------
+    InputError
+        For a record that ``records.check`` refuses and for two records of one network;
+        ``config`` and ``left_out`` as there.
     """
     rows = []
     for record in check(records, config, left_out):
@@ -99,7 +102,10 @@ def load_runs(path: str | Path) -> pd.DataFrame:
 def load_accuracy(path: str | Path) -> pd.DataFrame:
     """Read the frame of ``accuracy`` from a CSV file, absent numbers as NaN.
 
-    Raises InputError if it holds another table.
+    Raises
+    ------
+    InputError
+        If it holds another table.
     """
     # read as text first: names may look like numbers, and `none` is a name
     with readable_table(path):
@@ -164,8 +170,11 @@ def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     sets' means where a cell has several condensed sets; ``low`` and ``high`` are
     the 95 % interval of ``statistics.summary``.
 
-    Raises InputError for a network of the grid without a record, and for a
-    record that the grid does not ask for.
+    Raises
+    ------
+    InputError
+        For a network of the grid without a record, and for a record that the grid does not
+        ask for.
     """
     _require_all(frame, grid)
     keyed = frame.set_index(_NETWORK)[["accuracy", "status"]]

@@ -24,8 +24,11 @@ def pack(contents: Records) -> bytes:
 def unpack(path: str | Path) -> Contents:
     """Return the records and costs of a file, by path.
 
-    Raises InputError for a missing or damaged file, for a path that is absolute
-    or leads upwards, and for a path that occurs twice.
+    Raises
+    ------
+    InputError
+        For a missing or damaged file, for a path that is absolute or leads upwards, and for
+        a path that occurs twice.
     """
     try:
         with lzma.open(path, "rt", encoding="utf-8") as file:
@@ -57,8 +60,11 @@ def _parse_line(content: Any, where: str) -> tuple[str, dict[str, Any]]:
 def join(files: Iterable[str | Path]) -> Contents:
     """Return the records of several files as those of one run; of a path in two the first counts.
 
-    Raises InputError if networks of one set (dataset, method, IPC, seed,
-    iteration) were trained on different images.
+    Raises
+    ------
+    InputError
+        If networks of one set (dataset, method, IPC, seed, iteration) were trained on
+        different images.
     """
     contents: Contents = {}
     first_digests: dict[tuple, tuple[str, str]] = {}

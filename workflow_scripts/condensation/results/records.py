@@ -33,7 +33,10 @@ class RecordError(InputError):
 def read(paths: Iterable[str | Path], left_out: list[str] | None = None) -> dict[str, Any]:
     """Return the content of each file by its path.
 
-    Raises InputError for a damaged file; with ``left_out`` the message goes there instead.
+    Raises
+    ------
+    InputError
+        For a damaged file; with ``left_out`` the message goes there instead.
     """
     contents = {}
     for path in paths:
@@ -56,9 +59,12 @@ def check(
     config : also checks options and devices; without it ``other_code`` is False.
     left_out : skip records with an error, and add the messages to this list.
 
-    Raises RecordError for a file that is no record and for an impossible result; with
-    ``config`` also for other options than the config has, and for another kind of device than
-    that of the first record, unless ``compute.mix_devices`` is set.
+    Raises
+    ------
+    RecordError
+        For a file that is no record and for an impossible result; with ``config`` also for
+        other options than the config has, and for another kind of device than that of the
+        first record, unless ``compute.mix_devices`` is set.
     """
     options = _OptionCheck(config) if config else None
     devices = _DeviceCheck() if config and not config.compute.mix_devices else None

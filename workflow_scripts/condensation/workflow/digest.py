@@ -43,8 +43,12 @@ def source_digest(*sources: str | Path) -> str:
     for a rule script) or the path of a Python file elsewhere (a user's method,
     with what it imports from files beside it).
 
-    Raises FileNotFoundError for a source that does not exist, SyntaxError for
-    one that is not Python.
+    Raises
+    ------
+    FileNotFoundError
+        For a source that does not exist.
+    SyntaxError
+        For one that is not Python.
     """
     lines = [f"{_name(path)} {_read(path, path.stat().st_mtime_ns)[0]}" for path in _reach(sources)]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]

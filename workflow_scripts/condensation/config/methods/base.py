@@ -75,14 +75,20 @@ class Method(Strict):
     def published(self, kind: str, ipc: int, zca: bool) -> dict[str, Any]:
         """Return the published values for a dataset of ``kind`` at ``ipc``.
 
-        Raises KeyError with the IPC values that have a row if there is none.
+        Raises
+        ------
+        KeyError
+            With the IPC values that have a row if there is none.
         """
         raise NotImplementedError
 
     def completed(self, kind: str, ipc: int, zca: bool) -> Self:
         """Return a copy with published values in place of None.
 
-        Raises KeyError as ``published`` does, and only if a value is missing.
+        Raises
+        ------
+        KeyError
+            As ``published`` does, and only if a value is missing.
         """
         if not self.missing:
             return self

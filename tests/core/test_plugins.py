@@ -160,6 +160,11 @@ def test_a_file_that_fails_says_where(tmp_path):
         plugins.load(f"{tmp_path / 'net.py'}:net")
 
 
+def test_a_file_with_another_ending_is_refused():
+    with pytest.raises(InputError, match=r"net\.txt: not a Python file"):
+        plugins.load("net.txt:net")
+
+
 def test_initial_weights_do_not_depend_on_the_global_state():
     _, mine = entry("timm:resnet10t")
     torch.manual_seed(1)

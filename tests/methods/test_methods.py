@@ -160,7 +160,19 @@ def test_an_ipc_above_the_smallest_class_says_which_class_and_how_many(dataset, 
             run(name, Problem(dataset, ipc=21, seed=0, features=features), tmp_path)
 
 
+def test_a_problem_without_ipc_says_so(dataset):
+    whole = Problem(dataset, ipc=None, seed=0)
+    with pytest.raises(ValueError, match="no IPC"):
+        _ = whole.labels
+    assert replace(whole, ipc=3).images_per_class == 3
+
+
 # --- K-Center -------------------------------------------------------------------------------------
+
+
+def test_kcenter_names_the_features_that_it_lacks(dataset):
+    with pytest.raises(InputError, match="the features 'embedding' are needed"):
+        kcenter.select(Problem(dataset, ipc=1, seed=0), "embedding")
 
 
 def test_kcenter_with_one_image_is_the_one_nearest_to_the_class_mean(problem):

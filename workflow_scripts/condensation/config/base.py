@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -11,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    GetPydanticSchema,
     Tag,
     model_validator,
 )
@@ -84,11 +86,11 @@ def as_list(value: Any) -> Any:
 def tagged_union(
     kind: str,
     key: str,
-    models: dict[str, type[BaseModel]],
+    models: Mapping[str, type[BaseModel]],
     plugin: type[BaseModel] | None = None,
     hint: str = "",
-) -> Any:
-    """Return the type of a named entry: the member of ``models`` that ``key`` selects.
+) -> GetPydanticSchema:
+    """Return the annotation of a named entry: the member of ``models`` that ``key`` selects.
 
     A value with a colon, such as ``file.py:function``, selects ``plugin``; ``hint`` describes
     these values at the end of the error message.
@@ -114,4 +116,8 @@ def tagged_union(
     union = members[0]
     for member in members[1:]:
         union = union | member
-    return Annotated[union, Discriminator(tag), BeforeValidator(check)]
+    return GetPydanticSchema(
+        lambda _, handler: handler.generate_schema(
+            Annotated[union, Discriminator(tag), BeforeValidator(check)]
+        )
+    )

@@ -1,8 +1,10 @@
 """Entries that every config has without naming them, section by section."""
 
+from typing import Any
+
 from condensation.config.entries import OPTIMIZERS
 
-BUILT_IN = {
+BUILT_IN: dict[str, dict[str, dict[str, Any]]] = {
     "architectures": {
         "convnet": {"network": "convnet"},
         "mlp": {"network": "mlp"},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from condensation.config.base import NAME, NAME_RULE, wrong
+from condensation.config.entries import Features
 from condensation.config.experiments import Figure7
 from condensation.config.nas import BENCHMARK_COLUMNS, Ranking
 from condensation.core.errors import unknown
@@ -85,7 +86,7 @@ def _check_entry(config: Config, where: str, entry: BaseModel) -> None:
         if isinstance(name, str):
             pixels = ["pixels"] if option == "features" else []
             _require(f"{where}.{option}", section, name, [*getattr(config, section), *pixels])
-    if getattr(entry, "layer", None) == "before_pooling":
+    if isinstance(entry, Features) and entry.layer == "before_pooling":
         network = config.architectures[entry.architecture].network
         if network not in ("convnet", "resnet") and ".py:" not in network:
             raise wrong(
@@ -134,10 +135,11 @@ def _check_options(config: Config, where: str, dataset: str, method: str, ipc: i
     trajectories = entry.experts_read[0]
     epochs, needed = config.trajectories[trajectories].epochs, completed.last_expert_epoch
     if epochs is not None and needed > epochs:
+        options = config.options_of(dataset, method, ipc)
         raise wrong(
             f"trajectories.{trajectories}.epochs: {epochs}, but {method!r} at IPC {ipc} on "
-            f"{dataset} reads up to epoch {needed} (max_start {completed.max_start} - 1 + "
-            f"expert_epochs {completed.expert_epochs})"
+            f"{dataset} reads up to epoch {needed} (max_start {options['max_start']} - 1 + "
+            f"expert_epochs {options['expert_epochs']})"
         )
 
 

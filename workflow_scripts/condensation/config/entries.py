@@ -4,7 +4,7 @@ One pydantic model per kind. Its fields are the only source of defaults, documen
 The code that an entry selects is imported by the job. Methods are in ``config.methods``.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -168,7 +168,13 @@ class Trajectories(Strict):
 # --- evaluation -----------------------------------------------------------------------------------
 
 
-class ConvNet(Strict):
+class NetworkEntry(Strict):
+    """What all entries of ``architectures`` share."""
+
+    network: str
+
+
+class ConvNet(NetworkEntry):
     """Blocks of 3x3 convolution, instance norm, ReLU and 2x2 average pooling; then linear."""
 
     network: Literal["convnet"] = Field(description="Chooses this network.")
@@ -180,14 +186,14 @@ class ConvNet(Strict):
     )
 
 
-class MLP(Strict):
+class MLP(NetworkEntry):
     """Two hidden layers with ReLU."""
 
     network: Literal["mlp"] = Field(description="Chooses this network.")
     width: int = Field(128, ge=1, description="Units per hidden layer.")
 
 
-class ResNet(Strict):
+class ResNet(NetworkEntry):
     """ResNet with instance norm; by image size in the form for CIFAR or for ImageNet."""
 
     network: Literal["resnet"] = Field(description="Chooses this network.")
@@ -203,7 +209,7 @@ class ResNet(Strict):
     )
 
 
-class ViT(Strict):
+class ViT(NetworkEntry):
     """Vision transformer with a class token (Dosovitskiy et al., 2021)."""
 
     network: Literal["vit"] = Field(description="Chooses this network.")
@@ -214,7 +220,7 @@ class ViT(Strict):
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout; none on attention weights.")
 
 
-class OtherNetwork(PluginOptions):
+class OtherNetwork(NetworkEntry, PluginOptions):
     """A network of timm or torchvision, untrained, or your own function in a Python file."""
 
     network: str = Field(
@@ -231,23 +237,35 @@ class OtherNetwork(PluginOptions):
         return self
 
 
-ARCHITECTURES = {"convnet": ConvNet, "mlp": MLP, "resnet": ResNet, "vit": ViT}
+ARCHITECTURES: dict[str, type[NetworkEntry]] = {
+    "convnet": ConvNet,
+    "mlp": MLP,
+    "resnet": ResNet,
+    "vit": ViT,
+}
 
 
-class NoAugmentation(Strict):
+class AugmentationEntry(Strict):
+    """What all entries of ``augmentations`` share."""
+
+    policy: str
+
+
+class NoAugmentation(AugmentationEntry):
     """Images as they are."""
 
     policy: Literal["none"] = Field(description="Chooses this policy.")
 
 
-DSA_OPERATORS = ("color", "crop", "cutout", "flip", "scale", "rotate")
+DSAOperator = Literal["color", "crop", "cutout", "flip", "scale", "rotate"]
+DSA_OPERATORS: tuple[DSAOperator, ...] = get_args(DSAOperator)
 
 
-class SiameseAugmentation(Strict):
+class SiameseAugmentation(AugmentationEntry):
     """Differentiable siamese augmentation: one operator a batch (Zhao & Bilen, 2021)."""
 
     policy: Literal["dsa"] = Field(description="Chooses this policy.")
-    operators: list[Literal[DSA_OPERATORS]] = Field(
+    operators: list[DSAOperator] = Field(
         list(DSA_OPERATORS),
         min_length=1,
         description="Operators to draw from, each as likely; `flip` is left out for datasets "
@@ -260,7 +278,7 @@ class SiameseAugmentation(Strict):
     )
 
 
-class Torchvision(Strict):
+class Torchvision(AugmentationEntry):
     """Any pipeline of `torchvision.transforms.v2`, on uint8 images.
 
     Images are brought back to pixels, clipped and cut to uint8, transformed, and standardised
@@ -288,10 +306,20 @@ class Torchvision(Strict):
     )
 
 
-AUGMENTATIONS = {"none": NoAugmentation, "dsa": SiameseAugmentation, "torchvision": Torchvision}
+AUGMENTATIONS: dict[str, type[AugmentationEntry]] = {
+    "none": NoAugmentation,
+    "dsa": SiameseAugmentation,
+    "torchvision": Torchvision,
+}
 
 
-class SGD(Strict):
+class OptimizerEntry(Strict):
+    """What all entries of ``optimizers`` share."""
+
+    algorithm: str
+
+
+class SGD(OptimizerEntry):
     """Stochastic gradient descent with momentum."""
 
     algorithm: Literal["sgd"] = Field(description="Chooses this algorithm.")
@@ -304,7 +332,7 @@ class SGD(Strict):
     )
 
 
-class Adam(Strict):
+class Adam(OptimizerEntry):
     """Adam with its usual betas; the released evaluator does not decay its rate (Table 7)."""
 
     algorithm: Literal["adam"] = Field(description="Chooses this algorithm.")
@@ -313,13 +341,13 @@ class Adam(Strict):
     decay: bool = Field(False, description="As for `sgd`.")
 
 
-_OTHERS = ("adadelta", "adagrad", "adamax", "adamw", "nadam", "radam", "rmsprop")
+OtherAlgorithm = Literal["adadelta", "adagrad", "adamax", "adamw", "nadam", "radam", "rmsprop"]
 
 
-class OtherOptimizer(Strict):
+class OtherOptimizer(OptimizerEntry):
     """Another optimizer of `torch.optim`, by its name in small letters."""
 
-    algorithm: Literal[_OTHERS] = Field(description="Chooses this algorithm.")
+    algorithm: OtherAlgorithm = Field(description="Chooses this algorithm.")
     lr: float = Field(0.001, gt=0, description="Learning rate.")
     weight_decay: float = Field(0.0, ge=0, description="Weight decay, as torch takes it.")
     decay: bool = Field(False, description="As for `sgd`.")
@@ -328,7 +356,11 @@ class OtherOptimizer(Strict):
     )
 
 
-OPTIMIZERS = {"sgd": SGD, "adam": Adam, **dict.fromkeys(_OTHERS, OtherOptimizer)}
+OPTIMIZERS: dict[str, type[OptimizerEntry]] = {
+    "sgd": SGD,
+    "adam": Adam,
+    **dict.fromkeys(get_args(OtherAlgorithm), OtherOptimizer),
+}
 
 
 class Evaluation(Strict):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from condensation.config import yaml_file
 from condensation.config.entries import ARCHITECTURES, AUGMENTATIONS, OPTIMIZERS
@@ -54,7 +55,7 @@ def _expanded(value: Any, origin: str) -> Any:
     return os.path.expandvars(value)
 
 
-def _line(problem: dict[str, Any]) -> str:
+def _line(problem: ErrorDetails) -> str:
     # pydantic adds the tag of a union member to the location; it is no key of the file
     tags = {"other", *METHODS, *ARCHITECTURES, *AUGMENTATIONS, *OPTIMIZERS}
     keys = list(problem["loc"])

@@ -6,6 +6,7 @@ fails when they are stale.
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 if __name__ == "__main__":  # run as a file, from anywhere
@@ -75,7 +76,7 @@ def page() -> str:
     parts.append(_section("Top level", "A whole config file.", Config))
     parts.append(_section("data", Data.__doc__, Data))
     parts.append(_section("datasets.<name>", Dataset.__doc__, Dataset))
-    named = [
+    named: list[tuple[str, str, Mapping[str, type[BaseModel]], type[BaseModel] | None]] = [
         ("methods.<name>", "algorithm", METHODS, Plugin),
         ("architectures.<name>", "network", ARCHITECTURES, OtherNetwork),
         ("augmentations.<name>", "policy", AUGMENTATIONS, None),
@@ -96,9 +97,9 @@ def page() -> str:
     parts.append(_section("evaluation", Evaluation.__doc__, Evaluation))
     parts.append(_section("statistics", Statistics.__doc__, Statistics))
     parts.append(_section("compute", Compute.__doc__, Compute))
-    parts.append(_section("experiments.<name>", Axes.__doc__ + " Or a list of blocks.", Axes))
+    parts.append(_section("experiments.<name>", f"{Axes.__doc__} Or a list of blocks.", Axes))
     parts.append(_section("nas", Ranking.__doc__, Ranking))
-    parts.append(_section("nas.sets", RankedSets.__doc__ + " Or a list of blocks.", RankedSets))
+    parts.append(_section("nas.sets", f"{RankedSets.__doc__} Or a list of blocks.", RankedSets))
     parts.append(_section("nas.references.<name>", Reference.__doc__, Reference))
     parts.append(_section("nas.network", ProxyNetwork.__doc__, ProxyNetwork))
     parts.append(_section("nas.training", ProxyTraining.__doc__, ProxyTraining))

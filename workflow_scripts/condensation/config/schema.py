@@ -4,7 +4,7 @@
 and on values that make sense.
 """
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -16,9 +16,12 @@ from condensation.config.entries import (
     ARCHITECTURES,
     AUGMENTATIONS,
     OPTIMIZERS,
+    AugmentationEntry,
     Dataset,
     Evaluation,
     Features,
+    NetworkEntry,
+    OptimizerEntry,
     OtherNetwork,
     Statistics,
     Trajectories,
@@ -29,13 +32,15 @@ from condensation.config.methods.plugin import Plugin
 from condensation.config.nas import Ranking
 
 _PLUGIN_HINT = ", or your own as file.py:function"
-Method = tagged_union("algorithm", "algorithm", METHODS, Plugin, _PLUGIN_HINT)
-Architecture = tagged_union(
-    *("network", "network", ARCHITECTURES, OtherNetwork),
-    f", or timm:NAME, torchvision:NAME{_PLUGIN_HINT}",
-)
-Augmentation = tagged_union("policy", "policy", AUGMENTATIONS)
-Optimizer = tagged_union("algorithm", "algorithm", OPTIMIZERS)
+_LIBRARY_HINT = f", or timm:NAME, torchvision:NAME{_PLUGIN_HINT}"
+Method = Annotated[
+    base.Method, tagged_union("algorithm", "algorithm", METHODS, Plugin, _PLUGIN_HINT)
+]
+Architecture = Annotated[
+    NetworkEntry, tagged_union("network", "network", ARCHITECTURES, OtherNetwork, _LIBRARY_HINT)
+]
+Augmentation = Annotated[AugmentationEntry, tagged_union("policy", "policy", AUGMENTATIONS)]
+Optimizer = Annotated[OptimizerEntry, tagged_union("algorithm", "algorithm", OPTIMIZERS)]
 
 
 class Config(Strict):

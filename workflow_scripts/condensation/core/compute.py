@@ -184,7 +184,7 @@ def values_of_layers(
 ) -> list[int]:
     """Return how many values each innermost module outputs for one image, in the order of calls."""
     on_meta = copy.deepcopy(network).to("meta").eval()
-    counts = []
+    counts: list[int] = []
     for module in on_meta.modules():
         if not any(True for _ in module.children()):
             module.register_forward_hook(
@@ -363,13 +363,14 @@ def make_room() -> None:
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether ``error`` or one of its causes means that host or device memory ran out."""
     seen = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, (MemoryError, torch.cuda.OutOfMemoryError)):
             return True
-        if isinstance(error, (RuntimeError, OSError)) and any(k in str(error) for k in _NO_MEMORY):
+        if isinstance(cause, (RuntimeError, OSError)) and any(k in str(cause) for k in _NO_MEMORY):
             return True
-        error = error.__cause__ or error.__context__
+        cause = cause.__cause__ or cause.__context__
     return False
 
 

@@ -78,11 +78,13 @@ def load(function: str) -> Callable[..., Any]:
     Raises
     ------
     InputError
-        If the import fails or the file lacks the function.
+        If the name does not end in .py, the import fails or the file lacks the function.
     """
     file, _, name = function.rpartition(":")
     path = Path(file).resolve()
     specification = importlib.util.spec_from_file_location(f"users_{path.stem}", path)
+    if specification is None or specification.loader is None:
+        raise InputError(f"{file}: not a Python file; its name must end in .py")
     loaded = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = loaded  # dataclasses look up their module there
     sys.path.append(str(path.parent))

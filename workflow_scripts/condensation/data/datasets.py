@@ -61,7 +61,8 @@ class Dataset:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
-        return tuple(self.train_images.shape[1:])
+        _, channels, height, width = self.train_images.shape
+        return channels, height, width
 
     @property
     def preprocessing(self) -> dict:

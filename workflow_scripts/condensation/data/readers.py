@@ -4,7 +4,7 @@ import gzip
 import pickle
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class _Images:
     converted: Counter = field(default_factory=Counter)
 
 
-def read(name: str, entry: dict, paths: list[str | Path]) -> Dataset:
+def read(name: str, entry: dict, paths: Sequence[str | Path]) -> Dataset:
     """Read a dataset from its archives.
 
     Parameters
@@ -65,16 +65,16 @@ def read(name: str, entry: dict, paths: list[str | Path]) -> Dataset:
         content = _image_folder(name, paths[0], entry)
         origin["state"] = image_files.state(paths[0], entry)
     else:
-        paths = official.official_files(source, paths)
-        if paths[0].is_dir():
-            checksums = official.UNPACKED[source][1]
-            for file, checksum in checksums.items():
-                archives.verify(paths[0] / file, checksum)
-            origin["checksums"] = list(checksums.values())
+        files = official.official_files(source, paths)
+        if files[0].is_dir():
+            content_checksums = official.UNPACKED[source][1]
+            for file, checksum in content_checksums.items():
+                archives.verify(files[0] / file, checksum)
+            origin["checksums"] = list(content_checksums.values())
         else:
             checksums = [archive.checksum for archive in official.OFFICIAL[source]]
             origin["checksums"] = [entry["checksum"]] if entry["checksum"] else checksums
-            for path, checksum in zip(paths, origin["checksums"], strict=True):
+            for path, checksum in zip(files, origin["checksums"], strict=True):
                 archives.verify(path, checksum)
         reader = {
             "cifar10": _cifar10,
@@ -82,7 +82,7 @@ def read(name: str, entry: dict, paths: list[str | Path]) -> Dataset:
             "fashion_mnist": _fashion_mnist,
             "tinyimagenet": _tinyimagenet,
         }[source]
-        content = reader(paths)
+        content = reader(files)
     train, test = (
         (torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels.astype(np.int64)))
         for images, labels in (content.train, content.test)
@@ -248,11 +248,11 @@ def _tinyimagenet(paths: list[Path]) -> _Images:
         for wnid, file, _ in items
         for change in changes[file]
     )
-    labelled = [
-        (np.stack([image for _, _, image in items]), np.array([label[w] for w, _, _ in items]))
-        for items in (train, test)
-    ]
-    return _Images(names, *labelled, converted=converted)
+
+    def arrays(items: list[tuple[str, str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        return np.stack([item[2] for item in items]), np.array([label[item[0]] for item in items])
+
+    return _Images(names, arrays(train), arrays(test), converted=converted)
 
 
 def _number(file: str) -> int:
@@ -263,15 +263,18 @@ def _image_folder(name: str, path: str | Path, entry: Mapping[str, Any]) -> _Ima
     """Return ``train/<class>/*`` and ``test/<class>/*``; classes and images sorted by name."""
     listing = image_files.Listing(path, entry["test_fraction"])
     by_split: dict[str, list] = {"train": [], "test": []}
-    first: tuple[str, tuple[int, ...]] | None = None
+    first: tuple[str, tuple[int, int]] | None = None
     for member, content in archives.members(path, listing.take):
         place, shown = image_files.place_of(member), image_files.as_text(member)
+        if place is None:  # `take` selects none of these
+            continue
         picture = image_files.decode(
             content,
             f"{path}:{shown}",
             *(entry["channels"], entry["image_size"], entry["background"]),
         )
-        shape = picture.pixels.shape[1:]
+        _, height, width = picture.pixels.shape
+        shape = height, width
         first = first or (shown, shape)
         if shape != first[1]:
             raise image_files.different_sizes(path, *first, shown, shape)
@@ -282,15 +285,15 @@ def _image_folder(name: str, path: str | Path, entry: Mapping[str, Any]) -> _Ima
         items.sort(key=lambda item: item[:3])
     if entry["test_fraction"] is not None:
         by_split = _split(name, by_split["train"], number, entry["test_fraction"])
+
+    def arrays(items: list) -> tuple[np.ndarray, np.ndarray]:
+        pixels = np.stack([picture.pixels for *_, picture in items])
+        return pixels, np.array([number[label] for label, *_ in items])
+
     return _Images(
         classes,
-        *(
-            (
-                np.stack([picture.pixels for *_, picture in items]),
-                np.array([number[label] for label, *_ in items]),
-            )
-            for items in by_split.values()
-        ),
+        arrays(by_split["train"]),
+        arrays(by_split["test"]),
         files={split: tuple(member for *_, member, _ in by_split[split]) for split in by_split},
         skipped=listing.skipped,
         converted=Counter(

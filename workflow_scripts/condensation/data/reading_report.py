@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -13,6 +13,19 @@ from condensation.files.image_files import as_text
 _MOST_NAMED = 10  # most examples of a kind
 # (split, class, reason or kind) -> count; split and class are None for files of no class
 Counts = Mapping[tuple[str | None, str | None, str], int]
+_Kinds = dict[str, int]  # kind or reason -> count
+_Row = TypedDict(
+    "_Row",
+    {
+        "split": str,
+        "class": str,
+        "read": int,
+        "constant": int,
+        "copies": int,
+        "converted": _Kinds,
+        "skipped": _Kinds,
+    },
+)
 
 
 def make(dataset: Dataset, skipped: Counts, converted: Counts) -> dict[str, Any]:
@@ -31,9 +44,16 @@ def make(dataset: Dataset, skipped: Counts, converted: Counts) -> dict[str, Any]
     ``examples``
         Names of some constant images, and of some copies with their originals.
     """
-    rows = {
-        (split, name): {"split": split, "class": name, "read": 0, "constant": 0, "copies": 0}
-        | {"converted": {}, "skipped": {}}
+    rows: dict[tuple[str, str], _Row] = {
+        (split, name): {
+            "split": split,
+            "class": name,
+            "read": 0,
+            "constant": 0,
+            "copies": 0,
+            "converted": {},
+            "skipped": {},
+        }
         for split in ("train", "test")
         for name in dataset.classes
     }
@@ -59,18 +79,24 @@ def make(dataset: Dataset, skipped: Counts, converted: Counts) -> dict[str, Any]
                 examples["copies"].append([name, original[0]])
             elif split == "train":
                 first[digest] = name, label
-    unplaced: Counter[str] = Counter()
-    for kind, counts in (("converted", converted), ("skipped", skipped)):
-        for (split, label, reason), count in sorted(counts.items(), key=str):
-            row = rows.get((split, label))
-            held = row[kind] if row else unplaced
-            held[reason] = held.get(reason, 0) + count
+    unplaced: _Kinds = {}
+    _add(converted, {place: row["converted"] for place, row in rows.items()}, unplaced)
+    _add(skipped, {place: row["skipped"] for place, row in rows.items()}, unplaced)
     return {
         "classes": list(rows.values()),
-        "skipped": dict(unplaced),
+        "skipped": unplaced,
         "copies_of_other_classes": of_other_classes,
         "examples": {kind: named[:_MOST_NAMED] for kind, named in examples.items()},
     }
+
+
+def _add(
+    counts: Counts, by_place: Mapping[tuple[str | None, str | None], _Kinds], unplaced: _Kinds
+) -> None:
+    """Add each count to those of its split and class, or to ``unplaced``."""
+    for (split, label, kind), count in sorted(counts.items(), key=str):
+        kinds = by_place.get((split, label), unplaced)
+        kinds[kind] = kinds.get(kind, 0) + count
 
 
 def _splits(dataset: Dataset) -> Iterator[tuple[str, torch.Tensor, list[int]]]:

@@ -7,11 +7,13 @@ loading, and pictures by ``files.image_files``.
 import pickle
 import re
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy._core import multiarray
 from safetensors.torch import load_file
 from torch.utils.data import TensorDataset
 
@@ -27,11 +29,11 @@ _ACCEPTED = (
 )
 _NUMBERS = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
 # Types that weights-only loading may rebuild: numpy arrays and scalars, and TensorDataset.
-_VALUES = [
+_VALUES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     *(np.dtype, np.ndarray, TensorDataset),
     *(type(np.dtype(kind)) for kind in _NUMBERS),
     *(
-        (getattr(np._core.multiarray, name), f"numpy.{core}.multiarray.{name}")
+        (getattr(multiarray, name), f"numpy.{core}.multiarray.{name}")
         for core in ("core", "_core")
         for name in ("scalar", "_reconstruct")
     ),
@@ -105,7 +107,7 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and len(value) == 2 and getattr(value[0], "ndim", 0) > 1
 
 
-def _choose(runs: list[Any], run: int | None, path: Path) -> Any:
+def _choose(runs: Sequence[Any], run: int | None, path: Path) -> Any:
     if run is None and len(runs) > 1:
         raise InputError(
             f"{path}: holds {len(runs)} runs; say which: `run: 0` to `run: {len(runs) - 1}`, or "
@@ -187,7 +189,7 @@ def tensor(value: Any, path: str | Path) -> torch.Tensor:
     return value.detach()
 
 
-def _stacked(tensors: list[torch.Tensor], path: str | Path) -> torch.Tensor:
+def _stacked(tensors: Sequence[torch.Tensor], path: str | Path) -> torch.Tensor:
     archives.check_unpacked(path, sum(part.numel() * part.element_size() for part in tensors))
     try:
         return torch.stack([part.detach() for part in tensors])

@@ -66,8 +66,15 @@ def write_failure(
     iteration : iterations done before the failure.
     facts : further metadata (method, options, seed, ...).
     """
-    metadata = {"kind": KIND, "dataset": dataset.name, "classes": list(dataset.classes)}
-    metadata |= {"status": status, "cause": cause, "iteration": iteration, "content": status}
+    metadata = {
+        "kind": KIND,
+        "dataset": dataset.name,
+        "classes": list(dataset.classes),
+        "status": status,
+        "cause": cause,
+        "iteration": iteration,
+        "content": status,
+    }
     storage.write_tensors(path, {}, metadata | facts)
 
 
@@ -115,8 +122,8 @@ def load(path: str | Path, dataset: Dataset) -> tuple[Condensed | None, dict[str
     check_labels(labels, len(labels), len(dataset.classes), str(path))
     indices = tensors.get("indices")
     if images is None:
-        in_range = indices is not None and len(indices) and int(indices.min()) >= 0
-        if not in_range or int(indices.max()) >= len(dataset.train_labels):
+        real = len(dataset.train_labels)
+        if indices is None or not len(indices) or indices.min() < 0 or indices.max() >= real:
             raise InputError(f"{path}: refers to images that {dataset.name} does not have")
     return Condensed(images, labels, indices, metadata["step_size"]), metadata
 
@@ -181,5 +188,6 @@ def content_digest(condensed: Condensed) -> str:
     digest = hashlib.sha256()
     for tensor in (condensed.images, condensed.labels, condensed.indices):
         if tensor is not None:
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            plain = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
+            digest.update(plain.numpy().data)
     return digest.hexdigest()[:16]

@@ -130,8 +130,11 @@ def _rows(
     """Return images on [0, 1] as the rows [n, D] that the matrix multiplies."""
     if kind == "zca":
         return unit.flatten(1)
-    mean, std = (torch.tensor(v, dtype=unit.dtype, device=unit.device) for v in (mean, std))
-    rows = ((unit - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)).flatten(1)
+    offset, scale = (
+        torch.tensor(values, dtype=unit.dtype, device=unit.device).view(-1, 1, 1)
+        for values in (mean, std)
+    )
+    rows = ((unit - offset) / scale).flatten(1)
     rows = rows - rows.mean(1, keepdim=True)
     # the norm of an image of one colour is 0, and its row stays 0
     return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
@@ -169,7 +172,8 @@ def fit(
         raise InputError(unknown("whitening", kind, KINDS))
     if len(images) < 2:
         raise InputError(f"a whitening needs two images or more, got {len(images)}")
-    size = images[0].numel()
+    _, channels, height, width = images.shape
+    size = channels * height * width
     total = torch.zeros(size, dtype=torch.float64)
     square = torch.zeros(size, size, dtype=torch.float64)
     # sums around the mean of a few images, so that no digits cancel
@@ -192,7 +196,7 @@ def fit(
     roots = (values.clamp_min(0) + ridge).sqrt()
     return Whitening(
         kind,
-        tuple(images.shape[1:]),
+        (channels, height, width),
         ((vectors / roots) @ vectors.T).float(),
         ((vectors * roots) @ vectors.T).float(),
         centre.float(),

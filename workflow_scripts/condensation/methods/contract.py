@@ -34,7 +34,7 @@ class Problem:
     Attributes
     ----------
     dataset : the real images (uint8, on ``device``), labels and class names.
-    ipc : images per class; None for ``whole``.
+    ipc : images per class; None for ``whole`` and experts. ``images_per_class`` is never None.
     seed : the condensation seed; draw from ``problem.generator(purpose)``.
     device : where to compute.
     features : embedding of every training image, N x D, if the method reads one.
@@ -63,6 +63,13 @@ class Problem:
         return len(self.dataset.classes)
 
     @property
+    def images_per_class(self) -> int:
+        """``ipc``; raises ValueError for ``whole`` and experts, which have none."""
+        if self.ipc is None:
+            raise ValueError("this problem has no IPC: it is for `whole` or for experts")
+        return self.ipc
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
         return self.dataset.shape
@@ -70,7 +77,7 @@ class Problem:
     @property
     def labels(self) -> torch.Tensor:
         """Labels of a set in class order, int64 [classes * ipc]: 0 0 0 1 1 1 ..."""
-        return torch.arange(self.classes).repeat_interleave(self.ipc)
+        return torch.arange(self.classes).repeat_interleave(self.images_per_class)
 
     def generator(self, *purpose: object) -> torch.Generator:
         """Return a CPU generator for this seed and ``purpose``, independent of all others."""
@@ -255,11 +262,12 @@ def _check(condensed: Condensed, problem: Problem, method: str) -> None:
         if condensed.indices is None or problem.ipc is not None:
             raise InputError(f"{method}: returned no images")
         return
-    expected = (problem.classes * problem.ipc, *problem.shape)
+    ipc = problem.images_per_class
+    expected = (problem.classes * ipc, *problem.shape)
     if tuple(images.shape) != expected:
         raise InputError(
             f"{method}: returned images of shape {tuple(images.shape)}; expected {expected}: "
-            f"{problem.ipc} per class, {problem.classes} classes"
+            f"{ipc} per class, {problem.classes} classes"
         )
     if images.dtype != torch.float32:
         raise InputError(f"{method}: returned {images.dtype} images; expected float32")
@@ -269,9 +277,9 @@ def _check(condensed: Condensed, problem: Problem, method: str) -> None:
     if labels.dim() == 2:  # soft: an image may belong to several classes
         return
     counts = torch.bincount(labels.cpu(), minlength=problem.classes)
-    if not bool((counts == problem.ipc).all()):
-        wrong = int((counts != problem.ipc).nonzero()[0])
+    if not bool((counts == ipc).all()):
+        wrong = int((counts != ipc).nonzero()[0])
         raise InputError(
             f"{method}: returned {int(counts[wrong])} images of class "
-            f"{problem.dataset.classes[wrong]!r}; expected {problem.ipc}"
+            f"{problem.dataset.classes[wrong]!r}; expected {ipc}"
         )

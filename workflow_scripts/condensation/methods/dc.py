@@ -64,6 +64,7 @@ def condense(
     InputError
         If a class has fewer than ``ipc`` images.
     """
+    ipc = problem.images_per_class
     images = initial_images(problem, init, features)
     velocity = torch.zeros_like(images)
     labels = problem.labels.to(problem.device)
@@ -78,7 +79,7 @@ def condense(
 
     structure = fresh(0)
     # a backward pass costs two forward passes, the second-order pass about nine
-    passes = outer * problem.classes * (3 * batch_real + 12 * problem.ipc)
+    passes = outer * problem.classes * (3 * batch_real + 12 * ipc)
     passes += (outer - 1) * inner * 3 * len(images)
     launched = outer * problem.classes * 3
     launched += (outer - 1) * inner * math.ceil(len(images) / batch_network)
@@ -91,7 +92,7 @@ def condense(
         indices = by_class[label]
         selected = indices[torch.randperm(len(indices), generator=stream)[:batch_real]]
         drawn = augment.draw(stream, 1)
-        of_class = slice(label * problem.ipc, (label + 1) * problem.ipc)
+        of_class = slice(label * ipc, (label + 1) * ipc)
         real = augment.apply(problem.real(selected), drawn)
         real_gradient = network.gradient(parameters, real, labels[of_class][:1].expand(len(real)))
         leaf = images[of_class].clone().requires_grad_()
@@ -110,7 +111,7 @@ def condense(
             parameters.copy_(network.vector(fresh(iteration)))
         gradient = torch.zeros_like(images)
         for label in range(problem.classes):
-            of_class = slice(label * problem.ipc, (label + 1) * problem.ipc)
+            of_class = slice(label * ipc, (label + 1) * ipc)
             gradient[of_class] = match(label, problem.generator("dc", iteration, turn, label))
             if update == "class_wise" or label == problem.classes - 1:
                 velocity.mul_(momentum).add_(gradient)
@@ -150,7 +151,10 @@ def _rows(synthetic: Tensors, real: Tensors) -> torch.Tensor:
 
 def _mse(synthetic: Tensors, real: Tensors) -> torch.Tensor:
     """Return the squared error over all parameters."""
-    return sum((a - b).square().sum() for a, b in zip(synthetic, real, strict=True))
+    total = synthetic[0].new_zeros(())
+    for s, r in zip(synthetic, real, strict=True):
+        total = total + (s - r).square().sum()
+    return total
 
 
 def _cosine(synthetic: Tensors, real: Tensors) -> torch.Tensor:

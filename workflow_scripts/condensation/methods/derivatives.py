@@ -162,5 +162,5 @@ class Flat:
         def by_both(p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return grad(self._loss, argnums=(0, 1))(p, images, labels)
 
-        (of_vector, _), (dv, dx) = jvp(by_both, (vector,), (direction,))
+        (of_vector, _), (dv, dx) = jvp(by_both, (vector,), (direction,))[:2]
         return (of_vector * direction).sum(), dv, dx

@@ -49,12 +49,13 @@ def condense(
     InputError
         If a class has fewer than ``ipc`` images.
     """
+    ipc = problem.images_per_class
     images = initial_images(problem, init, features)
     velocity = torch.zeros_like(images)
     augment = augmentations.build(augmentation, problem.dataset)
     network = networks.build(architecture, problem.shape, problem.classes, problem.seed, "dm")
     network = network.to(problem.device).train().requires_grad_(False)
-    passes = iterations * problem.classes * (batch_real + 3.0 * problem.ipc)
+    passes = iterations * problem.classes * (batch_real + 3.0 * ipc)
     per_pass = max(1, _MOST_REAL // batch_real)
     steps = iterations * 2 * math.ceil(problem.classes / per_pass)
     mode = problem.mode(network, passes, steps)
@@ -62,7 +63,7 @@ def condense(
     read = problem.reader(iterations * problem.classes * batch_real)
     at_once = compute.images_at_once(network, problem.shape, problem.device)
     by_class = problem.dataset.indices_by_class()
-    classes_needed = -(-compute.fewest_at_once(network, problem.shape) // problem.ipc)
+    classes_needed = -(-compute.fewest_at_once(network, problem.shape) // ipc)
     per_pass = max(per_pass, classes_needed)
     groups = [
         range(int(labels[0]), int(labels[-1]) + 1)
@@ -74,7 +75,7 @@ def condense(
             architecture, problem.shape, problem.classes, problem.seed, "dm network", iteration
         )
         network.load_state_dict(fresh.state_dict())
-        leaf = images.detach().requires_grad_()
+        gradient = torch.zeros_like(images)
         for group in groups:
             # one stream per class, so that the draws do not depend on the grouping
             streams = [problem.generator("dm", iteration, label) for label in group]
@@ -90,13 +91,12 @@ def condense(
                 real = torch.cat(list(map(augment.apply, real, drawn)))
                 with compute.lower_precision(mode.precision, problem.device):
                     targets = _class_means(compute.in_parts(embed, real, at_once), counts)
-            synthetic = leaf[group.start * problem.ipc : group.stop * problem.ipc]
-            synthetic = torch.cat(list(map(augment.apply, synthetic.split(problem.ipc), drawn)))
-            means = _class_means(
-                compute.in_parts(embed, synthetic, at_once), [problem.ipc] * len(group)
-            )
-            (targets - means).square().sum().backward()
-        velocity.mul_(momentum).add_(leaf.grad)
+            of_group = slice(group.start * ipc, group.stop * ipc)
+            leaf = images[of_group].clone().requires_grad_()
+            synthetic = torch.cat(list(map(augment.apply, leaf.split(ipc), drawn)))
+            means = _class_means(compute.in_parts(embed, synthetic, at_once), [ipc] * len(group))
+            gradient[of_group] = torch.autograd.grad((targets - means).square().sum(), leaf)[0]
+        velocity.mul_(momentum).add_(gradient)
         images.sub_(velocity, alpha=lr)
 
     problem.recorder.run({"images": images, "velocity": velocity}, step, iterations)

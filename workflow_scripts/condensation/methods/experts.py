@@ -91,8 +91,12 @@ def train(
 
 def write(path: str | Path, snapshots: torch.Tensor, problem: Problem, **facts: Any) -> None:
     """Write the snapshots of an expert; the metadata includes ``facts`` (options, source, ...)."""
-    metadata = {"dataset": problem.dataset.name, "classes": list(problem.dataset.classes)}
-    metadata |= {"shape": list(problem.shape), "preprocessing": problem.dataset.preprocessing}
+    metadata = {
+        "dataset": problem.dataset.name,
+        "classes": list(problem.dataset.classes),
+        "shape": list(problem.shape),
+        "preprocessing": problem.dataset.preprocessing,
+    }
     storage.write_tensors(path, {"snapshots": snapshots}, {"kind": KIND, **metadata, **facts})
 
 

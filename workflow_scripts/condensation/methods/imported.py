@@ -45,15 +45,16 @@ def condense(
         For a file that cannot be read, and for a wrong shape, label range or preprocessing.
     """
     dataset = problem.dataset
-    path, labels_path = (name and str(Path(name).expanduser()) for name in (path, labels_path))
+    path = str(Path(path).expanduser())
     images, labels, folders = set_files.read(path, dataset, run)
     if labels_path:
-        labels = set_files.read_labels(labels_path)
+        labels = set_files.read_labels(Path(labels_path).expanduser())
     images = _channels_first(images, problem.shape)
-    expected = (problem.classes * problem.ipc, *problem.shape)
+    ipc = problem.images_per_class
+    expected = (problem.classes * ipc, *problem.shape)
     if tuple(images.shape) != expected:
         raise InputError(
-            f"{path}: images of shape {tuple(images.shape)}; expected {expected}: {problem.ipc} "
+            f"{path}: images of shape {tuple(images.shape)}; expected {expected}: {ipc} "
             f"per class of {dataset.name}, {problem.classes} classes"
         )
     metadata = _metadata(path)
@@ -127,7 +128,7 @@ def _network_input(
                 f"{where}: pictures are not whitened; leave `preprocessing` out of the entry"
             )
         return images.float()
-    if mean is not None:
+    if mean is not None and std is not None:
         for name, values in (("mean", mean), ("std", std)):
             if len(values) != len(dataset.mean):
                 raise InputError(

@@ -12,6 +12,7 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances
 
+from condensation.core.errors import InputError
 from condensation.core.randomness import derive_seed
 from condensation.methods.contract import Problem
 
@@ -36,15 +37,13 @@ def select(
     restarts: int = 1,
 ) -> torch.Tensor:
     """Return the selected positions, int64 [classes, ipc]; other methods start from them."""
-    problem.draw_real(problem.ipc, problem.generator("kcenter"))  # raises if a class is too small
+    ipc = problem.images_per_class
+    problem.draw_real(ipc, problem.generator("kcenter"))  # raises if a class is too small
     selected = []
     for label, indices in enumerate(problem.dataset.indices_by_class()):
-        if features == "pixels":
-            points = problem.real(indices).flatten(1).cpu().numpy()
-        else:
-            points = problem.features[indices].numpy()
+        points = _points(problem, features, indices)
         means = KMeans(
-            problem.ipc,
+            ipc,
             init=start,
             n_init=restarts,
             max_iter=max_iterations,
@@ -55,6 +54,14 @@ def select(
         )
         selected.append(indices[nearest_unused(points, means.cluster_centers_)])
     return torch.stack(selected)
+
+
+def _points(problem: Problem, features: str, indices: torch.Tensor) -> np.ndarray:
+    if features == "pixels":
+        return problem.real(indices).flatten(1).cpu().numpy()
+    if problem.features is None:
+        raise InputError(f"kcenter: the features {features!r} are needed, but none are available")
+    return problem.features[indices].numpy()
 
 
 def nearest_unused(points: np.ndarray, centres: np.ndarray) -> torch.Tensor:
@@ -68,7 +75,7 @@ def nearest_unused(points: np.ndarray, centres: np.ndarray) -> torch.Tensor:
     always holds k different points.
     """
     distances = pairwise_distances(centres, points)
-    selected = []
+    selected: list[int] = []
     for row in distances:
         row[selected] = np.inf
         selected.append(int(row.argmin()))

@@ -115,7 +115,7 @@ class Recorder:
                 saved = time.monotonic()
         self.iteration = iterations
 
-    def cost(self) -> dict[str, float | int | None]:
+    def cost(self) -> dict[str, float | list[float | None] | None]:
         """Return iterations, their seconds, and the median and quartiles of one iteration."""
         times = self.step_seconds
         quartiles = statistics.quantiles(times, n=4) if len(times) > 1 else [None] * 3
@@ -169,9 +169,9 @@ class Recorder:
         try:
             tensors, metadata = self._read(path)
             kept = {
-                iteration: self._read(self._snapshot_path(iteration))[0]["images"].clone()
+                iteration: self._read(file)[0]["images"].clone()
                 for iteration in self.snapshot_iterations
-                if self._snapshot_path(iteration).is_file()
+                if (file := self._snapshot_path(iteration)) and file.is_file()
             }
         except InputError as error:
             log.warning("starting over: %s", error)

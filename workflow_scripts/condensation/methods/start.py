@@ -14,11 +14,11 @@ def initial_images(problem: Problem, init: str, features: str = "embedding") -> 
     ``noise`` (standard normal).
     """
     if init == "noise":
-        shape = (problem.classes * problem.ipc, *problem.shape)
+        shape = (problem.classes * problem.images_per_class, *problem.shape)
         return torch.randn(shape, generator=problem.generator("noise")).to(problem.device)
     if init == "kcenter":
         # by name, so that the digests of methods with other starts do not cover K-Center
         selected = importlib.import_module("condensation.methods.kcenter").select(problem, features)
     else:
-        selected = problem.draw_real(problem.ipc, problem.generator("random"))
+        selected = problem.draw_real(problem.images_per_class, problem.generator("random"))
     return problem.real(selected.flatten())

@@ -1,6 +1,6 @@
 """What all methods share: the base of their options, and what the pipeline asks about a method."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -39,6 +39,8 @@ class Method(Strict):
     tabulated: ClassVar[tuple[str, ...]] = ()
     pipeline_options: ClassVar[frozenset[str]] = frozenset({"snapshots", "preprocessing", "labels"})
 
+    algorithm: str
+
     @property
     def function(self) -> str:
         """Where the algorithm is: a module with ``condense``, or ``file.py:function``."""
@@ -47,15 +49,12 @@ class Method(Strict):
     @property
     def sources(self) -> list[str]:
         """Modules and files that the method loads by name; an edit of one reruns its jobs."""
-        starts_at_kcenter = getattr(self, "init", None) == "kcenter"
-        return [self.function] + ["condensation.methods.kcenter"] * starts_at_kcenter
+        return [self.function]
 
     @property
     def features_read(self) -> str | None:
         """Name of the features that the method reads; None if it reads none."""
-        if getattr(self, "init", None) != "kcenter" or self.features == "pixels":
-            return None
-        return self.features
+        return None
 
     @property
     def experts_read(self) -> tuple[str, int] | None:
@@ -100,7 +99,8 @@ class Method(Strict):
     @classmethod
     def as_in_paper(cls, ipc: int) -> Self:
         """Return the options that the paper used at ``ipc``: the defaults, unless overridden."""
-        return cls(algorithm=cls.model_fields["algorithm"].annotation.__args__[0])
+        (algorithm,) = get_args(cls.model_fields["algorithm"].annotation)
+        return cls(algorithm=algorithm)
 
     def files(self, dataset: str, ipc: str, seed: int) -> dict[str, str]:
         """Return, by option, the users' files that the method reads for a set."""
@@ -131,6 +131,17 @@ class Synthesis(Method):
         description="Iterations after which to keep the images as well; 0 keeps the initial "
         "images. An experiment with `snapshots: true` evaluates them.",
     )
+    iterations: int = Field(ge=0, description="Updates of the images.")
+
+    @property
+    def sources(self) -> list[str]:
+        """The method's module, and K-Center's if the images start there."""
+        return super().sources + ["condensation.methods.kcenter"] * (self.init == "kcenter")
+
+    @property
+    def features_read(self) -> str | None:
+        """Name of the features that ``init: kcenter`` clusters."""
+        return self.features if self.init == "kcenter" and self.features != "pixels" else None
 
     @model_validator(mode="after")
     def _check_snapshots(self) -> Self:

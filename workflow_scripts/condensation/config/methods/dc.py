@@ -11,16 +11,12 @@ LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: 
 _LARGE_LOOPS = (10, 10)
 
 
-class DC(Synthesis):
-    """Gradient matching."""
+class GradientMatching(Synthesis):
+    """Options of DC and DSA."""
 
-    paper_name = "DC"
-    citation = "Zhao, Mopuri & Bilen (2021), arXiv:2006.05929"
     network_use = "differentiate"
     tabulated = ("outer", "inner")
 
-    algorithm: Literal["dc"] = Field(description="Selects this algorithm.")
-    init: Init = Field("noise", description=Synthesis.model_fields["init"].description)
     iterations: int = Field(
         1000, ge=0, description="Number of networks; each one takes `outer` matching steps."
     )
@@ -77,3 +73,13 @@ class DC(Synthesis):
         """Return the defaults; above IPC 50 the paper's sets start from real images."""
         options = super().as_in_paper(ipc)
         return options.model_copy(update={"init": "random"}) if ipc > max(LOOPS) else options
+
+
+class DC(GradientMatching):
+    """Gradient matching."""
+
+    paper_name = "DC"
+    citation = "Zhao, Mopuri & Bilen (2021), arXiv:2006.05929"
+
+    algorithm: Literal["dc"] = Field(description="Selects this algorithm.")
+    init: Init = Field("noise", description=Synthesis.model_fields["init"].description)

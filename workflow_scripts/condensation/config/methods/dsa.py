@@ -4,16 +4,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from condensation.config.methods.base import Init, Synthesis
-from condensation.config.methods.dc import DC
+from condensation.config.methods.dc import GradientMatching
 
 
-class DSA(DC):
+class DSA(GradientMatching):
     """Gradient matching with differentiable siamese augmentation."""
 
     paper_name = "DSA"
     citation = "Zhao & Bilen (2021), arXiv:2102.08259"
 
     algorithm: Literal["dsa"] = Field(description="Selects this algorithm.")
-    init: Init = Field("random", description=Synthesis.model_fields["init"].description)
-    augmentation: str = Field("dsa", description=DC.model_fields["augmentation"].description)
+    augmentation: str = Field(
+        "dsa", description=GradientMatching.model_fields["augmentation"].description
+    )

@@ -104,7 +104,8 @@ class Imported(Method):
             )
         if isinstance(self.run, int) and self.run < 0:
             raise wrong(f"`run` counts from 0, got {self.run}")
-        repeated = {name for name in self.classes or () if self.classes.count(name) > 1}
+        classes = self.classes or []
+        repeated = {name for name in classes if classes.count(name) > 1}
         if repeated:
             raise wrong(f"`classes` names {min(repeated)!r} twice")
         if self.preprocessing != "standardize" and (

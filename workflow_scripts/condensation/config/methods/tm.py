@@ -90,6 +90,8 @@ class TM(Synthesis):
     @property
     def last_expert_epoch(self) -> int:
         """Last epoch of the experts that the completed options read."""
+        if self.max_start is None or self.expert_epochs is None:
+            raise ValueError("`max_start` and `expert_epochs` have no value yet")
         return self.max_start - 1 + self.expert_epochs
 
     def published(self, kind: str, ipc: int, zca: bool) -> dict[str, Any]:

@@ -207,6 +207,7 @@ def test_kill_9_of_jobs_of_snakemake_and_of_both_changes_no_byte(small_run, tmp_
     print(f"{killed} kills, {finished} finished runs: {', '.join(events)}")
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_folder_do_not_mix(tmp_path):
     folder = small_checkout(tmp_path / "checkout")
     target = "results/digits/random/ipc1/set0/condensed.safetensors"
@@ -335,6 +336,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, kind):
         assert [entry.name for entry in path.parent.iterdir()] == ["file"]
 
 
+@pytest.mark.slow
 def test_a_run_needs_no_temporary_folder(small_run, tmp_path):
     folder = small_checkout(tmp_path / "checkout")
     done = snakemake(folder, "--cores", "1", DATASET, *SMALL, TMPDIR=str(tmp_path / "nowhere"))
@@ -412,6 +414,7 @@ def cut(content: bytes, draw: random.Random) -> bytes:
     return content[: draw.randrange(len(content))]
 
 
+@pytest.mark.slow
 def test_every_file_of_a_run_has_a_checksum_that_notices_any_damage(small_run, tmp_path):
     folder = copy_run(small_run, tmp_path / "checkout")
     checked = dict(checksums.verify([folder / "results", folder / "figures"]))

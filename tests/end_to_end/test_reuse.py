@@ -27,6 +27,8 @@ CONFIG = {
         }
     },
 }
+pytestmark = pytest.mark.slow  # each test starts Snakemake several times
+
 RECORD = "digits/random/ipc1/set0/evaluation/small/none/sgd/seeds0-0.json"
 
 

@@ -92,6 +92,7 @@ def finished(tmp_path_factory) -> Path:
 # --- dry runs -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_paper_grid_is_planned_with_shared_cells_once(checkout):
     jobs = planned(checkout, "--configfile", "config/paper.yaml")
     paper = grid.expand(loading.load(ROOT / "config/paper.yaml"))
@@ -113,16 +114,19 @@ def test_the_paper_grid_is_planned_with_shared_cells_once(checkout):
     assert len(jobs) == len(set(jobs))
 
 
+@pytest.mark.slow
 def test_a_config_file_replaces_the_default_one(checkout):
     assert not any("cifar" in job for job in planned(checkout, *TINY))
     assert not any("kcenter_pixels" in job for job in planned(checkout, "--cores", "1"))
 
 
+@pytest.mark.slow
 def test_the_slurm_profile_plans_the_same_jobs(checkout):
     jobs = planned(checkout, *TINY)
     assert planned(checkout, "--profile", "slurm", *TINY) == jobs
 
 
+@pytest.mark.slow
 def test_the_paper_grid_is_hundreds_of_submissions_and_not_thousands(checkout):
     """What a dry run starts: groups, and jobs outside of them (those of a group are indented)."""
     done = snakemake(checkout, "-n", "--profile", "slurm", "--configfile", "config/paper.yaml")
@@ -135,6 +139,7 @@ def test_the_paper_grid_is_hundreds_of_submissions_and_not_thousands(checkout):
     assert len(groups) + sum(word not in at_home for word in single) < 500
 
 
+@pytest.mark.slow
 def test_the_plan_counts_the_jobs_that_a_run_has(checkout):
     for name in ("config", "paper"):
         arguments = ("--configfile", f"config/{name}.yaml")

@@ -639,6 +639,7 @@ def test_a_folder_without_the_official_files_is_refused_before_any_job(tmp_path)
     assert jobs.check_images(used, grid.expand(used)) == []
 
 
+@pytest.mark.slow
 def test_bad_images_end_a_run_before_any_job_and_good_ones_are_reported(tmp_path, checkout):
     path = tree(tmp_path, {"train/a/text.png": b"text", "train/a/notes.txt": b""})
     run = ("prepared_datasets", "--cores", "1", "--configfile", "c.yaml")

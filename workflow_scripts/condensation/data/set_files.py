@@ -36,7 +36,8 @@ _VALUES = [
         for name in ("scalar", "_reconstruct")
     ),
 ]
-_NO_PICTURES = re.compile(r"(^|/)(\.|@eaDir/|__MACOSX/)")
+# hidden files, folders of systems, and the tables of `condensation export`
+_NO_PICTURES = re.compile(r"(^|/)(\.|@eaDir/|__MACOSX/)|^(manifest|chosen)\.csv$")
 
 
 def read(

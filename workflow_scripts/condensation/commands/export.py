@@ -105,8 +105,8 @@ def _report(
         lines.append("soft labels became the class of the largest score; the others are lost")
     counts = loaded.hard_labels.bincount(minlength=len(dataset.classes))
     if options.to == "folder" and (empty := (counts == 0).nonzero().flatten().tolist()):
-        names = ", ".join(dataset.classes[label] for label in empty[:3])
-        lines.append(f"{len(empty)} classes have no image, and so no folder: {names}")
+        names = ", ".join(dataset.classes[label] for label in empty)
+        lines.append(f"classes without an image have no folder: {names}")
     if exported.chosen:
         names = "" if dataset.files.get("train") else " (there are no file names)"
         lines.append(f"{exported.chosen}: their positions in the training set{names}")

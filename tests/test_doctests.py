@@ -9,6 +9,7 @@ MODULES = [
     "condensation.augmentation",
     "condensation.augmentation.dsa",
     "condensation.data.datasets",
+    "condensation.data.export",
     "condensation.data.sets",
     "condensation.data.splits",
     "condensation.data.whitening",

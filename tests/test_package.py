@@ -53,4 +53,4 @@ def test_the_installed_command_knows_its_subcommands(installed):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert all(name in done.stdout for name in ("evaluate", "verify", "join-evidence"))
+    assert all(name in done.stdout for name in ("evaluate", "export", "verify", "join-evidence"))

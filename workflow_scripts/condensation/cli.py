@@ -12,6 +12,7 @@ from condensation.core.errors import InputError
 # subcommand: its module, imported only when it runs, and its line in the help
 COMMANDS = {
     "evaluate": ("condensation.commands.evaluate", "train networks on one condensed set"),
+    "export": ("condensation.commands.export", "write a condensed set as pictures or arrays"),
     "verify": ("condensation.commands.verify", "check result files against their checksums"),
     "join-evidence": (
         "condensation.commands.join_evidence",

@@ -38,7 +38,8 @@ _VALUES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
         for name in ("scalar", "_reconstruct")
     ),
 ]
-_NO_PICTURES = re.compile(r"(^|/)(\.|@eaDir/|__MACOSX/)")
+# hidden files, folders of systems, and the tables of `condensation export`
+_NO_PICTURES = re.compile(r"(^|/)(\.|@eaDir/|__MACOSX/)|^(manifest|chosen)\.csv$")
 
 
 def read(

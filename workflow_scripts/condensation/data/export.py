@@ -366,7 +366,7 @@ def _write_arrays(
     # an open file: torch writes the name of a path into the file, numpy adds an ending to it
     with storage.atomic(path) as temporary, temporary.open("wb") as file:
         if form == "npz":
-            arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+            arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in tensors.items()}
             np.savez(file, classes=np.array(classes), values=np.array(values), **arrays)
         else:
             torch.save({**tensors, "classes": classes, "values": values}, file)

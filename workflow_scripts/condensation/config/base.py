@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -22,12 +23,17 @@ from condensation.core.errors import InputError, unknown
 Preprocessing = Literal["standardize", "zca", "zca_kip"]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-NAME_RULE = "letters, digits, '_', '.' and '-', not first"
+NAME_RULE = "use letters, digits, '_', '.' and '-', and begin with a letter or a digit"
 
 
 def wrong(message: str) -> PydanticCustomError:
     """Return a validation error that shows ``message`` to the user unchanged."""
     return PydanticCustomError("input", "{text}", {"text": message})
+
+
+def item(position: int, items: list[Any]) -> str:
+    """Return where in a list an error is, in words; nothing for the only item."""
+    return f" (item {position + 1})" if len(items) > 1 else ""
 
 
 def check_function(function: str, options: dict[str, Any], positional: tuple[str, ...]) -> None:
@@ -38,9 +44,17 @@ def check_function(function: str, options: dict[str, Any], positional: tuple[str
         raise wrong(str(error)) from error
 
 
+def name_error(text: str) -> str:
+    """Return the message for a name with other characters, and the nearest allowed name."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    allowed = re.sub(r"[^A-Za-z0-9_.-]+", "_", plain).strip("_.-")
+    suggestion = f", for example {allowed!r}" if allowed else ""
+    return f"{text!r} is not allowed as a name: {NAME_RULE}{suggestion}"
+
+
 def _check_name(text: str) -> str:
-    if not NAME.fullmatch(str(text)):
-        raise wrong(f"{text!r} is no name: {NAME_RULE}")
+    if not NAME.fullmatch(text):
+        raise wrong(name_error(text))
     return text
 
 
@@ -77,8 +91,19 @@ class PluginOptions(Strict):
 
 
 def as_list(value: Any) -> Any:
-    """Return ``[value]`` unless ``value`` is a list: one block of a grid needs no list."""
+    """Return ``[value]`` unless ``value`` is a list."""
     return value if isinstance(value, list) else [value]
+
+
+def single_or_list(kind: Any, least: int = 0) -> Any:
+    """Return the type of a list of at least ``least`` items; a single item needs no list."""
+    several = Annotated[list[kind], Field(min_length=least)] if least else list[kind]
+    return Annotated[several, BeforeValidator(as_list, json_schema_input_type=several | kind)]
+
+
+# the axes of a grid: a list, or a single value
+Names = single_or_list(str, least=1)
+Sizes = single_or_list(Annotated[int, Field(ge=1)], least=1)
 
 
 def tagged_union(

@@ -13,8 +13,11 @@ from condensation.config.base import (
     Preprocessing,
     Strict,
     check_function,
+    single_or_list,
     wrong,
 )
+
+_PerChannel = single_or_list(float)
 
 # --- datasets -------------------------------------------------------------------------------------
 
@@ -58,12 +61,12 @@ class Dataset(Strict):
     channels: Literal[1, 3] = Field(
         3, description="1 for grey, 3 for RGB (`image_folder`; the others know)."
     )
-    mean: list[float] | None = Field(
+    mean: _PerChannel | None = Field(
         None,
         description="Mean per channel on [0, 1]; null: the field's constants, or computed from "
         "the training images.",
     )
-    std: list[float] | None = Field(None, description="Standard deviation per channel; as `mean`.")
+    std: _PerChannel | None = Field(None, description="Standard deviation per channel; as `mean`.")
     like: Literal["cifar10", "cifar100", "fashion_mnist", "tinyimagenet"] | None = Field(
         None,
         description="For `image_folder`: the official dataset whose mean, std and hyper-parameter "
@@ -241,15 +244,15 @@ class NoAugmentation(Strict):
 
 
 DSA_OPERATORS = ("color", "crop", "cutout", "flip", "scale", "rotate")
+_Operators = single_or_list(Literal[DSA_OPERATORS], least=1)
 
 
 class SiameseAugmentation(Strict):
     """Differentiable siamese augmentation: one operator a batch (Zhao & Bilen, 2021)."""
 
     policy: Literal["dsa"] = Field(description="Chooses this policy.")
-    operators: list[Literal[DSA_OPERATORS]] = Field(
+    operators: _Operators = Field(
         list(DSA_OPERATORS),
-        min_length=1,
         description="Operators to draw from, each as likely; `flip` is left out for datasets "
         "whose `flip` is false.",
     )
@@ -260,6 +263,9 @@ class SiameseAugmentation(Strict):
     )
 
 
+_Transforms = single_or_list(dict[str, dict[str, Any]], least=1)
+
+
 class Torchvision(Strict):
     """Any pipeline of `torchvision.transforms.v2`, on uint8 images.
 
@@ -268,8 +274,7 @@ class Torchvision(Strict):
     """
 
     policy: Literal["torchvision"] = Field(description="Chooses this policy.")
-    transforms: list[dict[str, dict[str, Any]]] = Field(
-        min_length=1,
+    transforms: _Transforms = Field(
         description="Class names with their arguments, in order, e.g. "
         "`[{RandomCrop: {padding: 4}}, {RandAugment: {}}]`. Where `size` is required and not "
         "given it is the image's; `AutoAugment` takes the CIFAR-10 policy up to 32 pixels and "

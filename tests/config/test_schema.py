@@ -323,6 +323,52 @@ def test_a_users_function_is_checked_without_running_it(
     parse(changed("methods.m", {"algorithm": "m.py:h", "anything": 1}))
 
 
+TYPED = """
+from typing import Optional
+def f(problem, *, count: int = 3, lr: "float" = 0.1, fast: bool = False, way: str = "a",
+      most: int | None = None, least: int = None, any_of: Optional[int] = None, free=1,
+      many: list[int] = ()): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "right", "wrong"),
+    [
+        ("count", [3, -1], ["three", True, 2.5, None, [3]]),
+        ("lr", [1, 0.5, "1e-3"], ["fast", False, None]),
+        ("fast", [True], [1, "yes"]),
+        ("way", ["b"], [3, True, None]),
+        ("most", [3, None], ["three", 2.5]),
+        ("least", [3, None], ["three"]),
+        # what is not int, float, bool or str is not checked
+        ("any_of", [3, "three"], []),
+        ("free", [3, "three"], []),
+        ("many", [[3], "three"], []),
+    ],
+)
+def test_the_type_of_a_users_option_is_checked(tmp_path, option, right, wrong):
+    (tmp_path / "m.py").write_text("raise SystemExit('was run')\n" + TYPED)
+    entry = {"algorithm": f"{tmp_path}/m.py:f"}
+    for value in right:
+        parse(changed("methods.m", entry | {option: value}))
+    for value in wrong:
+        message = rf"methods.m: .*m.py:f: the option '{option}' is annotated as .*, got "
+        with pytest.raises(InputError, match=message + re.escape(repr(value))):
+            parse(changed("methods.m", entry | {option: value}))
+
+
+def test_the_message_on_a_type_says_what_to_write(tmp_path):
+    (tmp_path / "m.py").write_text(TYPED)
+    for option, value, expected in [
+        ("count", "three", r"annotated as int, got 'three' \(str\)$"),
+        ("count", "1e3", r"annotated as int, got 1000.0 \(float\); write 1000$"),
+        ("way", 3, r"annotated as str, got 3 \(int\); write it in quotes$"),
+        ("most", "x", r"annotated as int or None, got 'x'"),
+    ]:
+        with pytest.raises(InputError, match=expected):
+            parse(changed("methods.m", {"algorithm": f"{tmp_path}/m.py:f", option: value}))
+
+
 def test_a_users_broken_file_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("m.py").write_text("def f(:\n")

@@ -1,5 +1,8 @@
 """Networks that are not built in: of timm, of torchvision, and users' own."""
 
+import re
+import sys
+
 import pytest
 import timm
 import torch
@@ -158,6 +161,22 @@ def test_a_file_that_fails_says_where(tmp_path):
     (tmp_path / "net.py").write_text("def net(shape, classes):\n    pass\n1 / 0\n")
     with pytest.raises(InputError, match=r"ZeroDivisionError.*line 3"):
         plugins.load(f"{tmp_path / 'net.py'}:net")
+
+
+IMPORTING = "def net(shape, classes):\n    import {module}\n"
+
+
+def test_a_missing_module_is_named_with_the_environment(tmp_path):
+    """At the top of a file, in a file beside it, and in the function."""
+    (tmp_path / "helper_of_the_net.py").write_text("\n\nimport no_such_module\n")
+    message = rf"the module 'no_such_module' is missing. Install it in .*{re.escape(sys.prefix)}"
+    for module, place in [("no_such_module", "net.py, line 2"), ("helper_of_the_net", "line 3")]:
+        (tmp_path / "net.py").write_text(IMPORTING.format(module=module))
+        with pytest.raises(InputError, match=f"{place}: {message}"):
+            networks.build({"network": f"{tmp_path / 'net.py'}:net"}, (1, 8, 8), 10, 0)
+    (tmp_path / "net.py").write_text("import no_such_module\n" + OWN)
+    with pytest.raises(InputError, match=f"net.py, line 1: {message}"):
+        plugins.load(f"{tmp_path / 'net.py'}:perceptron")
 
 
 def test_initial_weights_do_not_depend_on_the_global_state():

@@ -126,6 +126,10 @@ if TARGETS.rankings:
     include: "rules/nas.smk"
 
 
+onstart:
+    check_device()
+
+
 onsuccess:
     list_new_results()
 

@@ -50,7 +50,7 @@ rule downloads:
 
 rule condensed_sets:
     input:
-        map(TARGETS.condensed, GRID.sets),
+        [TARGETS.condensed(set_id) for set_id in GRID.sets],
     localrule: True
 
 
@@ -124,6 +124,10 @@ include: "rules/plan.smk"
 if TARGETS.rankings:
 
     include: "rules/nas.smk"
+
+
+onstart:
+    check_device()
 
 
 onsuccess:

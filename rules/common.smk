@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -155,6 +156,37 @@ if workflow.global_resources.get("turn").value is None:
 
 def in_turns(wildcards):
     return 0 if workflow.is_main_process and workflow.local_exec else 1
+
+
+def check_device():
+    """Stop before the first job if a job on this machine wants a GPU that torch cannot use.
+
+    The nodes of a cluster and other environments may have what is missing here.
+    """
+    elsewhere = (
+        not workflow.local_exec or workflow.deployment_settings.deployment_method
+    )
+    if elsewhere or workflow.touch or not workflow.is_main_process:
+        return
+    if GPU and any(job.resources.get("gpu") for job in workflow.dag.needrun_jobs()):
+        try:
+            trials.check_device(CONFIG.compute.device)
+        except InputError as error:
+            raise WorkflowError(str(error)) from None
+
+
+def refuse_without_slurm(executor):
+    raise WorkflowError(
+        "The profile asks for Slurm, but `sbatch` is not on the PATH. Start snakemake on a login "
+        "node of a cluster with Slurm (some need `module load slurm`), or use `--cores all` "
+        "instead of `--profile slurm` to run on this machine"
+    )
+
+
+# Rules learn the executor after it was made. Slurm's starts without Slurm, and fails in each job.
+SLURM = sys.modules.get("snakemake_executor_plugin_slurm")
+if SLURM and not shutil.which("sbatch"):
+    SLURM.Executor.__post_init__ = refuse_without_slurm
 
 
 def list_new_results():

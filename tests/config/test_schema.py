@@ -23,6 +23,7 @@ GOOD = {
     },
     "experiments": {"main": {"datasets": ["digits"], "methods": ["random"], "ipc": [1]}},
 }
+AXES = {"datasets": "digits", "methods": "random", "ipc": 1}
 RANKED = {"dataset": "cifar10", "sets": {"methods": ["random"], "ipc": [10]}}
 CONFIGS = sorted([*ROOT.glob("config/*.yaml"), *ROOT.glob("config/test/*.yaml")])
 
@@ -99,7 +100,33 @@ def test_every_key_is_documented():
         ("methods.features", {"algorithm": "random"}, "methods.features: this name is taken in"),
         ("methods.m", {"algorithm": "no.py:f"}, "methods.m: no.py: cannot read the file"),
         ("datasets.d", {"source": "cifar-10"}, "datasets.d.source: .*did you mean 'cifar10'"),
-        ("datasets.a/b", {"source": "digits"}, "datasets.a/b: 'a/b' is no name"),
+        ("datasets.a/b", {"source": "digits"}, "datasets.a/b: 'a/b' is not allowed"),
+        (
+            "methods.my method",
+            {"algorithm": "random"},
+            r"my method: 'my method' is not allowed as a name: use letters, digits, '_', '.' and "
+            "'-', and begin with a letter or a digit, for example 'my_method'$",
+        ),
+        ("methods._é à-", {"algorithm": "random"}, "for example 'e_a'$"),
+        ("methods./", {"algorithm": "random"}, "begin with a letter or a digit$"),
+        ("experiments.main.ipc", 0, r"x.yaml: experiments.main.ipc: .*equal to 1, got 0$"),
+        ("experiments.main.ipc", "many", r"x.yaml: experiments.main.ipc: .*integer.* 'many'$"),
+        ("experiments.main.ipc", [1, 0], r"x.yaml: experiments.main.ipc \(item 2\): .*got 0$"),
+        ("experiments.main.datasets", "digts", "x.yaml: experiments.main.datasets: unknown data"),
+        (
+            "experiments.main",
+            [AXES, AXES | {"ipc": [1, 0]}],
+            r"x.yaml: experiments.main \(item 2\).ipc \(item 2\): .*got 0$",
+        ),
+        (
+            "experiments.main",
+            [AXES, AXES | {"methods": "rndom"}],
+            r"x.yaml: experiments.main \(item 2\).methods: unknown method 'rndom'",
+        ),
+        ("experiments.main", {"datasets": "digits"}, "x.yaml: experiments.main.ipc: required"),
+        ("nas", RANKED | {"sets": {"methods": "random", "ipc": 0}}, "x.yaml: nas.sets.ipc: .*got"),
+        ("methods.dm.snapshots", "a", "x.yaml: methods.dm.snapshots: .*integer.*got 'a'"),
+        ("compute.compile", "maybe", "x.yaml: compute.compile: .*boolean.*got 'maybe'"),
         ("datasets.tables", {"source": "digits"}, "datasets.tables: this name is taken"),
         ("datasets.d", {"source": "image_folder"}, "datasets.d: `image_folder` needs `path`"),
         ("datasets.digits.path", "x", "datasets.digits: .*takes no `path`"),
@@ -123,9 +150,9 @@ def test_every_key_is_documented():
         (
             "experiments.main.ipc",
             [0],
-            "experiments.main.0.ipc.0: .*greater than or equal to 1, got 0",
+            "experiments.main.ipc: .*greater than or equal to 1, got 0",
         ),
-        ("experiments.main.ipcs", [1], "experiments.main.0: unknown option 'ipcs'.*'ipc'"),
+        ("experiments.main.ipcs", [1], "experiments.main: unknown option 'ipcs'.*'ipc'"),
         ("experiments", {}, "experiments: .*at least 1 item"),
         ("compute.device", "gpu", "compute.device: .*got 'gpu'"),
         ("results_dir", "a{b}", "results_dir: .*got 'a{b}'"),
@@ -162,7 +189,7 @@ def test_every_key_is_documented():
         (
             "nas",
             RANKED | {"sets": [RANKED["sets"], {"methods": ["random"], "ipc": [9999]}]},
-            "nas.sets.1..ipc: 9999 is more than the smallest class of cifar10",
+            r"nas.sets \(item 2\).ipc: 9999 is more than the smallest class of cifar10",
         ),
         ("nas", RANKED | {"sets": {"methods": ["all"], "ipc": [1]}}, "is a reference: `nas.refer"),
         ("nas", RANKED | {"truth": "whole"}, "`truth: whole` needs a reference without `images`"),
@@ -171,7 +198,7 @@ def test_every_key_is_documented():
             RANKED | {"truth": "whole", "references": {"all": {}}, "table": "a.csv"},
             "`table` and `column` are for `truth: benchmark`",
         ),
-        ("nas", RANKED | {"references": {"a/b": {}}}, "nas.references.a/b: letters, digits"),
+        ("nas", RANKED | {"references": {"a/b": {}}}, "nas.references: 'a/b' is not allowed"),
         ("nas", RANKED | {"validation": 1.0}, "nas.validation: .*less than 1, got 1.0"),
         ("nas", RANKED | {"network": {"cels": 5}}, "unknown option 'cels'.*'cells'"),
         ("experments", {}, "unknown option 'experments'.*'experiments'"),
@@ -189,6 +216,49 @@ def test_several_mistakes_are_reported_at_once():
     with pytest.raises(InputError) as caught:
         parse(content)
     assert len(str(caught.value).splitlines()) == 2
+
+
+SINGLE_VALUES = {
+    "experiments.main": {
+        **{"datasets": "digits", "methods": "random", "ipc": 2, "augmentations": "none"},
+        **{"architectures": "mlp", "optimizers": "adam"},
+    },
+    "nas.sets": {"methods": "random", "ipc": 10},
+    "figure7": {"datasets": "digits", "methods": "random"},
+    "methods.dm": {"snapshots": 0},
+    "methods.file": {"mean": 0.5, "std": 0.25},
+    "datasets.mine": {"mean": 0.5, "std": 0.25},
+    "augmentations.flipped": {"operators": "flip"},
+    "augmentations.cropped": {"transforms": {"RandomCrop": {"padding": 4}}},
+}
+
+
+def with_lists(listed: bool) -> dict:
+    """A config with ``SINGLE_VALUES`` as they are, or each in a list."""
+    content = copy.deepcopy(GOOD)
+    content["methods"]["file"] = {"algorithm": "imported", "path": "x.pt"}
+    content["datasets"]["mine"] = {"source": "image_folder", "path": "x.tar", "channels": 1}
+    policies = {"flipped": {"policy": "dsa"}, "cropped": {"policy": "torchvision"}}
+    content |= {"nas": {"dataset": "cifar10", "sets": {}}, "augmentations": policies}
+    content["figure7"] = {"features": "embedding", "ipc": 2}
+    for path, options in SINGLE_VALUES.items():
+        place = content
+        for key in path.split("."):
+            place = place[key]
+        place |= {key: [value] if listed else value for key, value in options.items()}
+    return content
+
+
+def test_a_single_value_needs_no_list():
+    """The jobs of both spellings get the same options; the schema of editors takes both."""
+    single, listed = with_lists(listed=False), with_lists(listed=True)
+    assert parse(single).model_dump() == parse(listed).model_dump()
+    assert parse(single).experiments["main"][0].ipc == [2]
+    schema = json.loads((ROOT / "config/schema.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    assert validator.is_valid(single) and validator.is_valid(listed)
+    for value in ("many", 0, [], [0]):
+        assert not validator.is_valid(changed("experiments.main.ipc", value))
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "a: [", "just words"])
@@ -251,6 +321,52 @@ def test_a_users_function_is_checked_without_running_it(
         parse(changed("methods.m", {"algorithm": f"m.py:{function}", **options}))
     parse(changed("methods.m", {"algorithm": "m.py:f", "a": 1}))
     parse(changed("methods.m", {"algorithm": "m.py:h", "anything": 1}))
+
+
+TYPED = """
+from typing import Optional
+def f(problem, *, count: int = 3, lr: "float" = 0.1, fast: bool = False, way: str = "a",
+      most: int | None = None, least: int = None, any_of: Optional[int] = None, free=1,
+      many: list[int] = ()): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "right", "wrong"),
+    [
+        ("count", [3, -1], ["three", True, 2.5, None, [3]]),
+        ("lr", [1, 0.5, "1e-3"], ["fast", False, None]),
+        ("fast", [True], [1, "yes"]),
+        ("way", ["b"], [3, True, None]),
+        ("most", [3, None], ["three", 2.5]),
+        ("least", [3, None], ["three"]),
+        # what is not int, float, bool or str is not checked
+        ("any_of", [3, "three"], []),
+        ("free", [3, "three"], []),
+        ("many", [[3], "three"], []),
+    ],
+)
+def test_the_type_of_a_users_option_is_checked(tmp_path, option, right, wrong):
+    (tmp_path / "m.py").write_text("raise SystemExit('was run')\n" + TYPED)
+    entry = {"algorithm": f"{tmp_path}/m.py:f"}
+    for value in right:
+        parse(changed("methods.m", entry | {option: value}))
+    for value in wrong:
+        message = rf"methods.m: .*m.py:f: the option '{option}' is annotated as .*, got "
+        with pytest.raises(InputError, match=message + re.escape(repr(value))):
+            parse(changed("methods.m", entry | {option: value}))
+
+
+def test_the_message_on_a_type_says_what_to_write(tmp_path):
+    (tmp_path / "m.py").write_text(TYPED)
+    for option, value, expected in [
+        ("count", "three", r"annotated as int, got 'three' \(str\)$"),
+        ("count", "1e3", r"annotated as int, got 1000.0 \(float\); write 1000$"),
+        ("way", 3, r"annotated as str, got 3 \(int\); write it in quotes$"),
+        ("most", "x", r"annotated as int or None, got 'x'"),
+    ]:
+        with pytest.raises(InputError, match=expected):
+            parse(changed("methods.m", {"algorithm": f"{tmp_path}/m.py:f", option: value}))
 
 
 def test_a_users_broken_file_is_named(tmp_path, monkeypatch):

@@ -1,5 +1,10 @@
 """Networks that are not built in: of timm, of torchvision, and users' own."""
 
+import re
+import shlex
+import subprocess
+import sys
+
 import pytest
 import timm
 import torch
@@ -120,8 +125,17 @@ def test_library_networks_are_trained_like_any_other(network):
 @pytest.mark.parametrize(
     "network, options, message",
     [
-        ("timm:resnet10x", {}, r"timm has no network 'resnet10x'; did you mean 'resnet1"),
-        ("torchvision:resnet19", {}, r"torchvision has no network 'resnet19'; did you mean"),
+        (
+            "timm:resnet10x",
+            {},
+            r"timm has no network 'resnet10x'; did you mean 'resnet10t' or '\w+' or '\w+'\? ",
+        ),
+        (
+            "torchvision:resnet19",
+            {},
+            r"torchvision has no network 'resnet19'; did you mean .*'resnet1\d+'.* python -c ",
+        ),
+        ("torchvision:qqqq", {}, "torchvision has no network 'qqqq'. This command lists its"),
         ("timm:resnet10t", {"colour": 1}, r"timm:resnet10t\(.*colour"),
         ("torchvision:vgg11", {}, r"torchvision:vgg11 does not take images of 1 x 8 x 8: "),
     ],
@@ -130,6 +144,18 @@ def test_what_a_library_cannot_build_is_refused(network, options, message):
     _, mine = entry(network, **options)
     with pytest.raises(InputError, match=message):
         networks.build(mine, (1, 8, 8), 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("library", "known"), [("timm", "resnet10t"), ("torchvision", "squeezenet1_1")]
+)
+def test_the_command_in_the_message_lists_all_networks_of_a_library(library, known):
+    with pytest.raises(InputError) as caught:
+        networks.build({"network": f"{library}:qqqq"}, (3, 32, 32), 10, 0)
+    python, flag, code = shlex.split(str(caught.value).partition("networks: ")[2])
+    assert (python, flag) == ("python", "-c")
+    listing = subprocess.run([sys.executable, flag, code], capture_output=True, text=True)
+    assert known in listing.stdout.split()
 
 
 def test_mistakes_in_a_users_network_are_named(tmp_path):
@@ -163,6 +189,22 @@ def test_a_file_that_fails_says_where(tmp_path):
 def test_a_file_with_another_ending_is_refused():
     with pytest.raises(InputError, match=r"net\.txt: not a Python file"):
         plugins.load("net.txt:net")
+
+
+IMPORTING = "def net(shape, classes):\n    import {module}\n"
+
+
+def test_a_missing_module_is_named_with_the_environment(tmp_path):
+    """At the top of a file, in a file beside it, and in the function."""
+    (tmp_path / "helper_of_the_net.py").write_text("\n\nimport no_such_module\n")
+    message = rf"the module 'no_such_module' is missing. Install it in .*{re.escape(sys.prefix)}"
+    for module, place in [("no_such_module", "net.py, line 2"), ("helper_of_the_net", "line 3")]:
+        (tmp_path / "net.py").write_text(IMPORTING.format(module=module))
+        with pytest.raises(InputError, match=f"{place}: {message}"):
+            networks.build({"network": f"{tmp_path / 'net.py'}:net"}, (1, 8, 8), 10, 0)
+    (tmp_path / "net.py").write_text("import no_such_module\n" + OWN)
+    with pytest.raises(InputError, match=f"net.py, line 1: {message}"):
+        plugins.load(f"{tmp_path / 'net.py'}:perceptron")
 
 
 def test_initial_weights_do_not_depend_on_the_global_state():

@@ -318,5 +318,5 @@ def test_names_that_would_be_markup_or_paths_are_refused(section, name):
     }
     entries = content[section]
     entries[name] = next(iter(entries.values()), {"network": "mlp"})
-    with pytest.raises(InputError, match="is no name"):
+    with pytest.raises(InputError, match="is not allowed as a name"):
         loading.parse(content)

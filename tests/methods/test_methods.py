@@ -402,6 +402,12 @@ def test_two_loops_of_one_method_do_not_mix_their_checkpoints(tmp_path, monkeypa
         ),
         ((torch.zeros(6, 3, 8, 8), [0, 0, 1, 1, 2, 2]), "labels of type list; expected a tensor"),
         (torch.tensor([0, 1, 2, 3, 4]), r"shape \(5, 3, 8, 8\)"),
+        (
+            torch.tensor([[0, 3], [1, 4], [2, 5]]),
+            r"torch.int64 of shape \(3, 2\); positions .* shape \(6,\): flatten\(\) gives",
+        ),
+        (torch.arange(6.0), r"torch.float32 of shape \(6,\); positions .*: long\(\) gives"),
+        (torch.ones(60, dtype=torch.bool), r"torch.bool .*: nonzero\(\).flatten\(\) gives"),
         (None, "returned NoneType; expected images"),
         (np.zeros((6, 3, 8, 8)), "returned ndarray"),
     ],
@@ -473,12 +479,16 @@ def test_soft_labels_of_any_type_of_number_become_float32(problem, dtype):
     torch.testing.assert_close(got.labels, SOFT, rtol=1e-2, atol=1e-2)
 
 
-@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
+@pytest.mark.parametrize(
+    "dtype", [torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint64]
+)
 def test_positions_and_labels_may_be_any_whole_numbers(problem, dtype):
     positions = torch.tensor([0, 3, 1, 4, 2, 5])
     got = contract.finish(positions.to(dtype), problem, "mine")
     assert torch.equal(got.images, problem.real(positions))
     assert got.indices.dtype == got.labels.dtype == torch.int64
+    condensed = Condensed(got.images, got.labels, positions.to(dtype))
+    assert torch.equal(contract.finish(condensed, problem, "mine").indices, got.indices)
     labels = torch.tensor([0, 0, 1, 1, 2, 2], dtype=dtype)
     assert contract.finish((got.images, labels), problem, "mine").labels.tolist() == [
         0,

@@ -131,6 +131,57 @@ def test_the_plan_is_written_in_sentences(tmp_path):
     assert "- condense: cifar10, tm, IPC 50, set 0: about" in text
 
 
+def made_of(on_gpu: bool, rows: list[tuple[str, float, float]], threads=1) -> forecast.Plan:
+    """A plan of rows (device or CPU, hours left, hours of the longest open job)."""
+    columns = {"jobs": 9, "done": 0, "unknown": 0, "minutes_asked": 5, "memory_gb": 1.0}
+    columns |= {"device_gb": 1.0, "disk_gb": 1.0, "basis": "calibration"}
+    rules = [
+        columns | {"rule": "r", "on": on, "hours_left": left, "longest_hours": longest}
+        for on, left, longest in rows
+    ]
+    return forecast.Plan(
+        **{"sets": 1, "evaluations": 1, "networks": 1, "device": "d", "device_gb": None},
+        **{"rules": rules, "longest": [], "unknown": [], "too_large": [], "assumed": []},
+        **{"operations": 1.0, "threads": threads, "on_gpu": on_gpu},
+        longest_left=max(longest for _, _, longest in rows),
+    )
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "rows", "threads", "expected"),
+    [
+        # 768 h of one thread: 48 h on 16 cores; on 64 cores the longest job is longer than 12 h
+        (
+            *(False, [("device", 760.0, 20.0), ("CPU", 8.0, 1.0)], 1),
+            "With 16 cores: about 2 days; with 64 cores: about 20 h, the longest job. These are",
+        ),
+        # jobs of four threads: 4 or 16 at a time
+        (
+            *(False, [("device", 768.0, 20.0)], 4),
+            "With 16 cores: about 8 days; with 64 cores: about 2 days. These",
+        ),
+        # jobs without a GPU run beside the others
+        (
+            *(True, [("device", 400.0, 20.0), ("CPU", 8.0, 1.0)], 1),
+            "With 4 GPUs: about 4.17 days; with 16 GPUs: about 25 h. These are lower bounds: some",
+        ),
+    ],
+)
+def test_the_plan_says_what_several_cores_or_gpus_would_take(on_gpu, rows, threads, expected):
+    assert f"\n{expected}" in forecast.render(made_of(on_gpu, rows, threads))
+
+
+def test_only_open_jobs_bound_the_time_of_a_run(tmp_path):
+    config = make_config()
+    plan = planned(tmp_path)
+    assert plan.on_gpu and plan.longest_left == plan.longest[0][1]
+    assert "\nWith 4 GPUs: about " in forecast.render(plan)
+    for job in worklist.all_jobs(config, grid.expand(config)):
+        storage.write_json(tmp_path / job.output, {"seconds": 5.0})
+    done = planned(tmp_path)
+    assert done.longest_left == 0 and " GPUs: " not in forecast.render(done)
+
+
 def test_without_a_calibration_the_plan_names_its_assumptions(tmp_path):
     config = make_config(
         datasets={"cifar10": {"source": "image_folder", "path": "x.tar"}},

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -24,12 +25,17 @@ from condensation.core.errors import InputError, unknown
 Preprocessing = Literal["standardize", "zca", "zca_kip"]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-NAME_RULE = "letters, digits, '_', '.' and '-', not first"
+NAME_RULE = "use letters, digits, '_', '.' and '-', and begin with a letter or a digit"
 
 
 def wrong(message: str) -> PydanticCustomError:
     """Return a validation error that shows ``message`` to the user unchanged."""
     return PydanticCustomError("input", "{text}", {"text": message})
+
+
+def item(position: int, items: list[Any]) -> str:
+    """Return where in a list an error is, in words; nothing for the only item."""
+    return f" (item {position + 1})" if len(items) > 1 else ""
 
 
 def check_function(function: str, options: dict[str, Any], positional: tuple[str, ...]) -> None:
@@ -40,9 +46,17 @@ def check_function(function: str, options: dict[str, Any], positional: tuple[str
         raise wrong(str(error)) from error
 
 
+def name_error(text: str) -> str:
+    """Return the message for a name with other characters, and the nearest allowed name."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    allowed = re.sub(r"[^A-Za-z0-9_.-]+", "_", plain).strip("_.-")
+    suggestion = f", for example {allowed!r}" if allowed else ""
+    return f"{text!r} is not allowed as a name: {NAME_RULE}{suggestion}"
+
+
 def _check_name(text: str) -> str:
-    if not NAME.fullmatch(str(text)):
-        raise wrong(f"{text!r} is no name: {NAME_RULE}")
+    if not NAME.fullmatch(text):
+        raise wrong(name_error(text))
     return text
 
 
@@ -79,8 +93,25 @@ class PluginOptions(Strict):
 
 
 def as_list(value: Any) -> Any:
-    """Return ``[value]`` unless ``value`` is a list: one block of a grid needs no list."""
+    """Return ``[value]`` unless ``value`` is a list."""
     return value if isinstance(value, list) else [value]
+
+
+def or_single(item_type: Any, least: int = 0) -> BeforeValidator:
+    """Return the annotation of a list that takes a single item too.
+
+    Parameters
+    ----------
+    item_type, least : the type of an item and the least number of items, for the JSON schema.
+    """
+    several = Annotated[list[item_type], Field(min_length=least)] if least else list[item_type]
+    return BeforeValidator(as_list, json_schema_input_type=several | item_type)
+
+
+_Size = Annotated[int, Field(ge=1)]
+# the axes of a grid: a list, or a single value
+Names = Annotated[list[str], Field(min_length=1), or_single(str, least=1)]
+Sizes = Annotated[list[_Size], Field(min_length=1), or_single(_Size, least=1)]
 
 
 def tagged_union(

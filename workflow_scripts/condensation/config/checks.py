@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from condensation.config.base import NAME, NAME_RULE, wrong
+from condensation.config.base import NAME, item, name_error, wrong
 from condensation.config.entries import Features
 from condensation.config.experiments import Figure7
 from condensation.config.nas import BENCHMARK_COLUMNS, Ranking
@@ -58,7 +58,7 @@ def check(config: Config) -> None:
             _check_entry(config, f"{section}.{name}", entry)
     for name, blocks in config.experiments.items():
         for number, axes in enumerate(blocks):
-            where = f"experiments.{name}" + (f"[{number}]" if len(blocks) > 1 else "")
+            where = f"experiments.{name}" + item(number, blocks)
             for section in ("datasets", "methods", "architectures", "augmentations", "optimizers"):
                 _require_all(config, where, section, getattr(axes, section))
             for dataset in axes.datasets:
@@ -153,9 +153,9 @@ def _check_ranking(config: Config, nas: Ranking) -> None:
         )
     for name in nas.references:
         if not NAME.fullmatch(name):
-            raise wrong(f"nas.references.{name}: {NAME_RULE}")
+            raise wrong(f"nas.references: {name_error(name)}")
     for number, block in enumerate(nas.sets):
-        where = "nas.sets" + (f"[{number}]" if len(nas.sets) > 1 else "")
+        where = "nas.sets" + item(number, nas.sets)
         for method in block.methods:
             _require(f"{where}.methods", "methods", method, config.methods)
             if config.methods[method].algorithm == "whole":

@@ -4,7 +4,7 @@ One pydantic model per kind. Its fields are the only source of defaults, documen
 The code that an entry selects is imported by the job. Methods are in ``config.methods``.
 """
 
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -13,8 +13,11 @@ from condensation.config.base import (
     Preprocessing,
     Strict,
     check_function,
+    or_single,
     wrong,
 )
+
+_PerChannel = Annotated[list[float], or_single(float)]
 
 # --- datasets -------------------------------------------------------------------------------------
 
@@ -58,12 +61,12 @@ class Dataset(Strict):
     channels: Literal[1, 3] = Field(
         3, description="1 for grey, 3 for RGB (`image_folder`; the others know)."
     )
-    mean: list[float] | None = Field(
+    mean: _PerChannel | None = Field(
         None,
         description="Mean per channel on [0, 1]; null: the field's constants, or computed from "
         "the training images.",
     )
-    std: list[float] | None = Field(None, description="Standard deviation per channel; as `mean`.")
+    std: _PerChannel | None = Field(None, description="Standard deviation per channel; as `mean`.")
     like: Literal["cifar10", "cifar100", "fashion_mnist", "tinyimagenet"] | None = Field(
         None,
         description="For `image_folder`: the official dataset whose mean, std and hyper-parameter "
@@ -259,15 +262,15 @@ class NoAugmentation(AugmentationEntry):
 
 DSAOperator = Literal["color", "crop", "cutout", "flip", "scale", "rotate"]
 DSA_OPERATORS: tuple[DSAOperator, ...] = get_args(DSAOperator)
+_Operators = Annotated[list[DSAOperator], Field(min_length=1), or_single(DSAOperator, least=1)]
 
 
 class SiameseAugmentation(AugmentationEntry):
     """Differentiable siamese augmentation: one operator a batch (Zhao & Bilen, 2021)."""
 
     policy: Literal["dsa"] = Field(description="Chooses this policy.")
-    operators: list[DSAOperator] = Field(
+    operators: _Operators = Field(
         list(DSA_OPERATORS),
-        min_length=1,
         description="Operators to draw from, each as likely; `flip` is left out for datasets "
         "whose `flip` is false.",
     )
@@ -278,6 +281,13 @@ class SiameseAugmentation(AugmentationEntry):
     )
 
 
+_Transforms = Annotated[
+    list[dict[str, dict[str, Any]]],
+    Field(min_length=1),
+    or_single(dict[str, dict[str, Any]], least=1),
+]
+
+
 class Torchvision(AugmentationEntry):
     """Any pipeline of `torchvision.transforms.v2`, on uint8 images.
 
@@ -286,8 +296,7 @@ class Torchvision(AugmentationEntry):
     """
 
     policy: Literal["torchvision"] = Field(description="Chooses this policy.")
-    transforms: list[dict[str, dict[str, Any]]] = Field(
-        min_length=1,
+    transforms: _Transforms = Field(
         description="Class names with their arguments, in order, e.g. "
         "`[{RandomCrop: {padding: 4}}, {RandAugment: {}}]`. Where `size` is required and not "
         "given it is the image's; `AutoAugment` takes the CIFAR-10 policy up to 32 pixels and "

@@ -2,26 +2,20 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from condensation.config.base import Strict, as_list
+from condensation.config.base import Names, Sizes, Strict, or_single
 
 
 class Axes(Strict):
-    """One block of a grid: every combination of the lists."""
+    """One block of a grid: every combination of the lists. A single value needs no list."""
 
-    datasets: list[str] = Field(min_length=1, description="Names under `datasets`.")
-    methods: list[str] = Field(min_length=1, description="Names under `methods`.")
-    ipc: list[Annotated[int, Field(ge=1)]] = Field(
-        min_length=1, description="Images per class; not used by `whole`."
-    )
-    augmentations: list[str] = Field(
-        ["dsa"], min_length=1, description="Names under `augmentations`."
-    )
-    architectures: list[str] = Field(
-        ["convnet"], min_length=1, description="Names under `architectures`."
-    )
-    optimizers: list[str] = Field(["sgd"], min_length=1, description="Names under `optimizers`.")
+    datasets: Names = Field(description="Names under `datasets`.")
+    methods: Names = Field(description="Names under `methods`.")
+    ipc: Sizes = Field(description="Images per class; not used by `whole`.")
+    augmentations: Names = Field(["dsa"], description="Names under `augmentations`.")
+    architectures: Names = Field(["convnet"], description="Names under `architectures`.")
+    optimizers: Names = Field(["sgd"], description="Names under `optimizers`.")
     snapshots: bool = Field(
         False,
         description="Also evaluate the `snapshots` of methods that keep them (accuracy against "
@@ -45,14 +39,10 @@ class Figure7(Strict):
         description="A name under `features`; one network is trained for each kind of "
         "preprocessing."
     )
-    datasets: list[str] = Field(min_length=1, description="Names under `datasets`.")
-    methods: list[str] = Field(min_length=1, description="Names under `methods`, one panel each.")
+    datasets: Names = Field(description="Names under `datasets`.")
+    methods: Names = Field(description="Names under `methods`, one panel each.")
     ipc: int = Field(ge=1, description="Images per class of the sets.")
     label: int = Field(0, ge=0, description="The class, by its number.")
 
 
-Experiment = Annotated[
-    list[Axes],
-    BeforeValidator(as_list, json_schema_input_type=list[Axes] | Axes),
-    Field(min_length=1),
-]
+Experiment = Annotated[list[Axes], Field(min_length=1), or_single(Axes, least=1)]

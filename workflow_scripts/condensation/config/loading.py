@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from condensation.config import yaml_file
+from condensation.config.base import item
 from condensation.config.entries import ARCHITECTURES, AUGMENTATIONS, OPTIMIZERS
 from condensation.config.methods import METHODS
 from condensation.config.schema import BUILT_IN, Config
@@ -29,11 +30,12 @@ def parse(data: Any, origin: str = "config") -> Config:
     if not isinstance(data, dict) or not data:
         raise InputError(f"{origin}: expected a mapping with datasets, methods and experiments")
     yaml_file.check_size(data, origin)
+    data = _expanded(data, origin)
     try:
-        return Config.model_validate(_expanded(data, origin))
+        return Config.model_validate(data)
     except ValidationError as error:
         problems = error.errors()
-        lines = [f"{origin}: {_line(problem)}" for problem in problems[:_MOST_LINES]]
+        lines = [f"{origin}: {_line(problem, data)}" for problem in problems[:_MOST_LINES]]
         if more := len(problems) - len(lines):
             lines.append(f"{origin}: and {more} more")
         raise InputError("\n".join(lines)) from error
@@ -55,13 +57,30 @@ def _expanded(value: Any, origin: str) -> Any:
     return os.path.expandvars(value)
 
 
-def _line(problem: ErrorDetails) -> str:
+def _place(keys: list[str | int], data: Any) -> str:
+    """Return where in ``data`` an error is: the keys, and the items of lists in words.
+
+    The models read a single value as a list, in which the user gave it no position. A union adds
+    the kind that it tried; below a single value that is no key.
+    """
+    place = ""
+    for key in keys:
+        if isinstance(data, list) and isinstance(key, int):
+            place += item(key, data)
+            data = data[key]
+        elif isinstance(data, dict) and (key in data or isinstance(key, str)):
+            place += f".{key}" if place else str(key)
+            data = data.get(key)
+    return place
+
+
+def _line(problem: ErrorDetails, data: Any) -> str:
     # pydantic adds the tag of a union member to the location; it is no key of the file
     tags = {"other", *METHODS, *ARCHITECTURES, *AUGMENTATIONS, *OPTIMIZERS}
-    keys = list(problem["loc"])
+    keys = [key for key in problem["loc"] if key != "[key]"]
     if len(keys) > 2 and keys[0] in BUILT_IN | {"methods": {}} and keys[2] in tags:
         del keys[2]
-    where = ".".join(str(key) for key in keys if key != "[key]")
+    where = _place(keys, data)
     text = problem["msg"]
     if problem["type"] == "missing":
         text = "required, but not given"

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from condensation.config.base import Strict, as_list, wrong
+from condensation.config.base import Names, Sizes, Strict, or_single, wrong
 
 SPACE = 15_625  # architectures of NAS-Bench-201
 BENCHMARK_TABLE = "nats_bench.csv"  # name of the official table of accuracies
@@ -15,13 +15,14 @@ BENCHMARK_COLUMNS = {  # of that table, by kind of dataset
 
 
 class RankedSets(Strict):
-    """Condensed sets to rank with: every combination of the lists."""
+    """Condensed sets to rank with: every combination of the lists. A single value needs no list."""
 
-    methods: list[str] = Field(min_length=1, description="Names under `methods`.")
-    ipc: list[Annotated[int, Field(ge=1)]] = Field(
-        min_length=1, description="Images per class; not used by `whole`, which is a reference."
-    )
+    methods: Names = Field(description="Names under `methods`.")
+    ipc: Sizes = Field(description="Images per class; not used by `whole`, which is a reference.")
     condensation_seeds: int = Field(1, ge=1, description="How many condensed sets of each.")
+
+
+_Blocks = Annotated[list[RankedSets], Field(min_length=1), or_single(RankedSets, least=1)]
 
 
 class Reference(Strict):
@@ -73,10 +74,7 @@ class Ranking(Strict):
     """Ranking architectures of NAS-Bench-201 by networks trained on condensed sets (Table 3)."""
 
     dataset: str = Field(description="A name under `datasets`.")
-    sets: Annotated[
-        list[RankedSets],
-        BeforeValidator(as_list, json_schema_input_type=list[RankedSets] | RankedSets),
-    ] = Field(min_length=1, description="One block of condensed sets, or a list of blocks.")
+    sets: _Blocks = Field(description="One block of condensed sets, or a list of blocks.")
     references: dict[str, Reference] = Field(
         {}, description="Named real data; without any, condensed sets are ranked alone."
     )

@@ -134,6 +134,10 @@ def _type(option: dict) -> str:
     if "enum" in option:
         return ", ".join(f"`{value}`" for value in option["enum"])
     if "anyOf" in option:
+        kinds = [member for member in option["anyOf"] if member.get("type") != "array"]
+        lists = [member for member in option["anyOf"] if member.get("type") == "array"]
+        if any(member["items"] in kinds for member in lists):
+            return " or ".join([_type(kinds[0]), "list", *map(_type, kinds[1:])])
         return " or ".join(_type(member) for member in option["anyOf"])
     if option.get("type") == "array":
         return f"list of {_type(option.get('items', {}))}"

@@ -8,11 +8,12 @@ class InputError(ValueError):
     """Bad input. The message says what is wrong, where, and what would be right."""
 
 
-def nearest(name: str, allowed: Iterable[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the closest allowed name, or nothing."""
+def nearest(name: str, allowed: Iterable[str], most: int = 1) -> str:
+    """Return ``; did you mean 'x' or 'y'?`` for the closest allowed names, or nothing."""
     folded = {str(choice).casefold(): str(choice) for choice in allowed}
-    close = difflib.get_close_matches(str(name).casefold(), folded, n=1)
-    return f"; did you mean {folded[close[0]]!r}?" if close else ""
+    close = difflib.get_close_matches(str(name).casefold(), folded, n=most)
+    names = " or ".join(repr(folded[match]) for match in close)
+    return f"; did you mean {names}?" if close else ""
 
 
 def unknown(kind: str, name: str, allowed: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """Functions of users, named ``file.py:function``: check them without running, and load them."""
 
 import ast
+import functools
 import importlib.util
 import re
 import sys
@@ -11,6 +12,14 @@ from typing import Any
 
 from condensation.core.errors import InputError, unknown
 
+# types of an annotation that are checked, and the values of YAML that fit
+_CHECKED: dict[str, type | tuple[type, ...]] = {
+    "int": int,
+    "float": (int, float),
+    "bool": bool,
+    "str": str,
+    "None": type(None),
+}
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
@@ -34,19 +43,67 @@ def check(function: str, options: dict[str, Any], positional: Sequence[str], pag
     ------
     InputError
         If the file or the function is missing, if the function takes other positional arguments,
-        or if an option is unknown or missing.
+        if an option is unknown or missing, or if its type contradicts the annotation.
     """
-    arguments, takes_any = _arguments(function, positional, page)
+    signature = _signature(function, positional, page)
+    arguments = dict(
+        zip((node.arg for node in signature.kwonlyargs), signature.kw_defaults, strict=True)
+    )
     for key in options:
-        if key not in arguments and not takes_any:
+        if key not in arguments and signature.kwarg is None:
             raise InputError(unknown(f"option of {function}", key, arguments))
-    missing = [key for key, needed in arguments.items() if needed and key not in options]
+    missing = [key for key, default in arguments.items() if default is None and key not in options]
     if missing:
         raise InputError(f"{function} needs {', '.join(missing)}: it has no default there")
+    for node in signature.kwonlyargs:
+        if node.arg in options:
+            types = _types(node.annotation, arguments[node.arg])
+            if types and not any(_fits(options[node.arg], kind) for kind in types):
+                raise InputError(_mismatch(function, node.arg, options[node.arg], types))
 
 
-def _arguments(function: str, positional: Sequence[str], page: str) -> tuple[dict[str, bool], bool]:
-    """Return which options a function has, which it requires, and whether it takes any other."""
+def _types(annotation: ast.expr | None, default: ast.expr | None) -> list[str]:
+    """Return the types that an annotation like ``int | None`` names; none if it is another one."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        try:
+            annotation = ast.parse(annotation.value, mode="eval").body
+        except SyntaxError:
+            return []
+    names = {"None"} if isinstance(default, ast.Constant) and default.value is None else set()
+    pending = [annotation]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            pending += [node.left, node.right]
+        elif isinstance(node, ast.Name) and node.id in _CHECKED:
+            names.add(node.id)
+        elif isinstance(node, ast.Constant) and node.value is None:
+            names.add("None")
+        else:
+            return []
+    return [name for name in _CHECKED if name in names]
+
+
+def _fits(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):  # in Python a bool is an int
+        return kind == "bool"
+    return isinstance(value, _CHECKED[kind])
+
+
+def _mismatch(function: str, option: str, value: Any, types: list[str]) -> str:
+    message = (
+        f"{function}: the option {option!r} is annotated as {' or '.join(types)}, got {value!r} "
+        f"({type(value).__name__})"
+    )
+    if "int" in types and isinstance(value, float) and value.is_integer():
+        return f"{message}; write {int(value)}"
+    if "str" in types and isinstance(value, (bool, int, float)):
+        return f"{message}; write it in quotes"
+    return message
+
+
+def _signature(function: str, positional: Sequence[str], page: str) -> ast.arguments:
+    """Return the arguments of a function that takes ``positional`` before its options."""
     file, _, name = function.rpartition(":")
     try:
         tree = ast.parse(Path(file).read_text(encoding="utf-8"), filename=file)
@@ -65,11 +122,7 @@ def _arguments(function: str, positional: Sequence[str], page: str) -> tuple[dic
             f"{function} must take {count}, {' and '.join(positional)}, and its options after a "
             f"`*`; it takes {taken} ({page})"
         )
-    options = {
-        argument.arg: default is None
-        for argument, default in zip(signature.kwonlyargs, signature.kw_defaults, strict=True)
-    }
-    return options, signature.kwarg is not None
+    return signature
 
 
 def load(function: str) -> Callable[..., Any]:
@@ -78,7 +131,8 @@ def load(function: str) -> Callable[..., Any]:
     Raises
     ------
     InputError
-        If the name does not end in .py, the import fails or the file lacks the function.
+        If the name does not end in .py, the import fails or the file lacks the function; when the
+        function is called, if it imports a module that is missing.
     """
     file, _, name = function.rpartition(":")
     path = Path(file).resolve()
@@ -90,6 +144,8 @@ def load(function: str) -> Callable[..., Any]:
     sys.path.append(str(path.parent))
     try:
         specification.loader.exec_module(loaded)
+    except ModuleNotFoundError as error:
+        raise InputError(_missing_module(error)) from error
     except Exception as error:
         line = traceback.extract_tb(error.__traceback__)[-1]
         raise InputError(
@@ -97,4 +153,23 @@ def load(function: str) -> Callable[..., Any]:
         ) from error
     if not callable(getattr(loaded, name, None)):
         raise InputError(f"{file}: has no function {name!r}")
-    return getattr(loaded, name)
+    user_function = getattr(loaded, name)
+
+    @functools.wraps(user_function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            return user_function(*arguments, **options)
+        except ModuleNotFoundError as error:
+            raise InputError(_missing_module(error)) from error
+
+    return call
+
+
+def _missing_module(error: ModuleNotFoundError) -> str:
+    """Return the message for a module that a user's file imports and that is not installed."""
+    line = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{line.filename}, line {line.lineno}: the module {error.name!r} is missing. Install it in "
+        f"the environment in which snakemake runs, {sys.prefix}; a file of your own must lie "
+        "beside the file that imports it"
+    )

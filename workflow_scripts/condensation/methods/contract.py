@@ -155,7 +155,8 @@ def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> 
     """Return ``result`` as a checked ``Condensed`` on the CPU, in class order.
 
     ``result`` may be a Condensed, images [classes * ipc, C, H, W] in class
-    order, a pair (images, labels), or positions of training images, each once.
+    order, a pair (images, labels), or positions of training images: whole numbers of any
+    integer dtype, each once.
 
     Labels are whole numbers [n], or a row of class scores per image. One-hot rows, and those
     minus their mean, become whole numbers. Of other rows, ``soft`` keeps float32 [n, classes] and
@@ -173,6 +174,7 @@ def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> 
             problem.real(result), problem.dataset.train_labels[result], indices=result
         )
     elif isinstance(result, torch.Tensor):
+        _refuse_odd_positions(result, problem, method)
         result = Condensed(result, problem.labels)
     elif isinstance(result, tuple) and len(result) == 2:
         result = Condensed(*result)
@@ -181,6 +183,8 @@ def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> 
             f"{method}: returned {type(result).__name__}; expected images, (images, labels), "
             "positions of training images, or a Condensed"
         )
+    if isinstance(result.indices, torch.Tensor) and _is_integer(result.indices):
+        result = replace(result, indices=result.indices.long())
     if result.images is not None:
         result = replace(result, labels=_normalized_labels(result.labels, problem, method, labels))
     _check(result, problem, method)
@@ -198,6 +202,22 @@ def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> 
 
 def _is_integer(tensor: torch.Tensor) -> bool:
     return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+
+
+def _refuse_odd_positions(tensor: torch.Tensor, problem: Problem, method: str) -> None:
+    """Refuse positions of another type or shape, which would be taken for images."""
+    if tensor.dim() == 1:
+        remedy = "nonzero().flatten()" if tensor.dtype == torch.bool else "long()"
+    elif tensor.dim() == 2 and _is_integer(tensor):
+        remedy = "flatten()"
+    else:
+        return
+    size = f"({len(problem.labels)},)" if problem.ipc else "(n,)"
+    raise InputError(
+        f"{method}: returned {tensor.dtype} of shape {tuple(tensor.shape)}; positions of training "
+        f"images are whole numbers of shape {size}: {remedy} gives them. Images are float32 of "
+        f"shape {(len(problem.labels) if problem.ipc else 'n', *problem.shape)}"
+    )
 
 
 def _check_positions(positions: torch.Tensor, problem: Problem, method: str) -> None:

@@ -8,6 +8,12 @@ from torch import nn
 from condensation.core.errors import InputError, nearest
 from condensation.networks.trial import try_out
 
+# what prints the names of all networks
+LISTING = {
+    "timm": "import timm; print(*timm.list_models())",
+    "torchvision": "from torchvision import models; print(*models.list_models(module=models))",
+}
+_CLOSE_NAMES = 3  # to suggest
 # image sides to suggest where a network refuses smaller images
 _SIDES = (48, 64, 75, 96, 112, 128, 160, 192, 224, 240, 256, 299)
 
@@ -68,7 +74,7 @@ def _timm(
     import timm
 
     if not timm.is_model(name):
-        raise InputError(f"timm has no network {name!r}{nearest(name, timm.list_models())}")
+        raise InputError(_unknown("timm", name, timm.list_models()))
     arguments = {"in_chans": shape[0], "num_classes": classes} | options
     try:  # transformers need the image size; most other networks do not take it
         return timm.create_model(name, img_size=shape[1:], **arguments)
@@ -78,6 +84,15 @@ def _timm(
         return timm.create_model(name, **arguments)
 
 
+def _unknown(library: str, name: str, known: list[str]) -> str:
+    close = nearest(name, known, _CLOSE_NAMES) or "."
+    return (
+        f"{library} has no network {name!r}{close} This command lists its "
+        f"{len(known)} networks: "
+        f'python -c "{LISTING[library]}"'
+    )
+
+
 def _torchvision(
     name: str, shape: tuple[int, int, int], classes: int, options: dict[str, Any]
 ) -> nn.Module:
@@ -85,7 +100,7 @@ def _torchvision(
 
     known = models.list_models(module=models)
     if name not in known:
-        raise InputError(f"torchvision has no network {name!r}{nearest(name, known)}")
+        raise InputError(_unknown("torchvision", name, known))
     arguments = {"num_classes": classes} | options
     accepted = inspect.signature(_class_of(models, name)).parameters
     if "image_size" in accepted:

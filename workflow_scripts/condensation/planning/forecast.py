@@ -31,6 +31,9 @@ class Plan:
     too_large : jobs that cannot fit the device, and the GB that they need.
     assumed : kinds of jobs whose estimates use guessed sizes.
     operations : multiplications and additions of all jobs with an estimate.
+    longest_left : hours of the longest open job with a known time.
+    threads : CPU threads of a job.
+    on_gpu : whether the hours on the device are those of a GPU.
     """
 
     sets: int
@@ -44,6 +47,24 @@ class Plan:
     too_large: list[tuple[str, float]]
     assumed: list[str]
     operations: float
+    longest_left: float
+    threads: int
+    on_gpu: bool
+
+    def hours_left(self, on: str) -> float:
+        """Return the hours of all open jobs on the ``device`` or the ``CPU``, one after another."""
+        return sum((row["hours_left"] for row in self.rules if row["on"] == on), 0.0)
+
+    def hours_with(self, count: int) -> float:
+        """Return the least hours that the run takes with ``count`` GPUs, or else CPU cores.
+
+        As many jobs as fit run at a time, and none is shorter than the longest. With a GPU, jobs
+        without one take other cores.
+        """
+        at_once = count if self.on_gpu else max(1, count // self.threads)
+        device, cpu = self.hours_left("device"), self.hours_left("CPU")
+        total = max(device, cpu) if self.on_gpu else device + cpu
+        return max(total / at_once, self.longest_left)
 
 
 @dataclass(frozen=True)
@@ -98,6 +119,9 @@ def forecast(
             asks.estimator.operations_of(estimate.work, estimate.job.wildcards["dataset"])
             for estimate in estimates
         ),
+        longest_left=max((estimate.hours for estimate in timed if not estimate.done), default=0.0),
+        threads=config.compute.threads,
+        on_gpu=asks.on_gpu,
     )
 
 
@@ -163,9 +187,8 @@ def render(plan: Plan) -> str:
         "| on the device | disk | times from |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    hours = dict.fromkeys(sorted(row["on"] for row in plan.rules), 0.0)
+    hours = {on: plan.hours_left(on) for on in sorted(row["on"] for row in plan.rules)}
     for row in plan.rules:
-        hours[row["on"]] += row["hours_left"]
         longest = row["longest_hours"]
         lines.append(
             f"| {row['rule']} | {row['on']} | {row['jobs']} | {row['done']} | {_left(row)} "
@@ -178,6 +201,7 @@ def render(plan: Plan) -> str:
     unknown = f", and {open_jobs} jobs of unknown time" if open_jobs else ""
     lines += [
         *("", f"Left: {totals}{unknown}; divide by the number of parallel jobs."),
+        *_at_once(plan),
         f"All jobs: {plan.operations:.2g} operations, "
         f"{_size(sum(row['disk_gb'] for row in plan.rules))} of disk. "
         "Tables and figures take minutes.",
@@ -194,6 +218,27 @@ def render(plan: Plan) -> str:
     if plan.assumed:
         lines += ["", "Sizes assumed, not known: " + "; ".join(plan.assumed) + "."]
     return "\n".join(lines) + "\n"
+
+
+def _at_once(plan: Plan) -> list[str]:
+    """Return a line with the least time of the run on several GPUs or cores, if any is left."""
+    if not plan.longest_left:
+        return []
+    unit, counts = ("GPUs", (4, 16)) if plan.on_gpu else ("cores", (16, 64))
+    parts = []
+    for count in counts:
+        hours = plan.hours_with(count)
+        limit = ", the longest job" if hours == plan.longest_left else ""
+        parts.append(f"with {count} {unit}: about {_days(hours)}{limit}")
+    known = " of the jobs with a known time" if any(row["unknown"] for row in plan.rules) else ""
+    text = "; ".join(parts)
+    return [
+        f"{text[0].upper()}{text[1:]}. These are lower bounds{known}: some jobs wait for others."
+    ]
+
+
+def _days(hours: float) -> str:
+    return duration(3600 * hours) if hours < 48 else f"{hours / 24:,.3g} days"
 
 
 def _left(row: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""Try networks of libraries and pipelines of torchvision before any job starts.
+"""Try networks of libraries, pipelines of torchvision and the device before any job starts.
 
-A separate process (``try_networks.py``) loads torch for it. Without torch, or while the size of the
-images is unknown, the jobs report what does not work.
+Separate processes (``try_networks.py``, ``try_device.py``) load torch for it. Without torch, or
+while the size of the images is unknown, the jobs report what does not work.
 """
 
 import json
@@ -37,6 +37,19 @@ def check(config: Config, grid: Grid, results: Path) -> None:
     elif "ModuleNotFoundError" not in process.stderr:
         last = (process.stderr.splitlines() or [f"exit code {process.returncode}"])[-1]
         print(f"networks could not be tried before the run: {last}", file=sys.stderr)
+
+
+def check_device(name: str) -> None:
+    """Raise InputError if ``compute.device`` names a GPU that torch cannot use on this machine."""
+    if name.partition(":")[0] != "cuda":
+        return
+    command = [sys.executable, str(ROOT / "try_device.py"), name]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode == 0 and process.stdout:
+        raise InputError(
+            f"{process.stdout.splitlines()[-1]}. Run on a machine with this GPU, or set "
+            "`compute: {device: auto}`, which takes the CPU where there is no GPU"
+        )
 
 
 def _trials(config: Config, grid: Grid, estimator: Estimator) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
-from condensation.config.base import Strict, wrong
+from condensation.config.base import Strict, or_single, wrong
 
 Init = Literal["random", "kcenter", "noise"]
 Labels = Literal["soft", "hard"]
@@ -14,6 +14,8 @@ LABELS_DESCRIPTION = (
     "`hard` on the class with the largest score. One-hot rows always count as hard labels."
 )
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+PerChannel = Annotated[list[Finite], or_single(Finite)]
+Iterations = Annotated[list[int], or_single(int)]
 ClassName = Annotated[str | int, AfterValidator(str)]  # YAML reads 7 as a number
 
 
@@ -126,7 +128,7 @@ class Synthesis(Method):
         description="The features that `init: kcenter` clusters: `pixels` or a name under "
         "`features`.",
     )
-    snapshots: list[int] = Field(
+    snapshots: Iterations = Field(
         [],
         description="Iterations after which to keep the images as well; 0 keeps the initial "
         "images. An experiment with `snapshots: true` evaluates them.",

@@ -9,9 +9,9 @@ from condensation.config.methods.base import (
     LABELS_DESCRIPTION,
     SOFT_LABELS,
     ClassName,
-    Finite,
     Labels,
     Method,
+    PerChannel,
 )
 
 
@@ -48,11 +48,11 @@ class Imported(Method):
         "null: `uint8` for a folder, else `standardized`. Pixels that contradict it are refused "
         "or cause a warning.",
     )
-    mean: list[Finite] | None = Field(
+    mean: PerChannel | None = Field(
         None,
         description="Mean with which the set was standardised, if it is not the dataset's.",
     )
-    std: list[Finite] | None = Field(
+    std: PerChannel | None = Field(
         None,
         description="Standard deviation with which the set was standardised; as `mean`.",
     )

@@ -121,6 +121,24 @@ def test_a_config_file_replaces_the_default_one(checkout):
 
 
 @pytest.mark.slow
+def test_each_stage_plans_its_jobs_for_a_single_set(checkout):
+    content = {
+        "datasets": {"digits": {"source": "digits"}},
+        "methods": {"random": {"algorithm": "random"}},
+        "experiments": {"main": {"datasets": "digits", "methods": "random", "ipc": 1}},
+    }
+    (checkout / "single.yaml").write_text(yaml.safe_dump(content))
+    jobs = {}
+    for stage, kind in [
+        ("prepared_datasets", "Preparing"),
+        ("condensed_sets", "Condensing"),
+        ("evaluations", "Evaluating"),
+    ]:
+        jobs |= {kind: 1}
+        assert kinds(planned(checkout, stage, "--configfile", "single.yaml")) == jobs, stage
+
+
+@pytest.mark.slow
 def test_the_slurm_profile_plans_the_same_jobs(checkout):
     jobs = planned(checkout, *TINY)
     assert planned(checkout, "--profile", "slurm", *TINY) == jobs

@@ -95,6 +95,12 @@ class CondensedSet:
         """Names of the classes; a label is a position among them."""
         return tuple(self.metadata["classes"])
 
+    def summary(self) -> str:
+        """Return images per class, number of classes and kind of labels in words."""
+        count, rest = divmod(len(self), len(self.classes))
+        images = f"{len(self)} images" if rest else f"{count} images per class"
+        return f"{images}, {len(self.classes)} classes, {self.metadata['labels']} labels"
+
     def tensor_dataset(self) -> TensorDataset:
         """Return images and labels as a torch dataset, for a ``DataLoader``.
 
@@ -346,7 +352,7 @@ def condense(
         unfinished = folder / "unfinished"
         unfinished.mkdir(parents=True, exist_ok=True)
         dataset = _condense(config, set_id, dataset, folder, unfinished, device)
-        condensed = _read_own(folder / SET_FILE, dataset)
+        condensed = _read(folder / SET_FILE, dataset)
         if to is None:  # the file behind these tensors will be removed
             copies = {name: getattr(condensed, name) for name in ("images", "labels", "indices")}
             copies = {name: tensor.clone() for name, tensor in copies.items() if tensor is not None}
@@ -479,17 +485,17 @@ def load_set(
         raise InputError(f"{path}: no such file or folder")
     if dataset is not None:
         dataset = _dataset(dataset)
-    metadata = _own_metadata(path)
+    metadata = _metadata_of_set(path)
     if metadata is None or options or _reordered(metadata, dataset):
         if dataset is None:
             raise InputError(
                 f"{path}: not a condensed set of this pipeline; name its `dataset`, which a file "
                 "from elsewhere is checked against"
             )
-        return _read_other(path, dataset, options)
+        return _import(path, dataset, options)
     if dataset is not None and metadata.get("status", "ok") == "ok":
         dataset = _whitened(dataset, metadata["preprocessing"]["kind"])
-    return _read_own(path, dataset)
+    return _read(path, dataset)
 
 
 # --- datasets and configs -------------------------------------------------------------------------
@@ -751,7 +757,7 @@ def _described(condensed: sets.Condensed, dataset: Dataset, **facts: Any) -> Con
     )
 
 
-def _own_metadata(path: Path) -> dict[str, Any] | None:
+def _metadata_of_set(path: Path) -> dict[str, Any] | None:
     """Return the metadata of a condensed set of this pipeline; None for any other file."""
     if path.suffix != ".safetensors":
         return None
@@ -772,7 +778,7 @@ def _reordered(metadata: Mapping[str, Any], dataset: Dataset | None) -> bool:
     )
 
 
-def _read_own(path: Path, dataset: Dataset | None) -> CondensedSet:
+def _read(path: Path, dataset: Dataset | None) -> CondensedSet:
     """Return the set in a file of this pipeline; ``dataset`` has the preprocessing of the set."""
     tensors, metadata = storage.read_tensors(path)
     if metadata.get("status", "ok") != "ok":
@@ -799,7 +805,7 @@ def _read_own(path: Path, dataset: Dataset | None) -> CondensedSet:
     )
 
 
-def _read_other(path: Path, dataset: Dataset, options: Mapping[str, Any]) -> CondensedSet:
+def _import(path: Path, dataset: Dataset, options: Mapping[str, Any]) -> CondensedSet:
     """Return the set in a file of another program, by the options of ``algorithm: imported``."""
     method = {"algorithm": "imported", "path": str(path), **_named(options, {})}
     config = _config(dataset, method, "load_set")

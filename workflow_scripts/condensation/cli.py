@@ -11,6 +11,7 @@ from condensation.core.errors import InputError
 
 # subcommand: its module, imported only when it runs, and its line in the help
 COMMANDS = {
+    "condense": ("condensation.commands.condense", "make a small set of a dataset"),
     "evaluate": ("condensation.commands.evaluate", "train networks on one condensed set"),
     "verify": ("condensation.commands.verify", "check result files against their checksums"),
     "join-evidence": (

@@ -6,6 +6,7 @@ import importlib
 import pytest
 
 MODULES = [
+    "condensation.api",
     "condensation.augmentation",
     "condensation.augmentation.dsa",
     "condensation.data.datasets",

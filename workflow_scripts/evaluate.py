@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from condensation.core import compute, storage
 from condensation.data import datasets, sets, whitening
-from condensation.training import evaluation, jobs
+from condensation.training import evaluation
 from job import job
 
 CELL = ("dataset", "method", "ipc", "architecture", "augmentation", "optimizer")
@@ -27,25 +27,15 @@ with job(snakemake):
         label += f", iteration {cell['iteration']}"
     seeds = list(range(int(wildcards.first), int(wildcards.last) + 1))
     metadata = storage.read_metadata(snakemake.input.condensed)
-
-    def evaluate():
-        """Return rows and costs; none of the networks of a set whose method failed."""
-        condensed, _ = sets.load(snakemake.input.condensed, dataset)
-        if condensed is None:
-            return evaluation.failed_rows(seeds, metadata["status"]), []
-        return evaluation.evaluate(
-            *(condensed, dataset, seeds),
-            device=device,
-            compile=snakemake.params.compile,
-            stack=snakemake.params.stack,
-            label=label,
-            **job_params["options"],
-        )
-
-    results = jobs.unless_out_of_memory(evaluate)
-    rows, costs = results or (evaluation.failed_rows(seeds, "oom"), [])
-    if rows[0]["status"] == "oom":
-        compute.make_room()
+    rows, costs = evaluation.outcome(
+        lambda: sets.load(snakemake.input.condensed, dataset)[0],
+        *(metadata.get("status", "ok"), dataset, seeds),
+        device=device,
+        compile=snakemake.params.compile,
+        stack=snakemake.params.stack,
+        label=label,
+        **job_params["options"],
+    )
     storage.write_json(
         snakemake.output.record,
         {

@@ -11,6 +11,7 @@ from condensation.core.errors import InputError
 
 # subcommand: its module, imported only when it runs, and its line in the help
 COMMANDS = {
+    "condense": ("condensation.commands.condense", "make a small set of a dataset"),
     "evaluate": ("condensation.commands.evaluate", "train networks on one condensed set"),
     "export": ("condensation.commands.export", "write a condensed set as pictures or arrays"),
     "verify": ("condensation.commands.verify", "check result files against their checksums"),

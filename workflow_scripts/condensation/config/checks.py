@@ -36,14 +36,15 @@ SMALLEST_CLASS = {
     "tinyimagenet": 500,
 }
 
-_SECTION_OF_OPTION = {
+# the section that holds the entry which an option names
+SECTION_OF_OPTION = {
     "architecture": "architectures",
     "augmentation": "augmentations",
     "optimizer": "optimizers",
     "features": "features",
     "trajectories": "trajectories",
 }
-_SINGULAR = {section: option for option, section in _SECTION_OF_OPTION.items()}
+_SINGULAR = {section: option for option, section in SECTION_OF_OPTION.items()}
 _SINGULAR |= {"datasets": "dataset", "methods": "method"}
 
 
@@ -81,7 +82,7 @@ def _require_all(config: Config, where: str, section: str, names: Iterable[str])
 
 def _check_entry(config: Config, where: str, entry: BaseModel) -> None:
     """Check the options of an entry that name other entries."""
-    for option, section in _SECTION_OF_OPTION.items():
+    for option, section in SECTION_OF_OPTION.items():
         name = getattr(entry, option, None)
         if isinstance(name, str):
             pixels = ["pixels"] if option == "features" else []

@@ -107,8 +107,8 @@ def _constant(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
         return torch.tensor(values, device=device, dtype=torch.float32).view(-1, 1, 1)
 
 
-def write(dataset: Dataset, path: str | Path) -> None:
-    """Check a dataset and write it to a file.
+def check(dataset: Dataset) -> None:
+    """Check that images, labels and constants of a dataset fit together.
 
     Raises
     ------
@@ -141,6 +141,11 @@ def write(dataset: Dataset, path: str | Path) -> None:
             f"{dataset.name}: mean and std have {len(dataset.mean)} and {len(dataset.std)} values "
             f"for images of {channels} channels"
         )
+
+
+def write(dataset: Dataset, path: str | Path) -> None:
+    """Write a dataset to a file; raises InputError as ``check`` does."""
+    check(dataset)
     storage.write_tensors(
         path,
         {

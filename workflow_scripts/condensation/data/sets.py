@@ -36,9 +36,19 @@ class Condensed:
 
 def write(condensed: Condensed, dataset: Dataset, path: str | Path, **facts: Any) -> None:
     """Write a condensed set; its metadata includes ``facts`` (method, options, seed, ...)."""
-    tensors = {"images": condensed.images, "labels": condensed.labels}
-    tensors["indices"] = condensed.indices
-    metadata = {
+    storage.write_tensors(path, tensors_of(condensed), metadata_of(condensed, dataset, **facts))
+
+
+def tensors_of(condensed: Condensed) -> dict[str, torch.Tensor]:
+    """Return the tensors of a set's file by name: images, labels and indices, where it has them."""
+    names = ("images", "labels", "indices")
+    tensors = {name: getattr(condensed, name) for name in names}
+    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
+
+
+def metadata_of(condensed: Condensed, dataset: Dataset, **facts: Any) -> dict[str, Any]:
+    """Return the metadata of a set's file, with ``facts`` (method, options, seed, ...)."""
+    return {
         "kind": KIND,
         "dataset": dataset.name,
         "classes": list(dataset.classes),
@@ -50,8 +60,6 @@ def write(condensed: Condensed, dataset: Dataset, path: str | Path, **facts: Any
         "status": "ok",
         **facts,
     }
-    present = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-    storage.write_tensors(path, present, metadata)
 
 
 def write_failure(

@@ -1,8 +1,10 @@
 """Expert trajectories: the parameters of a network after each epoch on the real images."""
 
+import hashlib
+import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ import torch
 
 from condensation import augmentation as augmentations
 from condensation import networks
-from condensation.core import storage
+from condensation.core import compute, storage
 from condensation.core.errors import InputError
+from condensation.data import datasets, whitening
+from condensation.methods import recorder as loop
 from condensation.methods.contract import Problem
 from condensation.methods.derivatives import Flat
 
@@ -35,6 +39,76 @@ class Trajectories:
     def epochs(self) -> int:
         """Fewest epochs that an expert was trained for."""
         return min(len(trajectory) for trajectory in self.snapshots) - 1
+
+
+def make(
+    wildcards: Mapping[str, str],
+    job: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    *,
+    device: torch.device,
+    compile: bool | str,
+    precision: str,
+    checkpoint_seconds: float | None = None,
+) -> None:
+    """Train an expert and write its trajectory and cost: the work of rule train_expert.
+
+    A checkpoint beside the output is continued.
+
+    Parameters
+    ----------
+    wildcards : dataset, trajectories, and the number ``expert``, which is its seed.
+    job : options and source digest (``workflow.jobs.train_expert``).
+    inputs : the file ``dataset`` and, if the images are whitened, ``whitening``.
+    outputs : the files ``expert`` and ``cost`` to write.
+    device, compile, precision : as in ``Problem``.
+    checkpoint_seconds : longest time between two checkpoints; None for the recorder's default.
+
+    Raises
+    ------
+    InputError
+        For a damaged input.
+    FloatingPointError
+        If the parameters are no longer finite.
+    """
+    dataset = datasets.load(inputs["dataset"])
+    if "whitening" in inputs:
+        dataset = replace(dataset, whitening=whitening.load(inputs["whitening"]))
+    checksums = {"dataset": storage.read_metadata(inputs["dataset"])["checksum"]}
+    output = Path(outputs["expert"])
+    identity = [job, checksums, compile, precision, str(device)]
+    recorder = loop.Recorder(
+        label=f"expert {wildcards['trajectories']} {wildcards['dataset']} {wildcards['expert']}",
+        checkpoint=output.with_name(f"{output.stem}-checkpoint.safetensors"),
+        identity=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        interval=checkpoint_seconds,
+    )
+    problem = Problem(
+        dataset=replace(dataset, train_images=dataset.train_images.to(device)),
+        ipc=None,
+        seed=int(wildcards["expert"]),
+        device=device,
+        recorder=recorder,
+        compile=compile,
+        precision=precision,
+    )
+    options = {name: value for name, value in job["options"].items() if name != "preprocessing"}
+    snapshots = train(problem, **options)
+    write(
+        output,
+        snapshots,
+        problem,
+        options=job["options"],
+        seed=problem.seed,
+        device=device.type,
+        **recorder.facts,
+        source=job["source"],
+        inputs=checksums,
+    )
+    cost = recorder.cost() | compute.peak_memory_mb(device) | compute.description(device)
+    storage.write_json(outputs["cost"], cost)
+    recorder.discard_checkpoint()
 
 
 def train(

@@ -15,6 +15,7 @@ from typing import Any
 from condensation.config.schema import Config
 from condensation.core.errors import InputError
 from condensation.core.textfiles import read_json
+from condensation.planning.sizes import Images
 from condensation.planning.work import Estimator, Work
 from condensation.planning.worklist import Job, all_jobs
 from condensation.workflow import layout
@@ -38,6 +39,7 @@ class Requests:
     ----------
     results : the folder with prepared datasets, records of costs, and ``plan/calibration.json``.
     calibration : replaces the calibration in that folder.
+    images : sizes of datasets by name, where the caller knows them.
     """
 
     def __init__(
@@ -46,13 +48,14 @@ class Requests:
         grid: Grid,
         results: Path | None = None,
         calibration: Mapping[str, Any] | None = None,
+        images: Mapping[str, Images] | None = None,
     ):
         self.config, self.results = config, results
         if calibration is None and results is not None:
             with contextlib.suppress(InputError):
                 calibration = read_json(results / layout.CALIBRATION)
         self.calibration = calibration or {}
-        self.estimator = Estimator(config, grid, results, self.calibration)
+        self.estimator = Estimator(config, grid, results, self.calibration, images)
         self.on_gpu = config.compute.device != "cpu" and self.calibration.get("device") != "cpu"
         declared = config.compute.speed and config.compute.speed * 1e9
         self.speed = declared or (GPU_SPEED if self.on_gpu else CPU_SPEED * config.compute.threads)

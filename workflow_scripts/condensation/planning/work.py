@@ -59,6 +59,7 @@ class Estimator:
     results : the folder with prepared datasets.
     calibration : measured sizes of networks (``networks.measure.calibrate``). They replace the
         estimates while the entry and the image shape are those that were measured.
+    images : sizes of datasets by name, where the caller knows them.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Estimator:
         grid: Grid,
         results: Path | None = None,
         calibration: Mapping[str, Any] | None = None,
+        images: Mapping[str, sizes.Images] | None = None,
     ):
         self.config, self.grid, self.results = config, grid, results
+        self.known_images = images or {}
         self.measured = (calibration or {}).get("networks", {})
         self.images = cache(self._images)
         self.network = cache(self._network)
@@ -79,6 +82,8 @@ class Estimator:
         return getattr(self, f"_{rule}")(wildcards)
 
     def _images(self, dataset: str) -> sizes.Images:
+        if dataset in self.known_images:
+            return self.known_images[dataset]
         file = self.results and self.results / layout.fill(layout.DATASET, dataset=dataset)
         return sizes.images(self.config.datasets[dataset], file)
 

@@ -3,6 +3,7 @@
 A network is trained on a condensed set and tested on the real test images after the last epoch.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -156,6 +157,34 @@ def evaluate(
         at_once=at_once,
         label=label,
     )
+
+
+def outcome(
+    load: Callable[[], Condensed | None],
+    status: str,
+    dataset: Dataset,
+    seeds: list[int],
+    **options: Any,
+) -> tuple[list[dict[str, Any]], list[dict[str, float]]]:
+    """Return rows and costs as ``evaluate`` does; rows without a result if memory runs out.
+
+    Parameters
+    ----------
+    load : returns the set; None if its method failed.
+    status : the status of the set: ``ok``, ``oom`` or ``diverged``.
+    options : the keyword arguments of ``evaluate``.
+    """
+
+    def results() -> tuple[list[dict[str, Any]], list[dict[str, float]]]:
+        condensed = load()
+        if condensed is None:
+            return failed_rows(seeds, status), []
+        return evaluate(condensed, dataset, seeds, **options)
+
+    rows, costs = jobs.unless_out_of_memory(results) or (failed_rows(seeds, "oom"), [])
+    if rows[0]["status"] == "oom":
+        compute.make_room()
+    return rows, costs
 
 
 def failed_rows(seeds: list[int], status: str) -> list[dict[str, Any]]:

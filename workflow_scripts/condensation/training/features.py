@@ -6,7 +6,7 @@ without augmentation, and the classifier's input.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,38 @@ from condensation.data.datasets import Dataset
 from condensation.training import fitting, stacking
 
 _BATCH = 500
+
+
+def make(
+    path: str | Path,
+    dataset: Dataset,
+    seed: int,
+    job: Mapping[str, Any],
+    *,
+    device: torch.device,
+    compile: bool | str = False,
+) -> None:
+    """Train a network on all training images and write their embedding: rule extract_features.
+
+    Parameters
+    ----------
+    path : the file to write, with the float32 tensor ``features`` [n, features].
+    seed : the condensation seed.
+    job : options and source digest (``workflow.jobs.extract_features``).
+    device, compile : as in ``train``.
+
+    Raises
+    ------
+    InputError
+        As ``extract`` does.
+    """
+    options = job["options"]
+    training = {name: value for name, value in options.items() if name != "layer"}
+    network = train(dataset, seed, device=device, compile=compile, **training)
+    embedding = extract(network, dataset, options["layer"], compile)
+    metadata = {"kind": "features", "dataset": dataset.name, "seed": seed}
+    metadata |= {"options": options, "source": job["source"]}
+    storage.write_tensors(path, {"features": embedding}, metadata)
 
 
 def extract(

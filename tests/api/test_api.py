@@ -1,0 +1,225 @@
+"""The Python API: its results are those of the job functions, and bad input has its message."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, small_dataset
+from PIL import Image
+
+from condensation import api
+from condensation.config.loading import parse
+from condensation.core import storage
+from condensation.core.errors import InputError
+from condensation.data import datasets, sets, whitening
+from condensation.methods import dm, experts
+from condensation.methods.contract import Problem
+from condensation.training import evaluation
+from condensation.workflow import jobs
+
+SMALL = {"network": "convnet", "width": 4, "depth": 1}
+DM = {"iterations": 2, "batch_real": 8, "architecture": SMALL}
+TM = {"iterations": 1, "experts": 2, "steps": 1, "expert_epochs": 1, "max_start": 1}
+TM |= {"lr": 1.0, "lr_step": 1e-5, "step_size": 0.02, "trajectories": {"architecture": SMALL}}
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder with 10 pictures of 8x8 pixels in each of two classes, under `train` alone."""
+    for label in ("cat", "dog"):
+        folder = tmp_path / "pictures" / "train" / label
+        folder.mkdir(parents=True)
+        for number in range(10):
+            pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    return tmp_path / "pictures"
+
+
+def program(text):
+    prefix = f"import sys; sys.path.insert(0, {str(ROOT / 'workflow_scripts')!r}); "
+    run = subprocess.run([sys.executable, "-c", prefix + text], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
+def test_importing_the_package_loads_no_torch_and_knows_the_functions():
+    names = ["condense", "evaluate", "load_dataset", "load_set"]
+    heavy = "[name for name in ('torch', 'numpy', 'pandas', 'yaml') if name in sys.modules]"
+    shown = program(
+        f"import condensation; print({heavy}, [n for n in {names} if n in dir(condensation)])"
+    )
+    assert shown == f"[] {names}"
+
+
+def test_the_package_hands_out_the_functions_of_the_api():
+    import condensation
+
+    assert condensation.condense is api.condense and condensation.load_set is api.load_set
+    with pytest.raises(AttributeError, match="no attribute 'condence'"):
+        condensation.condence  # noqa: B018
+
+
+def test_a_set_equals_that_of_the_method_called_with_the_options_of_the_job(dataset):
+    condensed = api.condense(dataset, method="dm", ipc=2, seed=3, **DM)
+    config = parse(
+        {
+            "datasets": {"d": {"source": "image_folder", "path": "x"}},
+            "methods": {"m": {"algorithm": "dm", **DM, "architecture": "small"}},
+            "architectures": {"small": SMALL},
+            "experiments": {"e": {"datasets": ["d"], "methods": ["m"], "ipc": [2]}},
+        }
+    )
+    options = jobs.condense(config, jobs.SetId("d", "m", "2", 3))["options"]
+    images = dm.condense(Problem(dataset, ipc=2, seed=3, compile="auto"), **options)
+    assert torch.equal(condensed.images, images.detach())
+    assert condensed.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert condensed.metadata["options"] == options
+
+
+def test_accuracies_equal_those_of_the_protocol(dataset):
+    condensed = api.condense(dataset, "random", ipc=2)
+    result = api.evaluate(*(condensed, dataset), SMALL, "none", networks=2, epochs=2, batch_size=4)
+    rows, _ = evaluation.evaluate(
+        *(sets.Condensed(None, condensed.labels, condensed.indices), dataset, [0, 1]),
+        **result.options,
+        device=torch.device("cpu"),
+    )
+    expected = [row["accuracy"] for row in rows]
+    assert result.accuracies == expected and result.options["protocol"]["batch_size"] == 4
+    assert result.mean == pytest.approx(np.mean(expected))
+    assert result.std == pytest.approx(np.std(expected))
+    assert result.frame()["accuracy"].tolist() == expected
+    pair = api.evaluate(
+        (condensed.images, condensed.labels),
+        dataset,
+        SMALL,
+        "none",
+        networks=1,
+        epochs=2,
+        batch_size=4,
+    )
+    assert pair.accuracies == expected[:1]
+
+
+def test_a_set_is_saved_with_the_bytes_of_its_file_and_loaded_again(dataset, tmp_path):
+    for method in ("random", "whole"):
+        condensed = api.condense(dataset, method, ipc=2, to=tmp_path / method)
+        file = tmp_path / method / "condensed.safetensors"
+        assert sorted(path.name for path in file.parent.iterdir()) == [file.name, "cost.json"]
+        condensed.save(tmp_path / "copy.safetensors")
+        assert (tmp_path / "copy.safetensors").read_bytes() == file.read_bytes()
+        loaded = api.load_set(tmp_path / method, dataset)
+        images, labels = loaded.tensor_dataset().tensors
+        assert torch.equal(images, dataset.standardize(dataset.train_images[loaded.indices]))
+        assert torch.equal(labels, dataset.train_labels[loaded.indices])
+        assert torch.equal(loaded.pixels(), dataset.train_images[loaded.indices])
+    with pytest.raises(InputError, match="positions of real images alone; name its `dataset`"):
+        api.load_set(tmp_path / "whole")
+
+
+def test_a_whitened_set_is_evaluated_with_its_whitening(dataset, tmp_path):
+    condensed = api.condense(dataset, "kip", ipc=1, iterations=1, batch_real=30, to=tmp_path)
+    fitted = whitening.fit(dataset.train_images, "zca_kip", dataset.mean, dataset.std)
+    assert condensed.metadata["preprocessing"] == fitted.preprocessing()
+    assert condensed.pixels().shape == (3, 3, 8, 8)
+    result = api.evaluate(tmp_path, dataset, "mlp", "none", networks=1, epochs=1)
+    rows, _ = evaluation.evaluate(
+        *(condensed._condensed(), replace(dataset, whitening=fitted), [0]),
+        **result.options,
+        device=torch.device("cpu"),
+    )
+    assert result.accuracies == [rows[0]["accuracy"]]
+    with pytest.raises(InputError, match="no pixels without their whitening"):
+        api.load_set(tmp_path).pixels()
+    other = replace(dataset, train_images=dataset.train_images.flip(3))
+    with pytest.raises(InputError, match="its images were made with"):
+        api.evaluate(tmp_path, other, "mlp", "none", networks=1, epochs=1)
+
+
+def test_an_interrupted_call_continues_with_its_experts(dataset, tmp_path, monkeypatch):
+    trained = []
+    train = experts.make
+    monkeypatch.setattr(
+        api.experts,
+        "make",
+        lambda names, *rest, **how: (trained.append(names["expert"]), train(names, *rest, **how)),
+    )
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(api.condensing, "condense", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            api.condense(dataset, "tm", ipc=1, to=tmp_path, **TM)
+    continued = api.condense(dataset, "tm", ipc=1, to=tmp_path, **TM)
+    assert trained == ["0", "1"] and not (tmp_path / "unfinished").exists()
+    at_once = api.condense(dataset, "tm", ipc=1, **TM)
+    assert torch.equal(continued.images, at_once.images)
+    assert continued.metadata == at_once.metadata
+
+
+def test_a_diverged_method_raises_and_leaves_no_set(dataset, tmp_path):
+    with pytest.raises(FloatingPointError, match="dm on small, 1 images per class: failed at"):
+        api.condense(dataset, "dm", ipc=1, to=tmp_path, **DM | {"iterations": 9, "lr": 1e38})
+    assert not (tmp_path / "condensed.safetensors").exists()
+
+
+def test_like_selects_the_published_values(dataset):
+    dataset = replace(small_dataset(classes=2, per_class=100), source={"reader": "image_folder"})
+    plain, like = (
+        api.condense(dataset, "dm", ipc=100, like=like, **DM | {"iterations": 0})
+        for like in (None, "cifar10")
+    )
+    assert (plain.metadata["options"]["lr"], like.metadata["options"]["lr"]) == (1.0, 10.0)
+
+
+def test_a_folder_and_a_prepared_file_give_one_dataset(pictures, tmp_path):
+    dataset = api.load_dataset(pictures, test_fraction=0.2, image_size=4)
+    assert (dataset.name, dataset.classes, dataset.shape) == ("pictures", ("cat", "dog"), (3, 4, 4))
+    assert (len(dataset.train_labels), len(dataset.test_labels)) == (16, 4)
+    datasets.write(dataset, tmp_path / "dataset.safetensors")
+    again = api.load_dataset(tmp_path / "dataset.safetensors")
+    assert torch.equal(again.train_images, dataset.train_images) and again.name == "pictures"
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda: api.load_dataset("cifar-10"), "cifar-10: no such file.*did you mean 'cifar10'"),
+        (lambda: api.load_dataset("cifar10"), "cifar10: give `path`.*cifar-10-python.tar.gz"),
+        (lambda: api.load_dataset("digits", image_size=8), "`image_size` is for `image_folder`"),
+        (lambda: api.load_dataset("digits", sise=8), "unknown option 'sise'"),
+        (lambda: api.load_dataset("a.safetensors", flip=True), "takes no options, got flip"),
+        (lambda: api.condense("digits", "dmm"), "unknown algorithm 'dmm'.*did you mean 'dm'"),
+        (lambda: api.condense("digits", "dm", ipc=0), "ipc.*greater than or equal to 1, got 0"),
+        (lambda: api.condense("digits", "dm", seed=-1), "seed: expected a whole number from 0"),
+        (lambda: api.condense("digits", "dm", iters=3), "unknown option 'iters'"),
+        (lambda: api.condense("digits", like="cifar10"), "`like` is for your own images"),
+        (lambda: api.condense("digits", "random", ipc=1000), "more than the smallest class"),
+        (lambda: api.load_set("nowhere.pt"), "nowhere.pt: no such file or folder"),
+        (lambda: api.evaluate(3, "digits"), "expected a CondensedSet, a path or a pair.*got int"),
+    ],
+)
+def test_each_mistake_has_its_message(call, expected):
+    with pytest.raises(InputError, match=f"(?s){expected}"):
+        call()
+
+
+def test_sets_that_cannot_be_used_are_refused(dataset, tmp_path):
+    condensed = api.condense(dataset, "random", ipc=1, to=tmp_path / "set")
+    with pytest.raises(InputError, match="exists already; name another folder"):
+        api.condense(dataset, "random", ipc=1, to=tmp_path / "set")
+    with pytest.raises(InputError, match=r"is not of digits, with 10 classes"):
+        api.evaluate(condensed, "digits")
+    torch.save(condensed.images, tmp_path / "set.pt")
+    with pytest.raises(InputError, match="not a condensed set of this pipeline; name its"):
+        api.load_set(tmp_path / "set.pt")
+    failed = tmp_path / "failed.safetensors"
+    sets.write_failure(dataset, failed, "diverged", "images are not finite", 7, method="dm")
+    with pytest.raises(InputError, match="ended as diverged at iteration 7"):
+        api.load_set(failed)
+    assert storage.read_metadata(failed)["status"] == "diverged"

@@ -1,0 +1,95 @@
+"""The command `condensation condense`, from a folder or a name to a file and accuracies."""
+
+import json
+import logging
+
+import pytest
+import torch
+from PIL import Image
+
+from condensation import api, cli
+from condensation.commands import condense, evaluate
+from condensation.core.errors import InputError
+
+SMALL = "architecture={network: convnet, width: 4, depth: 1}"
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Restore the loggers that the commands turn up."""
+    yield
+    for name in ("condensation", "condensation.api"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+def test_a_line_makes_a_set_and_evaluates_it(tmp_path, capsys, caplog):
+    arguments = ["digits", "--ipc", "1", "--to", tmp_path / "out", "--seed", "2"]
+    arguments += ["--option", "iterations=2", "lr=1e-1", SMALL, "batch_real=8"]
+    arguments += ["--evaluate", "--networks", "1", "--epochs", "1"]
+    assert cli.main(["condense", *map(str, arguments)]) == 0
+    file = tmp_path / "out/condensed.safetensors"
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"{file}: 1 images per class, 10 classes, hard labels"
+    assert second.startswith("test accuracy in percent (convnet, dsa, 1 epochs): ")
+    options = {"iterations": 2, "lr": 0.1, "batch_real": 8}
+    small = {"network": "convnet", "width": 4, "depth": 1}
+    expected = api.condense("digits", "dm", 1, 2, architecture=small, **options)
+    assert torch.equal(api.load_set(file).images, expected.images)
+    assert "dm on digits, 1 images per class: about" in caplog.text
+    assert "convnet dsa sgd, 1 networks: about" in caplog.text
+
+
+def test_a_folder_of_pictures_becomes_a_set_that_the_other_command_evaluates(tmp_path, capsys):
+    for split, label, shade in (
+        (split, label, shade + 10 * number)
+        for split in ("train", "test")
+        for label, shade in (("dark", 20), ("light", 200))
+        for number in range(3)
+    ):
+        folder = tmp_path / "pictures" / split / label
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9, 8), shade).save(folder / f"{shade}.png")
+    size = ["--image-size", "8", "--channels", "1"]
+    source = [str(tmp_path / "pictures"), *size]
+    way = ["--method", "kcenter", "--option", "features=pixels", "--ipc", "2"]
+    condense.main([*source, *way, "--to", str(tmp_path / "out")])
+    capsys.readouterr()
+    pixels = api.load_set(tmp_path / "out").pixels()
+    for number, image in enumerate(pixels):
+        file = tmp_path / "chosen" / ("dark", "light")[number // 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0].numpy()).save(file)
+    tables = []
+    for form in ("out", "chosen"):
+        file = tmp_path / f"{form}.json"
+        way = ["--architectures", "mlp", "--augmentations", "none", "--networks", "2"]
+        way += ["--epochs", "3", "--json", str(file)]
+        evaluate.main([str(tmp_path / form), "--dataset", *source, *way])
+        tables.append(capsys.readouterr().out)
+        (row,) = json.loads(file.read_text())["evaluations"]
+        accuracies = [network["accuracy"] for network in row["networks"]]
+        assert row["mean"] == sum(accuracies) / 2 and len(accuracies) == 2
+    assert tables[0] == tables[1] and "2 images per class, 2 classes" in tables[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--option", "iterations"], "--option 'iterations': expected key=value"),
+        (["--option", "lr=1", "lr=2"], "lr occurs twice"),
+        (["--option", "lr=[1"], "the value is not YAML"),
+        (["--option", "seed=3"], "no option of a method; use --seed"),
+        (["--option", "iters=3"], "unknown option 'iters'"),
+        (["--method", "kcentre"], "unknown algorithm 'kcentre'.*did you mean 'kcenter'"),
+    ],
+)
+def test_each_mistake_has_its_message(tmp_path, options, expected):
+    with pytest.raises(InputError, match=expected):
+        condense.main(["digits", "--to", str(tmp_path / "out"), *options])
+
+
+def test_a_diverged_method_ends_in_one_line(tmp_path, capsys):
+    arguments = ["digits", "--ipc", "1", "--to", str(tmp_path / "out"), "--option"]
+    arguments += ["iterations=9", "lr=1e38", SMALL, "batch_real=8"]
+    assert cli.main(["condense", *arguments]) == 1
+    assert "No set was written" in capsys.readouterr().err

@@ -272,6 +272,13 @@ def load_dataset(name_or_path: str | Path, *, name: str | None = None, **options
         )
     dataset = readers.read(name, checked.model_dump(), [checked.path] if checked.path else [])
     datasets.check(dataset)
+    # strides as in a file: with one channel, others can change the last bits of a convolution
+    plain = torch.contiguous_format
+    dataset = replace(
+        dataset,
+        train_images=dataset.train_images.clone(memory_format=plain),
+        test_images=dataset.test_images.clone(memory_format=plain),
+    )
     if line := reading_report.summary(name, dataset.report):
         log.warning("%s", line)
     return dataset
@@ -642,8 +649,8 @@ def _condense(
     _announce(what, config, dataset, work, device)
     started = time.monotonic()
 
-    dataset = replace(dataset, whitening=None)
     datasets.write(dataset, read["dataset"])
+    dataset = datasets.load(read["dataset"])  # as the rules do
     settings = {"device": device, "compile": config.compute.compile}
     if "whitening" in read:
         dataset = _whitened(dataset, config.preprocessing_of(set_id.method))

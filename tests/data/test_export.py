@@ -16,7 +16,7 @@ from conftest import ROOT, small_dataset
 from PIL import Image
 from safetensors import safe_open
 
-from condensation import cli
+from condensation import api, cli
 from condensation.commands import evaluate, export
 from condensation.config.loading import parse
 from condensation.core.errors import InputError
@@ -322,9 +322,8 @@ def test_what_the_page_says_reads_each_form_back(tmp_path, real, capsys, name, k
         entry = {"algorithm": "imported", "path": str(into)} | (yaml.safe_load(options) or {})
         assert entry_in(lines) == entry
         scale = ["--scale", entry["scale"]] if "scale" in entry else []
-        command = evaluate.as_config(
-            evaluate.parse_arguments([str(into), "--dataset", str(dataset_path), *scale])
-        )
+        command = evaluate.parse_arguments([str(into), "--dataset", str(dataset_path), *scale])
+        by_command = api.load_set(into, dataset_path, **evaluate.set_options(command))
         exact = values in ("unit", "standardized")
         expected = at.condensed.images
         if not exact:  # what is clipped stays clipped
@@ -333,8 +332,7 @@ def test_what_the_page_says_reads_each_form_back(tmp_path, real, capsys, name, k
             inside = torch.from_numpy((kept >= 0) & (kept <= 1))
             difference = (expected - at.condensed.images).abs()[inside].max()
             assert float(difference) <= step
-        for config, method, of in ((config_of(entry), "m", "d"), (command, "set", "dataset")):
-            result = read_back(at.dataset, config, method, of)
+        for result in (read_back(at.dataset, config_of(entry)), by_command):
             assert torch.equal(result.labels, labels)
             torch.testing.assert_close(result.images, expected, rtol=1e-6, atol=1e-6)
 

@@ -131,7 +131,7 @@ onstart:
 
 
 onsuccess:
-    list_new_results()
+    show_results()
 
 
 onerror:

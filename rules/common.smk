@@ -26,7 +26,7 @@ from condensation.core import devices
 from condensation.core.errors import InputError
 from condensation.planning import requests, trials
 from condensation.workflow import digest, figure_plan, grid, inputs, jobs, layout
-from condensation.workflow import made_from, partial_run, targets
+from condensation.workflow import made_from, partial_run, summary, targets
 
 STARTED = time.time()
 # Snakemake writes the path of Python unquoted into shell commands: escape its blanks, but only once.
@@ -189,10 +189,15 @@ if SLURM and not shutil.which("sbatch"):
     SLURM.Executor.__post_init__ = refuse_without_slurm
 
 
-def list_new_results():
+def show_results():
+    """Show accuracies, the files to open first and the time, if this run made tables or figures."""
+    table = Path(PATHS.table("accuracy.csv"))
     new = [path for path in TARGETS.readable if partial_run.is_newer(path, STARTED)]
-    if new:
-        print("\nTables and figures:\n  " + "\n  ".join(new), file=sys.stderr)
+    if new and table.is_file():
+        first = [path for path in TARGETS.to_open_first if Path(path).is_file()]
+        sets = PATHS(layout.CONDENSED, snapshot="").replace("{", "<").replace("}", ">")
+        text = summary.text(table, first, sets, time.time() - STARTED)
+        print(f"\n{len(new)} new tables and figures.\n{text}", file=sys.stderr)
 
 
 def report_what_exists():

@@ -234,7 +234,6 @@ def test_a_small_run_leaves_its_results_and_a_second_has_nothing_to_do(small_run
 
 @pytest.mark.slow
 def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
-    listing = (finished / "output.txt").read_text().partition("Tables and figures:")[2]
     for path in (
         *(f"{RESULTS}/tables/{name}" for name in ("accuracy.csv", "accuracy.md", "runs.csv")),
         *(f"{RESULTS}/tables/{name}" for name in ("nas.csv", "nas.md", "nas_architectures.csv")),
@@ -248,7 +247,10 @@ def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
         "figures/test/nas_digits.png",
     ):
         assert (finished / path).stat().st_size > 100
-        assert path in listing
+    end = (finished / "output.txt").read_text().partition("Open first:")[2]
+    for path in ("tables/accuracy.md", "leaderboard/index.html"):
+        assert f"{RESULTS}/{path}" in end
+    assert f"Condensed sets: {RESULTS}/<dataset>/<method>/" in end and "The run took" in end
 
 
 @pytest.mark.slow

@@ -232,8 +232,14 @@ class Targets:
         return self.paths(layout.PROVENANCE)
 
     @cached_property
+    def to_open_first(self) -> list[str]:
+        """The files that a reader opens first: a table, the leaderboard and a picture of sets."""
+        pictures = [self.paths.figure(name, "png") for name in self.pictures]
+        return [self.paths.table("accuracy.md"), self.leaderboard, *pictures[:1]]
+
+    @cached_property
     def readable(self) -> list[str]:
-        """What to show at the end of a run: of the paper's tables the Markdown alone."""
+        """Tables, figures and pages; of the paper's tables the Markdown alone."""
         hidden = {*self.paper_table_files("csv"), *self.paper_table_files("tex")}
         tables = [path for path in self.tables if path not in hidden]
         figures = [*self.figures, *self.nas_tables, *self.nas_figures]

@@ -33,31 +33,48 @@ from condensation.config.schema import Config
 
 _INTRODUCTION = """# The config, key by key
 
-Generated from the models in `workflow_scripts/condensation/` by
-`python workflow_scripts/condensation/config/reference.py`; do not edit by hand.
+A complete small config:
 
-| file | what |
+```yaml
+results_dir: results/small # each config needs folders of its own
+figures_dir: figures/small
+datasets:
+  digits: {source: digits}
+methods:
+  random: {algorithm: random}
+  dm: {algorithm: dm, iterations: 200}
+experiments:
+  small:
+    datasets: digits
+    methods: [random, dm]
+    ipc: [1, 10]
+    evaluation_seeds: 3
+```
+
+`datasets`, `methods` and `experiments` are required; everything else has a default. The config with
+every default filled in is written to `config.yaml` in the results folder. `--config` sets a single
+value, as in `--config 'evaluation={epochs: 100}'`:
+
+    snakemake --cores all --configfile small.yaml
+
+| File | Contents |
 |---|---|
 | `config.yaml` | the default: scikit-learn's digits, minutes on a laptop |
-| `paper.yaml` | the paper's grid, as far as the code goes |
+| `paper.yaml` | the paper's grid |
 | `cifar10-check.yaml` | Random, K-Center and a short DM on CIFAR-10, hours on two CPU cores |
 | `cifar10-cpu.yaml` | CIFAR-10 beside the printed numbers, half a day on two CPU cores |
 | `cifar10-gpu.yaml` | the same at the paper's scale, in pieces for a GPU that is lent for minutes |
-| `nas-check.yaml` | architectures ranked with small sets of CIFAR-10, half an hour on a CPU core |
+| `nas-check.yaml` | architectures ranked by small sets of CIFAR-10, half an hour on a CPU core |
 | `test/` | seconds on a CPU, for the tests |
 | `schema.json` | the JSON Schema, for editors |
 
-A config needs `datasets`, `methods` and `experiments`; all else has defaults. `--configfile X`
-uses X instead of `config.yaml`; single values are set with
-`--config 'compute={device: cpu}'`. The config as it was used, with every default filled in, is
-written to `config.yaml` in the results folder.
+An editor with YAML support completes and checks keys if the first line of a config is
+`# yaml-language-server: $schema=schema.json`. `~` and environment variables (`$SCRATCH`) are
+expanded in every text. Three things that YAML silently reads as something else are refused with
+file and line: a duplicate key, `010` (eight), and `1:30` (ninety).
 
-An editor with YAML support completes and checks keys when the first line of a config reads
-`# yaml-language-server: $schema=schema.json`.
-
-`~` and variables of the environment (`$SCRATCH`) are filled in wherever a text stands. Refused
-with file and line is what YAML reads in silence as something else: a key given twice (the last
-would win), `010` (eight), `1:30` (ninety).
+`python workflow_scripts/condensation/config/reference.py` generates this page from the models in
+`workflow_scripts/condensation/config/`. Do not edit it by hand.
 """
 
 

@@ -69,7 +69,7 @@ def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.C
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
-        timeout=600,
+        timeout=1200,
         check=False,
     )
 

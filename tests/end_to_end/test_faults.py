@@ -159,7 +159,7 @@ def kill(running: subprocess.Popen, target: str, draw: random.Random) -> bool:
         if job is None:
             return False
         job.kill()
-        running.wait(120)
+        running.wait(600)
         return True
     if running.poll() is not None:
         return False
@@ -196,7 +196,7 @@ def test_kill_9_of_jobs_of_snakemake_and_of_both_changes_no_byte(small_run, tmp_
                         unlocked = snakemake(folder, "--unlock", TABLE, *SMALL)
                         assert unlocked.returncode == 0, (events, unlocked.stderr)
                     continue
-        running.wait(120)
+        running.wait(600)
         assert running.returncode == 0, events
         files = {n: c for n, c in contents(folder).items() if n.endswith(names)}
         assert_same(files, expected, events)
@@ -218,7 +218,7 @@ def test_two_runs_in_one_folder_do_not_mix(tmp_path):
         time.sleep(0.05)
     second = snakemake(folder, "--cores", "1", target, *SMALL)
     assert second.returncode != 0 and "cannot be locked" in second.stdout + second.stderr
-    output, _ = first.communicate(timeout=120)
+    output, _ = first.communicate(timeout=600)
     assert first.returncode == 0, output
     storage.read_tensors(folder / target)
 
@@ -387,7 +387,7 @@ def test_a_killed_download_is_continued(tmp_path):
     environment = {**os.environ, "no_proxy": "127.0.0.1"}
     started = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
     partial = tmp_path / "file.bin.part"
-    waited = time.monotonic() + 20
+    waited = time.monotonic() + 120
     while not (partial.exists() and partial.stat().st_size) and time.monotonic() < waited:
         time.sleep(0.05)
     started.kill()

@@ -113,7 +113,7 @@ def edit(path: Path, old: str, new: str) -> None:
 def cancel(folder: Path, running: subprocess.Popen) -> None:
     """Cancel the job of ``long`` once it has left a checkpoint."""
     checkpoint = folder / "results/digits/long/ipc2/set0/checkpoint.safetensors"
-    until = time.monotonic() + 300
+    until = time.monotonic() + 900
     while time.monotonic() < until and running.poll() is None:
         if checkpoint.exists():
             (number,) = (

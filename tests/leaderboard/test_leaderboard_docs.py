@@ -34,7 +34,7 @@ def followed(tmp_path_factory):
     (folder / "my_config.yaml").write_text(block("yaml"))
     command(folder, "prepared_datasets")
     script = [sys.executable, "-c", block("python")]
-    subprocess.run(script, cwd=folder, check=True, timeout=100)
+    subprocess.run(script, cwd=folder, check=True, timeout=600)
     command(folder, "all leaderboard --configfile my_config.yaml")
     return folder
 

@@ -156,7 +156,7 @@ def test_an_interrupted_call_continues_with_its_experts(dataset, tmp_path, monke
         with pytest.raises(KeyboardInterrupt):
             api.condense(dataset, "tm", ipc=1, to=tmp_path, **TM)
     continued = api.condense(dataset, "tm", ipc=1, to=tmp_path, **TM)
-    assert trained == ["0", "1"] and not (tmp_path / "unfinished").exists()
+    assert trained == ["0", "1"] and not list(tmp_path.glob(".*"))
     at_once = api.condense(dataset, "tm", ipc=1, **TM)
     assert torch.equal(continued.images, at_once.images)
     assert continued.metadata == at_once.metadata
@@ -223,3 +223,58 @@ def test_sets_that_cannot_be_used_are_refused(dataset, tmp_path):
     with pytest.raises(InputError, match="ended as diverged at iteration 7"):
         api.load_set(failed)
     assert storage.read_metadata(failed)["status"] == "diverged"
+
+
+def test_the_published_values_follow_the_dataset_that_images_are_like(pictures):
+    """`like` gives mean and std when images are read, and hyper-parameters when they condense."""
+    images = api.load_dataset(pictures, like="cifar10", image_size=8, test_fraction=0.2)
+    called = {}
+
+    def stop(dataset, method, ipc, options, like, compute):
+        called["like"] = like
+        raise InputError("far enough")
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(InputError, match="far enough"):
+        patch.setattr(api, "_config_of_set", stop)
+        api.condense(images, "dm", 1)
+    assert called == {"like": "cifar10"}
+
+
+def test_a_users_files_stay_and_a_failed_call_leaves_nothing(dataset, tmp_path):
+    users = tmp_path / "unfinished/mine.txt"
+    users.parent.mkdir()
+    users.write_text("mine")
+    api.condense(dataset, "random", 1, to=tmp_path)
+    assert users.read_text() == "mine"
+    with pytest.raises(InputError, match="images of class .* are needed"):
+        api.condense(dataset, "random", 10_000, to=tmp_path / "more")
+    assert list((tmp_path / "more").iterdir()) == []
+
+
+def test_torchs_switches_are_those_of_before(dataset):
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        api.condense(dataset, "random", 1)
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def test_an_optimizer_reaches_a_users_method_as_it_is(dataset, tmp_path):
+    code = "def f(problem, *, optimizer):\n    assert optimizer == {'lr': 0.1}, optimizer\n"
+    (tmp_path / "m.py").write_text(
+        code + "    return problem.draw_real(1, problem.generator('m')).flatten()\n"
+    )
+    assert len(api.condense(dataset, f"{tmp_path / 'm.py'}:f", 1, optimizer={"lr": 0.1})) > 0
+
+
+def test_constants_may_be_the_tuples_of_a_dataset(dataset, tmp_path):
+    condensed = api.condense(dataset, "random", 1)
+    np.save(tmp_path / "set.npy", condensed.images.numpy())
+    constants = {"mean": dataset.mean, "std": dataset.std, "restandardize": True}
+    loaded = api.load_set(tmp_path / "set.npy", dataset, **constants)
+    torch.testing.assert_close(loaded.images, condensed.images)

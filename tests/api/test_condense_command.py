@@ -93,3 +93,27 @@ def test_a_diverged_method_ends_in_one_line(tmp_path, capsys):
     arguments += ["iterations=9", "lr=1e38", SMALL, "batch_real=8"]
     assert cli.main(["condense", *arguments]) == 1
     assert "No set was written" in capsys.readouterr().err
+
+
+def test_a_whitened_set_is_exported_from_where_the_command_left_it(tmp_path, capsys):
+    out = tmp_path / "out"
+    way = ["--method", "kip", "--ipc", "1", "--option", "iterations=1", "batch_real=20"]
+    assert cli.main(["condense", "digits", *way, "--to", str(out)]) == 0
+    into = str(tmp_path / "pictures")
+    assert (
+        cli.main(["export", str(out / "condensed.safetensors"), "--to", "folder", "--into", into])
+        == 0
+    )
+    assert len(list((tmp_path / "pictures").glob("*/*.png"))) == 10
+
+
+def test_a_path_that_cannot_be_written_is_one_line_before_any_training(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert (
+        cli.main(["condense", "digits", "--method", "random", "--to", str(tmp_path / "file")]) == 1
+    )
+    table = ["evaluate", "no_such_set.pt", "--dataset", "digits", "--json"]
+    assert cli.main([*table, str(tmp_path / "file/x.json")]) == 1
+    assert cli.main([*table, str(tmp_path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3 and all(line.startswith("error: ") for line in lines), lines

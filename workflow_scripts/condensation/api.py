@@ -14,7 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,8 @@ __all__ = ["Accuracies", "CondensedSet", "condense", "evaluate", "load_dataset",
 log = logging.getLogger("condensation.api")
 
 SET_FILE = Path(layout.CONDENSED).name
+WHITENING_FILE = "whitening.safetensors"  # beside the set, if it is whitened
+_UNFINISHED = ".condensation-unfinished"  # inputs and checkpoints of a call that goes on
 _SOURCES = entries.Dataset.model_fields["source"].annotation.__args__
 _NAMES = tuple(source for source in _SOURCES if source != "image_folder")
 _AXES = experiments.Axes.model_fields
@@ -199,6 +201,13 @@ class Accuracies:
         return pd.DataFrame(rows).assign(seconds=self.seconds or None)
 
 
+@dataclass(frozen=True)
+class _LikeOfficial(Dataset):
+    """A dataset that remembers the official one whose published hyper-parameters it takes."""
+
+    like: str | None = None
+
+
 def load_dataset(name_or_path: str | Path, *, name: str | None = None, **options: Any) -> Dataset:
     """Return a dataset of real images: training and test images with labels.
 
@@ -279,6 +288,9 @@ def load_dataset(name_or_path: str | Path, *, name: str | None = None, **options
         train_images=dataset.train_images.clone(memory_format=plain),
         test_images=dataset.test_images.clone(memory_format=plain),
     )
+    if checked.like:
+        content = {part.name: getattr(dataset, part.name) for part in fields(dataset)}
+        dataset = _LikeOfficial(**content, like=checked.like)
     if line := reading_report.summary(name, dataset.report):
         log.warning("%s", line)
     return dataset
@@ -342,6 +354,7 @@ def condense(
     dataset = _dataset(dataset)
     if not isinstance(seed, int) or seed < 0:
         raise InputError(f"condense: seed: expected a whole number from 0, got {seed!r}")
+    like = like or getattr(dataset, "like", None)
     config = _config_of_set(dataset, method, ipc, options, like, compute)
     (dataset_name,), (method_name,) = config.datasets, config.methods
     ipc_name = WHOLE if config.methods[method_name].algorithm == "whole" else str(ipc)
@@ -356,9 +369,17 @@ def condense(
                 raise InputError(
                     f"{folder / SET_FILE}: exists already; name another folder, or remove the file"
                 )
-        unfinished = folder / "unfinished"
+        unfinished = folder / _UNFINISHED
         unfinished.mkdir(parents=True, exist_ok=True)
-        dataset = _condense(config, set_id, dataset, folder, unfinished, device)
+        try:
+            dataset = _condense(config, set_id, dataset, folder, unfinished, device)
+        except MemoryError:
+            raise  # what is finished serves the next call
+        except Exception as error:
+            if machine.is_out_of_memory(error):
+                raise MemoryError(f"condense: {error}") from error
+            shutil.rmtree(unfinished)
+            raise
         condensed = _read(folder / SET_FILE, dataset)
         if to is None:  # the file behind these tensors will be removed
             copies = {name: getattr(condensed, name) for name in ("images", "labels", "indices")}
@@ -569,7 +590,9 @@ def _config_of_set(
     compute: Mapping[str, Any] | None,
 ) -> Config:
     sections: dict[str, dict[str, Any]] = {}
-    entry = {"algorithm": str(method), **_named(options, sections)}
+    # an optimizer is an entry of the config for features and experts, but not for methods
+    named = {key: value for key, value in options.items() if key != "optimizer"}
+    entry = {"algorithm": str(method), **options, **_named(named, sections)}
     name = _as_name(str(method).rpartition(":")[2] or str(method))
     return _config(
         *(dataset, entry, "condense", name, ipc, like), compute=dict(compute or {}), **sections
@@ -594,9 +617,23 @@ def _set_up(config: Config) -> Iterator[torch.device]:
     """Set threads and precision as jobs of the workflow do; yield the device."""
     options = config.compute
     device = machine.device_named(options.device)
-    machine.set_up(precision=options.precision, deterministic=options.deterministic)
-    with _threads(options.threads):
+    with _switches(), _threads(options.threads):
+        machine.set_up(precision=options.precision, deterministic=options.deterministic)
         yield device
+
+
+@contextlib.contextmanager
+def _switches() -> Iterator[None]:
+    """Restore the switches of torch that ``compute.set_up`` changes."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = before
+        torch.use_deterministic_algorithms(deterministic, warn_only=warns)
 
 
 def _announce(
@@ -654,7 +691,8 @@ def _condense(
     settings = {"device": device, "compile": config.compute.compile}
     if "whitening" in read:
         dataset = _whitened(dataset, config.preprocessing_of(set_id.method))
-        whitening.save(dataset.whitening, read["whitening"], dataset=dataset.name)
+        for path in (read["whitening"], folder / WHITENING_FILE):
+            whitening.save(dataset.whitening, path, dataset=dataset.name)
     if "features" in read:
         job = jobs.extract_features(config, jobs.features_of(config, set_id.method))
         plain = replace(dataset, whitening=None)

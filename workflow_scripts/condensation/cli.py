@@ -52,6 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module, _ = COMMANDS[options.command]
     try:
         return importlib.import_module(module).main(options.arguments) or 0
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -56,10 +56,15 @@ def main(arguments: list[str]) -> None:
     """Write the set and print what it is; raises InputError for bad input and for a failure."""
     options = parse_arguments(arguments)
     method_options = shared.key_values(options.option, "--option")
-    if taken := sorted({"to", "like", "compute", "ipc", "seed", "method"} & set(method_options)):
-        raise InputError(f"--option {taken[0]}=…: no option of a method; use --{taken[0]}")
+    instead = {name: f"--{name}" for name in ("to", "like", "ipc", "seed", "method")}
+    instead |= {"compute": "--device and --threads", "dataset": "the first argument"}
+    if taken := sorted(set(instead) & set(method_options)):
+        raise InputError(f"--option {taken[0]}=…: no option of a method; use {instead[taken[0]]}")
     shared.show_progress()
-    dataset = api.load_dataset(options.dataset, **shared.dataset_options(options))
+    reading = shared.dataset_options(options)
+    if options.dataset.endswith(".safetensors"):  # `like` then gives hyper-parameters alone
+        reading.pop("like", None)
+    dataset = api.load_dataset(options.dataset, **reading)
     compute = shared.compute_options(options)
     try:
         condensed = api.condense(

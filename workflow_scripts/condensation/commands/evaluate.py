@@ -9,6 +9,7 @@ pipeline, or any file or folder of pictures that `algorithm: imported` reads.
 
 import argparse
 import itertools
+from pathlib import Path
 from typing import Any
 
 from condensation import api
@@ -71,6 +72,10 @@ def main(arguments: list[str]) -> None:
         for name in getattr(options, axis):
             if name not in BUILT_IN[axis]:
                 raise InputError(f"--{axis}: {unknown(axis[:-1], name, BUILT_IN[axis])}")
+    if options.json:  # before the first training
+        Path(options.json).parent.mkdir(parents=True, exist_ok=True)
+        if Path(options.json).is_dir():
+            raise InputError(f"--json {options.json}: a folder; name a file")
     shared.show_progress()
     dataset = api.load_dataset(options.dataset, **shared.dataset_options(options))
     condensed = api.load_set(options.set, dataset, **set_options(options))

@@ -48,7 +48,9 @@ def main(arguments: list[str]) -> None:
     options = parse_arguments(arguments)
     metadata = export.read_metadata(options.set)
     dataset = options.dataset or _dataset_of(Path(options.set))
-    whitening = options.whitening or _whitening_of(dataset, metadata["preprocessing"]["kind"])
+    whitening = options.whitening or _whitening_of(
+        Path(options.set), dataset, metadata["preprocessing"]["kind"]
+    )
     loaded = export.load(options.set, dataset, whitening)
     was_soft = loaded.condensed.labels.dim() == 2
     if options.hard:
@@ -76,8 +78,11 @@ def _dataset_of(path: Path) -> Path | None:
     return None
 
 
-def _whitening_of(dataset: str | Path | None, kind: str) -> Path | None:
-    """Return the whitening in the folder of a dataset; None if not there."""
+def _whitening_of(path: Path, dataset: str | Path | None, kind: str) -> Path | None:
+    """Return the whitening beside a set or in the folder of its dataset; None if not there."""
+    beside = path.with_name("whitening.safetensors")  # as `condensation condense` leaves it
+    if beside.is_file():
+        return beside
     if dataset is None:
         return None
     name = layout.WHITENING.partition("/")[2].format(preprocessing=kind)

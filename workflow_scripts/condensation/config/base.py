@@ -94,7 +94,7 @@ class PluginOptions(Strict):
 
 def as_list(value: Any) -> Any:
     """Return ``[value]`` unless ``value`` is a list."""
-    return value if isinstance(value, list) else [value]
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def or_single(item_type: Any, least: int = 0) -> BeforeValidator:

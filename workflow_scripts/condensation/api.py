@@ -29,6 +29,7 @@ from condensation.core import progress, storage
 from condensation.core.errors import InputError, nearest
 from condensation.data import datasets, readers, reading_report, sets, whitening
 from condensation.data.datasets import Dataset
+from condensation.data.pixels import as_uint8
 from condensation.data.whitening import Whitening
 from condensation.files.official import OFFICIAL
 from condensation.methods import condensing, contract, experts, imported
@@ -135,7 +136,7 @@ class CondensedSet:
                 "pixels without their whitening; load the set with its dataset: "
                 "load_set(path, dataset)"
             )
-        return unit.mul(255).round().clamp(0, 255).to(torch.uint8)
+        return as_uint8(unit)
 
     def save(self, path: str | Path) -> None:
         """Write the set to a safetensors file, with the bytes that the workflow would write.

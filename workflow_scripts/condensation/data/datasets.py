@@ -10,6 +10,7 @@ import torch
 
 from condensation.core import storage
 from condensation.core.errors import InputError
+from condensation.data.pixels import as_uint8
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,8 @@ class Dataset:
 
     def to_pixels(self, images: torch.Tensor) -> torch.Tensor:
         """Return network input as uint8 pixels, clipped to 0 .. 255."""
-        if self.whitening is not None:
-            return self.whitening.invert(images).mul(255).round().clamp(0, 255).to(torch.uint8)
-        return self.unstandardize(images).mul(255).round().clamp(0, 255).to(torch.uint8)
+        invert = self.unstandardize if self.whitening is None else self.whitening.invert
+        return as_uint8(invert(images))
 
     def indices_by_class(self) -> list[torch.Tensor]:
         """Return for each class the positions of its training images, int64, ascending."""

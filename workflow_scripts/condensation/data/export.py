@@ -22,6 +22,7 @@ from condensation.core.errors import InputError
 from condensation.data import datasets, sets
 from condensation.data import whitening as whitenings
 from condensation.data.datasets import Dataset
+from condensation.data.pixels import as_uint8
 from condensation.data.sets import Condensed
 
 FORMS = ("folder", "npz", "pt", "safetensors")
@@ -230,10 +231,6 @@ def _constants(dataset: Dataset, dtype: torch.dtype) -> tuple[torch.Tensor, torc
     return mean, std
 
 
-def _as_bytes(unit: torch.Tensor) -> torch.Tensor:
-    return unit.mul(255).round().clamp(0, 255).to(torch.uint8)
-
-
 def _outside(unit: torch.Tensor) -> int:
     steps = unit.mul(255).round()
     return int(((steps < 0) | (steps > 255)).sum())
@@ -275,7 +272,7 @@ def images_as(loaded: LoadedSet, values: str) -> tuple[torch.Tensor, int]:
             into.copy_((unit - mean) / std)
             continue
         outside += _outside(unit)
-        into.copy_(_as_bytes(unit) if values == "uint8" else unit)
+        into.copy_(as_uint8(unit) if values == "uint8" else unit)
     return images, outside
 
 
@@ -418,7 +415,7 @@ def _write_folder(loaded: LoadedSet, folder: Path, values: str | None) -> Export
         rest = iter(paths)
         for unit in _unit_parts(loaded):
             outside, total = outside + _outside(unit), total + unit.numel()
-            for pixels in _as_bytes(unit).numpy():
+            for pixels in as_uint8(unit).numpy():
                 picture = pixels[0] if channels == 1 else pixels.transpose(1, 2, 0)
                 Image.fromarray(np.ascontiguousarray(picture)).save(temporary / next(rest))
         classes, labels = loaded.dataset.classes, loaded.condensed.labels.tolist()

@@ -18,6 +18,7 @@ import torch
 
 from condensation.core import storage
 from condensation.core.errors import InputError, unknown
+from condensation.data.pixels import as_uint8
 
 KIND = "whitening"
 KINDS = ("zca", "zca_kip")
@@ -72,7 +73,7 @@ class Whitening:
         ``zca_kip`` gives all images the same contrast; here each keeps the contrast it had.
         """
         moved = self.to(images.device)
-        pixels = self.invert(images).mul(255).round().clamp(0, 255).to(torch.uint8)
+        pixels = as_uint8(self.invert(images))
         changed = self.apply(change(pixels))
         if self.kind != "zca_kip":
             return changed

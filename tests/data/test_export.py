@@ -123,9 +123,9 @@ def entry_in(lines) -> dict:
     return yaml.safe_load(lines[-1].removeprefix("read it back with "))
 
 
-def read_back(dataset, config, name="m", of="d") -> Condensed:
+def read_back(dataset, config) -> Condensed:
     """The set as the rule `condense` imports it."""
-    job = jobs.condense(config, SetId(of, name, str(IPC), 0))
+    job = jobs.condense(config, SetId("d", "m", str(IPC), 0))
     problem = Problem(dataset, IPC, seed=0)
     raw = imported.condense(problem, **job["options"])
     return contract.finish(raw, problem, "imported", job["labels"])

@@ -833,7 +833,7 @@ def _read(path: Path, dataset: Dataset | None) -> CondensedSet:
             f"{metadata['iteration']} ({metadata['cause']})"
         )
     if dataset is not None:
-        condensed, _ = sets.load(path, dataset)
+        condensed, _ = sets.of_tensors(tensors, metadata, dataset, path)
     else:
         names = ("images", "labels", "indices")
         condensed = sets.Condensed(*map(tensors.get, names), metadata["step_size"])

@@ -1,7 +1,7 @@
 """Condensed sets in memory, and on disk as one file each with its metadata."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,16 @@ def load(path: str | Path, dataset: Dataset) -> tuple[Condensed | None, dict[str
     ...     loaded.labels.tolist(), metadata["method"], metadata["labels"]
     ([0, 1], 'zeros', 'hard')
     """
-    tensors, metadata = storage.read_tensors(path)
+    return of_tensors(*storage.read_tensors(path), dataset, path)
+
+
+def of_tensors(
+    tensors: Mapping[str, torch.Tensor],
+    metadata: dict[str, Any],
+    dataset: Dataset,
+    path: str | Path,
+) -> tuple[Condensed | None, dict[str, Any]]:
+    """Return what ``load`` does, from the content of the file at ``path``."""
     if metadata.get("kind") != KIND:
         raise InputError(f"{path}: holds a {metadata.get('kind')}, not a condensed set")
     if metadata["classes"] != list(dataset.classes):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import yaml
 from builders import encoded, pack
@@ -558,7 +559,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, real, capsys, monkeypatch, form):
         "folder": (Image.Image, "save"),
         "npz": (np, "savez"),
         "pt": (torch, "save"),
-        "safetensors": (export.export.storage, "save_file"),
+        "safetensors": (safetensors.torch, "save_file"),
     }[form]
     original = getattr(*write)
 

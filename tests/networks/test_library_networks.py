@@ -1,13 +1,16 @@
 """Networks of libraries in every use, a sample of docs/networks.md; the trial before any job."""
 
+import copy
 import subprocess
 from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from builders import pack, plain
 from conftest import ROOT, small_dataset
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from condensation import networks
 from condensation.config.entries import SGD, Evaluation
@@ -81,6 +84,45 @@ def normed(pixels: int) -> nn.Module:
         *(nn.Conv2d(3, 4, 8 // pixels, stride=8 // pixels), nn.BatchNorm2d(4)),
         *(nn.Flatten(), nn.Linear(4 * pixels**2, 5)),
     )
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"network": "convnet", "width": 8},
+        {"network": "mlp"},
+        {"network": "resnet", "depth": 18, "width": 8},
+        {"network": "vit", "patch": 4, "width": 32, "depth": 2, "heads": 2},
+        {"network": "nasbench201", "cell": "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|"
+         "+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|", "channels": 4, "cells": 1},
+        {"network": "torchvision:mobilenet_v2"},
+        {"network": "torchvision:vit_b_32"},
+        {"network": "timm:vit_tiny_patch16_224"},
+        {"network": "torchvision:maxvit_t"},  # einsum
+    ],
+    ids=lambda entry: entry["network"],
+)  # fmt: skip
+def test_operations_are_those_that_torchs_counter_counts(entry):
+    size = 224 if "vit_" in entry["network"] else 32
+    network = networks.build(entry, (3, size, size), 10, 0)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        copy.deepcopy(network).to("meta")(torch.empty(2, 3, size, size, device="meta"))
+    counted = compute.operations(network, (3, size, size))
+    assert counted == pytest.approx(counter.get_total_flops() // 2, rel=1e-9) and counted > 0
+
+
+def test_operations_of_functions_count_like_those_of_modules():
+    class Functional(nn.Module):
+        def forward(self, images):
+            rows = F.conv2d(input=images, weight=images.new_empty(4, 3, 1, 1)).flatten(2)
+            rows = torch.einsum("nck, kd -> ncd", rows, rows.new_empty(64, 6))
+            rows = F.scaled_dot_product_attention(query=rows, key=rows, value=rows)
+            rows = torch.baddbmm(rows[:, :, :4], rows, rows.transpose(1, 2)[:, :, :4])
+            return F.linear(rows @ rows.transpose(1, 2), rows.new_empty(5, 4))
+
+    conv, einsum, attention = 64 * 4 * 3, 4 * 64 * 6, 2 * 4 * 4 * 6
+    products = conv + einsum + attention + 4 * 4 * 6 + 4 * 4 * 4 + 4 * 5 * 4
+    assert compute.operations(Functional(), (3, 8, 8)) == 2 * products
 
 
 @pytest.mark.parametrize("pixels", [1, 2])

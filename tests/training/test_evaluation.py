@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from conftest import small_dataset
 from pydantic import TypeAdapter
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
 from torch.utils.data import DataLoader, TensorDataset
 
 from condensation import augmentation, networks
@@ -15,7 +17,7 @@ from condensation.core.errors import InputError
 from condensation.data.datasets import Dataset
 from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
-from condensation.training import evaluation, metrics, stacking
+from condensation.training import evaluation, metrics, stacking, updates
 
 DSA = {"policy": "dsa", "operators": ["color", "crop", "flip"], "align_corners": False}
 NONE = {"policy": "none"}
@@ -163,14 +165,11 @@ def test_the_schedule_is_the_released_codes(options, policy, expected):
 def test_learning_rates_and_steps_as_they_are_used(monkeypatch, condensed, dataset):
     used = []
 
-    class Spy(torch.optim.SGD):
-        def step(self, *arguments):
-            group = self.param_groups[0]
-            fresh = not any("momentum_buffer" in state for state in self.state.values())
-            used.append((round(group["lr"], 6), fresh))
-            return super().step(*arguments)
+    def spy(parameters, gradients, velocities, **options):
+        used.append((round(options["lr"], 6), velocities == [None] * len(parameters)))
+        return sgd(parameters, gradients, velocities, **options)
 
-    monkeypatch.setattr(torch.optim, "SGD", Spy)
+    monkeypatch.setattr(updates, "sgd", spy)
     judged(condensed, dataset, [0], epochs=10)
     # one step an epoch (12 images): epochs 0..6 at .01, 7..10 at .001, momentum cleared between
     assert [lr for lr, _ in used] == [0.01] * 7 + [0.001] * 4
@@ -180,16 +179,16 @@ def test_learning_rates_and_steps_as_they_are_used(monkeypatch, condensed, datas
 def test_adam_is_torchs_and_does_not_decay(monkeypatch, condensed, dataset):
     used = []
 
-    class Spy(torch.optim.Adam):
-        def step(self, *arguments):
-            used.append(dict(self.param_groups[0], params=None))
-            return super().step(*arguments)
+    def spy(*tensors, **options):
+        used.append(options)
+        return adam(*tensors, **options)
 
-    monkeypatch.setattr(torch.optim, "Adam", Spy)
-    adam = Adam(algorithm="adam").model_dump()
-    judged(condensed, dataset, [0], epochs=10, optimizer=adam)
+    monkeypatch.setattr(updates, "adam", spy)
+    options = Adam(algorithm="adam").model_dump()
+    judged(condensed, dataset, [0], epochs=10, optimizer=options)
     assert len(used) == 11
-    assert {(u["lr"], u["betas"], u["weight_decay"]) for u in used} == {(0.003, (0.9, 0.999), 0)}
+    names = ("lr", "beta1", "beta2", "weight_decay")
+    assert {tuple(options[name] for name in names) for options in used} == {(0.003, 0.9, 0.999, 0)}
 
 
 def test_dropout_depends_on_the_seed_alone(condensed, dataset):

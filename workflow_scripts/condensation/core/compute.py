@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
-from torch.utils.flop_counter import FlopCounterMode
 
 from condensation.core import devices
 from condensation.core.errors import InputError
@@ -157,12 +157,71 @@ def has_bf16(device: torch.device) -> bool:
 def operations(network: torch.nn.Module, shape: tuple[int, int, int]) -> int:
     """Return the multiplications and additions of one image's forward pass.
 
-    They are counted with two images, because batch norm needs more than one.
+    They are counted with two images, because batch norm needs more than one. Convolutions, linear
+    layers, products of matrices and attention count.
     """
-    on_meta = copy.deepcopy(network).to("meta")
-    with FlopCounterMode(display=False) as counter:
-        on_meta(torch.empty(2, *shape, device="meta"))
-    return counter.get_total_flops() // 2
+    with _Products() as products:
+        _pass_once(_copy_on_cpu(network), 2, shape)
+    return products.operations // 2
+
+
+def _copy_on_cpu(network: torch.nn.Module) -> torch.nn.Module:
+    """Return a copy to find sizes with; on the device ``meta`` torch would load its compiler."""
+    return copy.deepcopy(network).to("cpu", torch.float32)
+
+
+def _pass_once(network: torch.nn.Module, images: int, shape: tuple[int, int, int]) -> None:
+    with torch.no_grad(), torch.random.fork_rng([]):
+        network(torch.zeros(images, *shape, dtype=torch.float32))
+
+
+class _Products(TorchFunctionMode):
+    """Counts the operations of products; torch's own counter loads its compiler first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        """Call a function of torch and count."""
+        result = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "")
+        # by position or by name, in the order of the function's signature
+        tensors = [value for value in (*args, *(kwargs or {}).values()) if torch.is_tensor(value)]
+        if name in ("conv1d", "conv2d", "conv3d", "linear"):
+            self.operations += 2 * result.numel() * tensors[1][0].numel()
+        elif name in ("matmul", "__matmul__", "bmm", "mm"):
+            self.operations += 2 * result.numel() * tensors[0].shape[-1]
+        elif name in ("addmm", "baddbmm"):
+            self.operations += 2 * result.numel() * tensors[1].shape[-1]
+        elif name == "einsum":
+            self.operations += _einsum_operations(*args)
+        elif name == "scaled_dot_product_attention":
+            query, key, value = tensors[:3]
+            tokens = query.numel() // query.shape[-1]
+            self.operations += 2 * tokens * key.shape[-2] * (query.shape[-1] + value.shape[-1])
+        elif name == "multi_head_attention_forward":  # [tokens, images, width]
+            query, key = tensors[:2]
+            tokens, width = query.numel() // query.shape[-1], query.shape[-1]
+            self.operations += 8 * tokens * width**2 + 4 * tokens * len(key) * width
+        return result
+
+
+def _einsum_operations(equation: Any, *tensors: Any) -> int:
+    """Return the operations of a product of two tensors; 0 for another number of them."""
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tuple(tensors[0])
+    if not isinstance(equation, str) or len(tensors) != 2 or "." in equation:
+        return 0
+    terms = equation.replace(" ", "").partition("->")[0].split(",")
+    sizes = {
+        letter: size
+        for term, tensor in zip(terms, tensors, strict=True)
+        for letter, size in zip(term, tensor.shape, strict=True)
+    }
+    return 2 * math.prod(sizes.values())
 
 
 def images_at_once(
@@ -175,24 +234,21 @@ def images_at_once(
     """
     if device.type != "cpu" or any(True for _ in network.buffers()):
         return None
-    dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
-    return max(1, _CACHED_BYTES // (4 * max(1, *values_of_layers(network, shape, dtype))))
+    return max(1, _CACHED_BYTES // (4 * max(1, *values_of_layers(network, shape))))
 
 
-def values_of_layers(
-    network: torch.nn.Module, shape: tuple[int, int, int], dtype: torch.dtype = torch.float32
-) -> list[int]:
+def values_of_layers(network: torch.nn.Module, shape: tuple[int, int, int]) -> list[int]:
     """Return how many values each innermost module outputs for one image, in the order of calls."""
-    on_meta = copy.deepcopy(network).to("meta").eval()
+    on_cpu = _copy_on_cpu(network).eval()
     counts: list[int] = []
-    for module in on_meta.modules():
+    for module in on_cpu.modules():
         if not any(True for _ in module.children()):
             module.register_forward_hook(
                 lambda _module, _inputs, output: counts.extend(
                     map(_values_in, pytree.tree_leaves(output))
                 )
             )
-    on_meta(torch.empty(1, *shape, device="meta", dtype=dtype))
+    _pass_once(on_cpu, 1, shape)
     return counts
 
 
@@ -212,9 +268,8 @@ def fewest_at_once(network: torch.nn.Module, shape: tuple[int, int, int]) -> int
     """
     if not has_batch_norm(network):
         return 1
-    on_meta = copy.deepcopy(network).to("meta", torch.float32).train()
     try:
-        on_meta(torch.empty(1, *shape, device="meta"))
+        _pass_once(_copy_on_cpu(network).train(), 1, shape)
     except ValueError:
         return 2
     return 1
@@ -336,7 +391,18 @@ def set_up(*, precision: str = "float32", deterministic: bool = False) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = deterministic
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    use_deterministic(deterministic, warn_only=deterministic)
+
+
+def use_deterministic(deterministic: bool, warn_only: bool) -> None:
+    """Call ``torch.use_deterministic_algorithms`` where it changes something.
+
+    The call loads torch's compiler, which takes seconds.
+    """
+    enabled = torch.are_deterministic_algorithms_enabled()
+    now = enabled, torch.is_deterministic_algorithms_warn_only_enabled()
+    if now != (deterministic, warn_only):
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 def limit_memory(megabytes: int | None) -> None:

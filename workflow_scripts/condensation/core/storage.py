@@ -1,7 +1,8 @@
 """Tensor files (safetensors): written atomically, with metadata and a checksum inside.
 
 The checksum covers tensors and metadata. Reading verifies it, so no job uses an altered or
-truncated file. Nothing is unpickled.
+truncated file. Nothing is unpickled. torch is loaded where tensors are read or written: most
+tables and figures do without.
 """
 
 import contextlib
@@ -11,15 +12,16 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from condensation.core.errors import InputError
 from condensation.core.tensor_headers import METADATA_KEY
 from condensation.core.textfiles import atomic, canonical, read_json, write_json, write_text
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "atomic",
@@ -32,7 +34,9 @@ __all__ = [
 ]
 
 
-def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> str:
+def _digest(tensors: Mapping[str, "torch.Tensor"], metadata: Mapping[str, Any]) -> str:
+    import torch
+
     digest = hashlib.sha256(canonical(metadata).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -43,7 +47,7 @@ def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) ->
 
 
 def write_tensors(
-    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
+    path: str | Path, tensors: Mapping[str, "torch.Tensor"], metadata: Mapping[str, Any]
 ) -> None:
     """Write tensors and metadata (JSON) to ``path``. Equal content gives equal bytes.
 
@@ -52,6 +56,8 @@ def write_tensors(
     OSError
         If the disk is full or refuses it. An older file at ``path`` stays as it was.
     """
+    from safetensors.torch import save_file
+
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = json.loads(canonical(metadata))
     content["checksum"] = _digest(plain, content)
@@ -66,12 +72,12 @@ def write_tensors(
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """Return the metadata of a tensor file without reading its tensors."""
-    with _opened(path) as file:
+    """Return the metadata of a tensor file without reading its tensors, and without torch."""
+    with _opened(path, "numpy") as file:
         return _metadata_of(file, path)
 
 
-def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read_tensors(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:
     """Return the tensors (memory-mapped) and the metadata of ``path``.
 
     Raises
@@ -92,11 +98,11 @@ def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, A
 
 
 @contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
+def _opened(path: str | Path, framework: str = "pt") -> Iterator[Any]:
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
     try:
-        file = safe_open(str(path), framework="pt")
+        file = safe_open(str(path), framework=framework)
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{path}: not a readable safetensors file ({error}). If the workflow made it, "

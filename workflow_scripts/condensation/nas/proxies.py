@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from condensation import networks
 from condensation.core import compute, randomness
 from condensation.data.datasets import Dataset
-from condensation.training import jobs, metrics
+from condensation.training import jobs, metrics, updates
 
 Batch = Callable[[torch.Tensor], torch.Tensor]  # positions -> network input
 
@@ -107,9 +107,9 @@ def _fit(
     clip: float | None,
 ) -> None:
     """Train in place; ``forward`` takes images [networks, n, C, H, W] to logits."""
-    steps = torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    steps = updates.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
     for epoch in range(epochs):
-        steps.param_groups[0]["lr"] = rate(epoch, epochs, lr, lr_end)
+        steps.lr = rate(epoch, epochs, lr, lr_end)
         orders = [torch.randperm(len(labels), generator=stream) for stream in generators]
         orders = torch.stack(orders).to(labels.device)
         for positions in compute.batches(orders, batch_size, fewest):

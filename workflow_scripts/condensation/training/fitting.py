@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from condensation.core import compute
 from condensation.core.errors import InputError
 from condensation.core.progress import Progress
+from condensation.training import updates
 
 _CURVE_POINTS = 20
 Batch = Callable[[torch.Tensor], torch.Tensor]  # positions -> standardised images
@@ -109,21 +110,22 @@ def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return losses.view(labels.shape[:2]).mean(1)
 
 
-def build_optimizer(
-    parameters: list[torch.Tensor], options: dict[str, Any], lr: float
-) -> torch.optim.Optimizer:
-    """Return the optimizer of torch.optim that ``options``, an entry of the config, describe.
+def build_optimizer(parameters: list[torch.Tensor], options: dict[str, Any], lr: float) -> Any:
+    """Return an object with ``step`` and ``zero_grad`` for ``options``, an entry of the config.
 
     Raises
     ------
     InputError
         If the optimizer does not take these options.
     """
+    if options["algorithm"] == "sgd":
+        decay, momentum = options["weight_decay"], options.get("momentum", 0.0)
+        return updates.SGD(parameters, lr=lr, momentum=momentum, weight_decay=decay)
+    if options["algorithm"] == "adam":
+        return updates.Adam(parameters, lr=lr, weight_decay=options["weight_decay"])
     names = {name.lower(): name for name in dir(torch.optim)}
     kind = getattr(torch.optim, names[options["algorithm"]])
     arguments = {"lr": lr, "weight_decay": options["weight_decay"], **options.get("options", {})}
-    if "momentum" in options:
-        arguments["momentum"] = options["momentum"]
     try:
         return kind(parameters, **arguments)
     except (TypeError, ValueError) as error:

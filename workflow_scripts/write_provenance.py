@@ -9,8 +9,8 @@ from job import job
 
 with job(snakemake, torch_threads=False):
     config = loading.load(snakemake.input.config)
-    benchmarks = Path(snakemake.input.config).parent / "benchmarks"
-    expected = provenance.benchmark_files(config, grid.expand(config))
+    results = Path(snakemake.input.config).parent
+    expected = provenance.benchmark_files(config, grid.expand(config, results))
     storage.write_json(
         snakemake.output.provenance,
         {
@@ -20,6 +20,6 @@ with job(snakemake, torch_threads=False):
             "git": provenance.commit(digest.ROOT.parent),
             "config": provenance.file_digest(snakemake.input.config),
             "images": provenance.images_read(map(storage.read_metadata, snakemake.input.datasets)),
-            "rules": provenance.rule_times(benchmarks, expected),
+            "rules": provenance.rule_times(results / "benchmarks", expected),
         },
     )

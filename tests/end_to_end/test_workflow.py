@@ -233,6 +233,27 @@ def test_a_small_run_leaves_its_results_and_a_second_has_nothing_to_do(small_run
 
 
 @pytest.mark.slow
+def test_more_seeds_train_only_the_new_networks(small_run, tmp_path):
+    folder = copy_run(small_run, tmp_path / "checkout")
+    records = folder / "results/digits/dm/ipc1/set0/evaluation/small/dsa/sgd"
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in records.iterdir()}
+    content = yaml.safe_load((folder / "small.yaml").read_text())
+    content["experiments"]["e"]["evaluation_seeds"] = 3
+    (folder / "small.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    jobs = [job for job in planned(folder, *SMALL) if job.startswith(("Cond", "Eval", "Prep"))]
+    assert [job.rpartition(": ")[2] for job in jobs] == ["small, dsa, sgd, seeds 1-2"] * 3
+    done = snakemake(folder, "--cores", "2", *SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in records.iterdir()}
+    assert {name: after[name] for name in before} == before
+    new = json.loads((records / "seeds1-2.json").read_text())
+    assert [row["seed"] for row in new["rows"]] == [1, 2]
+    table = pd.read_csv(folder / "results/tables/accuracy.csv")
+    assert set(table["networks"]) == {3}
+    assert "Nothing to be done" in snakemake(folder, "--cores", "2", *SMALL).stderr
+
+
+@pytest.mark.slow
 def test_a_run_leaves_its_tables_and_figures_and_says_where(finished):
     for path in (
         *(f"{RESULTS}/tables/{name}" for name in ("accuracy.csv", "accuracy.md", "runs.csv")),

@@ -105,9 +105,36 @@ def test_a_record_without_its_cost_is_named(published):
 
 
 def test_records_that_the_config_does_not_ask_for_are_refused(published):
-    with pytest.raises(InputError, match=f"of {len(published)} records and costs do not belong"):
-        tables(published, seeds_per_job=3)
+    foreign = {path.replace("/random/", "/other/"): held for path, held in published.items()}
+    count = sum("/other/" in path for path in foreign)
+    message = f"^{count} of {len(published)} records and costs do not belong"
+    with pytest.raises(InputError, match=message):
+        tables(foreign)
     with pytest.raises(InputError, match="`protocol.epochs` 1000, but .* 300") as error:
         tables(published, epochs=300)
     message = str(error.value)
     assert message.startswith("cifar10/") and "Delete" not in message
+
+
+def test_records_that_hold_the_same_seeds_in_another_division_are_accepted(published):
+    """As of two runs of a config, of which one raised its number of seeds on the way."""
+    folder = "cifar10/random/ipc1/set0/evaluation/convnet/dsa/sgd"
+    records = [published[f"{folder}/seeds{seed}-{seed}.json"] for seed in range(2)]
+    costs = [published[f"{folder}/seeds{seed}-{seed}.cost.json"] for seed in range(2)]
+    joined = records[0] | {"rows": [record["rows"][0] for record in records]}
+    more = {
+        f"{folder}/seeds0-1.json": joined,
+        f"{folder}/seeds0-1.cost.json": costs[0] | {"rows": [cost["rows"][0] for cost in costs]},
+    }
+    cells = [
+        by_name["cells"].filter(regex="^(?!network_)")  # what they cost is that of the other record
+        for by_name, _ in (tables(published), tables(published | more))
+    ]
+    assert cells[0].equals(cells[1])
+    altered = joined | {"rows": [row | {"accuracy": 99.0} for row in joined["rows"]]}
+    with pytest.raises(InputError, match="records and costs do not belong"):
+        tables(
+            published
+            | {f"{folder}/seeds1-2.json": altered}
+            | {f"{folder}/seeds1-2.cost.json": costs[0]}
+        )

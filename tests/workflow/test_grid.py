@@ -46,6 +46,33 @@ def test_one_seed_per_job():
     ]
 
 
+@pytest.mark.parametrize(
+    ("seeds", "existing", "expected"),
+    [
+        (3, [(0, 1)], [(0, 1), (2, 2)]),
+        (10, [(0, 4)], [(0, 4), (5, 9)]),
+        (10, [(0, 1)], [(0, 1), (2, 4), (5, 9)]),
+        (12, [(0, 1), (2, 7)], [(0, 1), (2, 7), (8, 9), (10, 11)]),
+        (5, [(0, 0), (0, 2)], [(0, 2), (3, 4)]),  # of two records the longer one
+        (10, [(5, 9)], [(0, 4), (5, 9)]),  # the first was lost
+        (7, [(3, 4)], [(0, 2), (3, 4), (5, 6)]),
+        (2, [(0, 4)], [(0, 1)]),  # a record of more seeds than asked for does not count
+    ],
+)
+def test_more_seeds_leave_the_records_that_are_there(seeds, existing, expected, tmp_path):
+    config = parse({**BASE, "experiments": {"e": axes(evaluation_seeds=seeds)}})
+    (cell,) = expand(config).cells
+    folder = tmp_path / cell.folder
+    folder.mkdir(parents=True)
+    for first, last in existing:
+        (folder / f"seeds{first}-{last}.json").touch()
+        (folder / f"seeds{first}-{last}.cost.json").touch()
+    assert [ends for _, *ends in expand(config, tmp_path).evaluations()] == list(
+        map(list, expected)
+    )
+    assert len(list(expand(config).evaluations())) == -(-seeds // 5)
+
+
 def test_the_whole_dataset_has_one_ipc_and_one_set():
     expanded = grid({"a": axes(methods=["all", "random"], ipc=[1, 10], condensation_seeds=3)})
     assert [set_id for set_id in expanded.sets if set_id.method == "all"] == [

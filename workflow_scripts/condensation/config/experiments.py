@@ -27,8 +27,8 @@ class Axes(Strict):
     evaluation_seeds: int = Field(
         5,
         ge=1,
-        description="Number of networks trained on each set; the paper has five. After an increase "
-        "by multiples of `evaluation.seeds_per_job`, only the new ones are trained.",
+        description="Number of networks trained on each set; the paper has five. After an "
+        "increase, only the new ones are trained.",
     )
 
 

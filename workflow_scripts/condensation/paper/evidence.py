@@ -5,6 +5,7 @@ points, intervals have 95 %.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,11 @@ def tables_from_records(
     InputError
         For a record that does not fit the config, and for a record without its cost.
     """
-    cells = grid.expand(config)
+    cells = replace(grid.expand(config), existing=grid.seeds_of(contents))
     records = {path: contents[path] for path in cells.records() if path in contents}
     set_costs = {f"{set_id.folder}/cost.json": set_id for set_id in cells.sets}
     expected = {*records, *set_costs, *map(_cost_path, records)}
+    expected |= _covered(contents, records)
     if foreign := [path for path in contents if path not in expected]:
         raise InputError(
             f"{len(foreign)} of {len(contents)} records and costs do not belong to the config, "
@@ -72,6 +74,25 @@ def tables_from_records(
     collected = paper_cells.collect(config, runs, printed_numbers)
     costs = frames.costs(set_costs, runs), network_costs(contents, records)
     return all_tables(collected, runs, *costs, ranking), frames.accuracy(runs, cells)
+
+
+def _covered(contents: Records, records: Records) -> set[str]:
+    """Return the other records whose rows ``records`` hold too, and their costs.
+
+    Two runs of a config may split the same seeds into records in different ways.
+    """
+    rows = {
+        (path.rpartition("/")[0], row["seed"]): row
+        for path, record in records.items()
+        for row in record["rows"]
+    }
+    covered = {
+        path
+        for path, record in contents.items()
+        if grid.seeds_of([path])
+        and all(rows.get((path.rpartition("/")[0], row["seed"])) == row for row in record["rows"])
+    }
+    return covered | set(map(_cost_path, covered))
 
 
 def _cost_path(record: str) -> str:

@@ -4,10 +4,11 @@ Free of torch. The path of a cell's records identifies it, so a cell that
 several experiments share is computed once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
+from pathlib import Path
 
 from condensation.config.experiments import Axes
 from condensation.config.methods import Plugin
@@ -78,6 +79,8 @@ class Grid:
     cells : every cell with its number of evaluation seeds, the largest of any experiment.
     experiments : per experiment, its cells with its number of evaluation seeds.
     seeds_per_job : evaluation seeds that share a job.
+    existing : first and last seed of the records that exist, by the cell's folder: more seeds
+        leave them as they are.
     ranked : the condensed sets and names of references that rank architectures, by their folder
         relative to the results.
     chunks : first and last position of the sampled architectures that share a job.
@@ -86,6 +89,7 @@ class Grid:
     cells: dict[Cell, int]
     experiments: dict[str, dict[Cell, int]]
     seeds_per_job: int
+    existing: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     ranked: dict[str, SetId | str] = field(default_factory=dict)
     chunks: list[tuple[int, int]] = field(default_factory=list)
 
@@ -117,8 +121,12 @@ class Grid:
     def evaluations(self) -> Iterator[tuple[Cell, int, int]]:
         """Yield the cell of every evaluation job, with its first and last evaluation seed."""
         for cell, seeds in self.cells.items():
-            for first in range(0, seeds, self.seeds_per_job):
-                yield cell, first, min(first + self.seeds_per_job, seeds) - 1
+            existing = self.existing.get(cell.folder, [])
+            first = 0
+            while first < seeds:
+                last = _last_seed(first, seeds, self.seeds_per_job, existing)
+                yield cell, first, last
+                first = last + 1
 
     def records(self, experiment: str | None = None) -> Iterator[str]:
         """Yield the path of every record, or of an experiment's, relative to the results."""
@@ -128,8 +136,14 @@ class Grid:
                 yield layout.fill(layout.RECORD, **cell.wildcards, first=first, last=last)
 
 
-def expand(config: Config) -> Grid:
-    """Return the union of all experiments."""
+def expand(config: Config, results: Path | None = None) -> Grid:
+    """Return the union of all experiments.
+
+    Parameters
+    ----------
+    results : the folder whose records are kept: jobs train only the seeds that they lack. None
+        keeps none.
+    """
     cells: dict[Cell, int] = {}
     experiments: dict[str, dict[Cell, int]] = {}
     for name, blocks in config.experiments.items():
@@ -138,8 +152,36 @@ def expand(config: Config) -> Grid:
             for cell in _cells(config, axes):
                 for seeds in (cells, experiments[name]):
                     seeds[cell] = max(seeds.get(cell, 0), axes.evaluation_seeds)
-    ranked = dict(_ranked(config))
-    return Grid(cells, experiments, config.evaluation.seeds_per_job, ranked, _chunks(config))
+    existing = {}
+    if results is not None:
+        folders = {cell.folder for cell in cells}
+        paths = (path for folder in folders for path in results.joinpath(folder).glob("seeds*"))
+        existing = seeds_of(str(path.relative_to(results)) for path in paths)
+    seeds_per_job = config.evaluation.seeds_per_job
+    return Grid(cells, experiments, seeds_per_job, existing, dict(_ranked(config)), _chunks(config))
+
+
+def seeds_of(records: Iterable[str]) -> dict[str, list[tuple[int, int]]]:
+    """Return first and last seed of each record by the folder of its cell.
+
+    ``records`` are paths relative to the results; other files are left out.
+    """
+    seeds: dict[str, list[tuple[int, int]]] = {}
+    for path in records:
+        if (ends := layout.seeds_of(path)) is not None:
+            seeds.setdefault(path.rpartition("/")[0], []).append(ends)
+    return seeds
+
+
+def _last_seed(first: int, seeds: int, per_job: int, existing: list[tuple[int, int]]) -> int:
+    """Return the last seed of the record that begins at ``first``.
+
+    A record that is there, or else the seeds up to the next such record or multiple of ``per_job``.
+    """
+    if fitting := [last for start, last in existing if start == first and last < seeds]:
+        return max(fitting)
+    later = [start for start, last in existing if start > first and last < seeds]
+    return min(first - first % per_job + per_job, seeds, *later) - 1
 
 
 def _ranked(config: Config) -> Iterator[tuple[str, SetId | str]]:

@@ -76,6 +76,12 @@ def fill(pattern: str, **wildcards: Any) -> str:
     return re.sub(r"{(\w+)}", lambda match: str(wildcards.get(match[1], match[0])), pattern)
 
 
+def seeds_of(record: str) -> tuple[int, int] | None:
+    """Return the first and last seed of a record by its path; None for any other file."""
+    match = re.fullmatch(r"(?:.*/)?seeds(\d+)-(\d+)\.json", record)
+    return match and (int(match[1]), int(match[2]))
+
+
 def benchmark(rule: str, **wildcards: Any) -> str:
     """Return the benchmark file of a rule's jobs, relative to the folder of benchmarks."""
     return f"{job(rule, **wildcards)}.tsv"

@@ -128,6 +128,7 @@ if TARGETS.rankings:
 
 onstart:
     check_device()
+    show_jobs()
 
 
 onsuccess:

@@ -24,9 +24,10 @@ sys.path.insert(0, str(HOME / "workflow_scripts"))
 from condensation.config import loading, yaml_file
 from condensation.core import devices
 from condensation.core.errors import InputError
+from condensation.paper import names as paper_names
 from condensation.planning import requests, trials
 from condensation.workflow import digest, figure_plan, grid, inputs, jobs, layout
-from condensation.workflow import made_from, partial_run, summary, targets
+from condensation.workflow import made_from, partial_run, summary, targets, terminal
 
 STARTED = time.time()
 # Snakemake writes the path of Python unquoted into shell commands: escape its blanks, but only once.
@@ -73,8 +74,8 @@ try:
     )
     for folder in (CONFIG.results_dir, CONFIG.figures_dir):
         made_from.check(folder, ORIGIN, made_from.digest(CONFIG))
-    GRID = grid.expand(CONFIG)
     RESULTS = CONFIG.results_dir
+    GRID = grid.expand(CONFIG, Path(RESULTS))
     if workflow.is_main_process and not CONFIG.partial:  # once, not again in every job
         trials.check(CONFIG, GRID, Path(RESULTS))
         for line in jobs.check_images(CONFIG, GRID):
@@ -102,6 +103,15 @@ GPU = 0 if CONFIG.compute.device == "cpu" else 1
 DEVICE = devices.kind(CONFIG.compute.device)
 # the precision of what never runs in bf16
 FLOAT32 = "tf32" if CONFIG.compute.precision == "tf32" else "float32"
+
+
+def labels(shows, file):
+    """The labels of an entry of the report."""
+    return {"shows": shows, "file": file}
+
+
+def figure_labels(name):
+    return labels(figure_plan.title(name), f"{name}.png")
 
 
 wildcard_constraints:
@@ -173,6 +183,29 @@ def check_device():
             trials.check_device(CONFIG.compute.device)
         except InputError as error:
             raise WorkflowError(str(error)) from None
+
+
+def expected_seconds(rule, wildcards):
+    """The expected time of a job with its start; an unknown method counts as an hour."""
+    start = 3
+    if not REQUESTS.estimator.knows(rule):
+        return start
+    seconds = REQUESTS.seconds(rule, wildcards)
+    return start + (3600 if seconds is None else seconds)
+
+
+def show_jobs():
+    """Show a line per job, unless the user asks for all of Snakemake's messages."""
+    if workflow.is_main_process and not workflow.output_settings.verbose:
+        terminal.show(
+            {
+                workflow.dag.jobid(job): expected_seconds(
+                    job.rule.name, dict(job.wildcards.items())
+                )
+                for job in workflow.dag.needrun_jobs()
+                if job.rule.message  # others only collect files
+            }
+        )
 
 
 def refuse_without_slurm(executor):

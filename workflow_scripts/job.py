@@ -24,7 +24,7 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
     ``snakemake.config`` becomes the settings that ``rules/common.smk`` passes to the jobs,
     whatever the main workflow holds. Messages go to the rule's log file, warnings to the terminal
     too. Bad input, a full or read-only disk and exhausted memory end in one message without a
-    traceback, any other error with it.
+    traceback. The log has the traceback of any other error, the terminal its last line.
     """
     snakemake.config = settings = _settings(snakemake)
     path = Path(snakemake.log[0])
@@ -63,7 +63,9 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
         message = _message(error, snakemake, torch_threads)
         if message is None:
             log.exception("failed")
-            raise
+            if not isinstance(error, Exception):  # the job was told to end
+                raise
+            sys.exit(f"error: {type(error).__name__}: {error}")
         log.error("error: %s", message)
         sys.exit(f"error: {message}")
 

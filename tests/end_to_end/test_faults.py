@@ -94,6 +94,20 @@ def test_a_poisoned_cell_is_a_hole_in_tables_figures_and_leaderboard(poisoned, m
 
 
 @pytest.mark.slow
+def test_failed_jobs_are_the_last_thing_on_the_screen_each_once(poisoned):
+    _, _, output = poisoned
+    assert "Reason:" not in output and "Finished jobid" not in output
+    before, _, last = output.partition("\n1 job failed:\n\n")
+    lines = last.splitlines()
+    assert lines[0] == "Condensing digits by mine, IPC 1, set 0"
+    assert lines[1] == "  results/logs/condense/digits/mine/ipc1/set0.log:"
+    assert lines[-1] == "    RuntimeError: a bug of my own", "and nothing follows"
+    assert "What failed reads `missing`" in before and "Traceback" not in before
+    assert last.count("Traceback") == 1
+    assert len(re.findall(r"^\[\d\d:\d\d:\d\d, job \d+ of \d+.*\] \w", before, re.M)) >= 3
+
+
+@pytest.mark.slow
 def test_the_mended_method_runs_alone_and_fills_the_hole(mended, small_run):
     folder, _, output = mended
     jobs = re.findall(r"(?:Condensing|Evaluating|Preparing).*", output)

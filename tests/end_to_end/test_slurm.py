@@ -137,7 +137,8 @@ def of(jobs: list[dict], *words: str) -> list[dict]:
 
 def test_it_ends_with_all_tables_and_figures(ran):
     folder, _, output = ran
-    assert "(100%) done" in output, output[-3000:]
+    assert "The run took" in output, output[-3000:]
+    assert not re.search(r"^\d+ jobs? failed:$", output, re.M), "each succeeded at last"
     assert (folder / "results/tables/accuracy.md").is_file()
     assert (folder / "figures/critical_difference.png").is_file()
     for method in CONFIG["methods"]:

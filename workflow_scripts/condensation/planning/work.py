@@ -22,6 +22,9 @@ from condensation.workflow.jobs import train_expert
 _FLOAT = 4  # bytes
 _PLUGIN_BYTES = 4e9  # requested for a user's method
 
+_ESTIMATED = ("prepare_dataset", "fit_whitening", "train_expert", "extract_features")
+_ESTIMATED += ("train_embedder", "embed_class", "condense", "evaluate", "train_architectures")
+
 
 @dataclass(frozen=True)
 class Work:
@@ -80,6 +83,10 @@ class Estimator:
     def of(self, rule: str, wildcards: dict[str, str]) -> Work:
         """Return the work of the job of ``rule`` with these wildcards."""
         return getattr(self, f"_{rule}")(wildcards)
+
+    def knows(self, rule: str) -> bool:
+        """Return whether jobs of a rule have an estimate: those of tables and figures do not."""
+        return rule in _ESTIMATED
 
     def _images(self, dataset: str) -> sizes.Images:
         if dataset in self.known_images:

@@ -1,6 +1,8 @@
 """Tables 1 to 9 from networks made up of the printed numbers: they must give these back."""
 
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -162,15 +164,46 @@ def test_latex_is_booktabs_and_balanced(by_number):
         for kind in ("table", "tabular", "longtable"):
             assert text.count(rf"\begin{{{kind}}}") == text.count(rf"\end{{{kind}}}")
         assert all(rule in text for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
-        assert not re.search(r"(?<!\\)_|(?<!\\)%", text.split("\n", 1)[1])
+        outside_numbers = re.sub(r"\$[^$]*\$", "", text.split("\n", 1)[1])
+        assert not re.search(r"(?<!\\)_|(?<!\\)%", outside_numbers)
         laid = rendering.lay_out(table, rendering.format_number)
         width = laid.index.nlevels + len(laid.columns)
         body = text[text.index(r"\midrule") :]
         rows = [line for line in body.splitlines() if "&" in line and "multicolumn" not in line]
         assert len(rows) >= len(laid) and {row.count("&") for row in rows} == {width - 1}
-    assert r"$70.28 \pm 0.61$" in rendering.latex(by_number[4])
+    assert r"$70.3_{\pm 0.6}$" in rendering.latex(by_number[4])
     assert r"\begin{longtable}" in rendering.latex(by_number[4])  # 59 rows
     assert r"kcenter\_pixels" in rendering.latex(by_number[9])
+
+
+def test_latex_names_methods_as_in_print_and_says_what_it_shows(by_number):
+    text = rendering.latex(by_number[1])
+    header = text.split("\\toprule\n")[1].split("\\midrule")[0].strip()
+    names = [name.strip(" \\") for name in header.split("&")]
+    assert names[:3] == ["dataset", "IPC", "statistic"] and "\n" not in header
+    assert {"K-Center", "DC", "DSA", "DM", "TM", "KIP"} < set(names)
+    assert "CIFAR-100" in text
+    caption = re.search(r"\\caption\{(.*)\}", text)[1]
+    assert "All networks: ConvNet, SGD." in caption and "over 5 networks" in caption
+    assert "avg: mean over DSA, ImageNet, RandAugment, AutoAugment" in caption
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
+def test_latex_fits_the_page_of_an_article(by_number, tmp_path):
+    tables = [rendering.latex(by_number[number]) for number in sorted(by_number)]
+    packages = "".join(
+        f"\\usepackage{{{name}}}\n" for name in ("booktabs", "multirow", "longtable", "adjustbox")
+    )
+    body = "\\clearpage\n".join(tables)
+    document = (
+        f"\\documentclass{{article}}\n{packages}\\begin{{document}}\n{body}\\end{{document}}\n"
+    )
+    (tmp_path / "tables.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    too_wide = re.findall(r"Overfull .hbox \(([\d.]+)pt", (tmp_path / "tables.log").read_text())
+    assert not too_wide
 
 
 # --- what stands where ----------------------------------------------------------------------------

@@ -16,6 +16,31 @@ from condensation.workflow.grid import WHOLE
 
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "tinyimagenet": "TinyImageNet"}
 METHOD_NAMES = {name: entry.paper_name for name, entry in METHODS.items() if entry.paper_name}
+TABLES = {
+    1: "Accuracy by method",
+    2: "Transfer to other networks",
+    3: "Ranking of architectures",
+    4: "Accuracy by augmentation",
+    5: "Accuracy by architecture",
+    6: "Accuracy by IPC",
+    7: "Accuracy by optimizer",
+    8: "Cost of condensation",
+    9: "K-Center by its features",
+}
+# how print calls the entries that bear their usual names, by the axis of a table
+_IN_PRINT = {
+    "dataset": DATASETS,
+    "method": METHOD_NAMES | {"whole": "whole set"},
+    "architecture": {
+        **{"convnet": "ConvNet", "mlp": "MLP", "vit": "ViT"},
+        **{"resnet18": "ResNet-18", "resnet152": "ResNet-152"},
+    },
+    "augmentation": {
+        **{"dsa": "DSA", "randaug": "RandAugment", "autoaug": "AutoAugment"},
+        **{"imagenet_aug": "ImageNet"},
+    },
+    "optimizer": {"sgd": "SGD", "adam": "Adam"},
+}
 _EPOCHS, _EPOCHS_WITHOUT = 1000, 300  # of the text; of the released code without augmentation
 _BATCH = 256
 # options that do not change a result, or are compared separately
@@ -29,6 +54,15 @@ class Name:
 
     name: str
     differs: tuple[str, ...] = ()
+
+
+def in_print(axis: str, name: str) -> str:
+    """Return how a printed table calls an entry: a usual name is spelled out, others stay.
+
+    >>> in_print("method", "kcenter"), in_print("method", "my_method")
+    ('K-Center', 'my_method')
+    """
+    return _IN_PRINT.get(axis, {}).get(name, name)
 
 
 def dataset(config: Config, name: str) -> Name | None:

@@ -1,18 +1,23 @@
 """Tables as Markdown, and as LaTeX with booktabs."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from condensation.paper import names as paper_names
 from condensation.results import frames
 from condensation.workflow.grid import WHOLE
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table: ``rows`` and ``columns`` name the columns of ``entries`` that index it."""
+    """A table: ``rows`` and ``columns`` name the columns of ``entries`` that index it.
+
+    ``notes`` stand above the Markdown; ``caption`` below the title in LaTeX.
+    """
 
     number: int
     title: str
@@ -20,6 +25,7 @@ class Table:
     columns: tuple[str, ...]
     entries: pd.DataFrame
     notes: tuple[str, ...] = ()
+    caption: str = ""
 
 
 MARKS = {"within": "=", "outside": "≠", "other protocol": "~", "no interval": "?", "": ""}
@@ -61,22 +67,25 @@ def _ipc(ipc: str) -> str:
     return "whole set" if ipc == WHOLE else ipc
 
 
-def format_number(entry: dict[str, Any], plus_minus: str = "±") -> str:
-    """Return our number as text: mean and population std, or its status, and failed networks."""
+def format_number(entry: dict[str, Any], most_digits: int = 2) -> str:
+    """Return our number as text: mean and population std, or its status, and failed networks.
+
+    ``most_digits`` is the number of decimals of numbers from 1.
+    """
     if entry["status"] == "missing":
         return "missing" if entry["missing"] else "-"
     if entry["status"] != "ok":
         return {"oom": "OOM"}.get(entry["status"], entry["status"])
-    digits = _digits(entry["mean"])
+    digits = _digits(entry["mean"], most_digits)
     text = f"{entry['mean']:.{digits}f}"
     if entry["std"] == entry["std"]:
-        text += f" {plus_minus} {entry['std']:.{digits}f}"
+        text += f" ± {entry['std']:.{digits}f}"
     failed = [f"{entry[name]} {name.replace('oom', 'OOM')}" for name in frames.LOST if entry[name]]
     return f"{text} ({', '.join(failed)})" if failed else text
 
 
-def _digits(value: float) -> int:
-    return 0 if abs(value) >= 500 else 2 if abs(value) >= 1 else 4
+def _digits(value: float, most: int) -> int:
+    return 0 if abs(value) >= 500 else most if abs(value) >= 1 else 4
 
 
 def format_with_print(entry: dict[str, Any]) -> str:
@@ -142,17 +151,17 @@ def _flat(laid: pd.DataFrame) -> str:
 
 
 def latex(table: Table) -> str:
-    """Return the table as LaTeX: booktabs, and longtable if it is longer than a page."""
+    """Return the table as LaTeX, no wider than a page: booktabs, and longtable if it is long.
+
+    Numbers have one decimal, and their spread as an index.
+    """
     if table.entries.empty:
         return f"% Table {table.number}: this config holds no cell of this table.\n"
-    laid = lay_out(table, lambda entry: format_number(entry, "\\pm"))
-    laid = laid.map(
-        lambda text: f"${text}$" if "\\pm" in text and "(" not in text else _mixed(text)
-    )
-    laid.index.names = [_plain(name) for name in laid.index.names]
-    laid.columns.names = [None] * laid.columns.nlevels
+    laid = lay_out(table, lambda entry: format_number(entry, most_digits=1)).map(_latex_number)
+    laid.index, laid.columns = _in_print(laid.index), _in_print(laid.columns)
     long = len(laid) > _LONG
-    style = laid.style.format_index(escape="latex", axis=0).format_index(escape="latex", axis=1)
+    style = laid.style.hide(names=True).hide(names=True, axis=1)
+    style = style.format_index(escape="latex", axis=0).format_index(escape="latex", axis=1)
     text = style.to_latex(
         hrules=True,
         column_format="l" * laid.index.nlevels + "r" * len(laid.columns),
@@ -160,16 +169,53 @@ def latex(table: Table) -> str:
         multirow_align="t",
         environment="longtable" if long else None,
         position_float=None if long else "centering",
-        caption=f"{table.title}.",
+        caption=_caption(table),
         label=f"tab:{table.number}",
     )
-    return (
-        "% needs \\usepackage{booktabs, multirow" + (", longtable" if long else "") + "}\n" + text
-    )
+    # the names of the rows' levels belong into the last line of the header
+    names = [_plain(name) for name in table.rows]
+    empty = r"^(?: *&){" + str(len(names)) + "}"
+    head = re.compile(empty + r"(.*\\\\\n\\midrule)", re.M)
+    text = head.sub(lambda match: " & ".join(names) + " &" + match[1], text)
+    if long:
+        text = f"{{\\scriptsize\\setlength{{\\tabcolsep}}{{3pt}}\n{text}}}\n"
+    else:
+        text = text.replace(
+            "\\begin{tabular}",
+            "\\footnotesize\\setlength{\\tabcolsep}{4pt}\n"
+            "\\begin{adjustbox}{max width=\\linewidth}\n\\begin{tabular}",
+        ).replace("\\end{tabular}", "\\end{tabular}\n\\end{adjustbox}")
+    packages = "booktabs, multirow, " + ("longtable" if long else "adjustbox")
+    return f"% needs \\usepackage{{{packages}}}\n{text}"
 
 
-def _mixed(text: str) -> str:
-    return text.replace("\\pm", "$\\pm$").replace("%", "\\%").replace("_", "\\_")
+def _caption(table: Table) -> str:
+    parts = [f"{table.title}.", table.caption]
+    networks = table.entries["networks"] if table.entries["std"].notna().any() else ()
+    counts = sorted({int(count) for count in networks if count})
+    if counts:
+        several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+        parts.append(
+            f"Test accuracy in percent: mean and population standard deviation over {several} "
+            "networks."
+        )
+    return _escaped(" ".join(part for part in parts if part))
+
+
+def _in_print(index: pd.Index) -> pd.Index:
+    """Return an index with the names of print."""
+    if isinstance(index, pd.MultiIndex):
+        levels = [_in_print(index.get_level_values(name)) for name in index.names]
+        return pd.MultiIndex.from_arrays(levels, names=index.names)
+    return index.map(lambda value: paper_names.in_print(str(index.name), value))
+
+
+def _latex_number(text: str) -> str:
+    return re.sub(r"^(\S+) ± (\S+)", r"$\1_{\\pm \2}$", _escaped(text))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([%_&#$])", r"\\\1", text)
 
 
 def _plain(name: str) -> str:

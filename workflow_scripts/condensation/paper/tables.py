@@ -12,7 +12,16 @@ from typing import Any
 import pandas as pd
 
 from condensation.paper import names as paper_names
-from condensation.paper.cells import RAW, Cell, Cells, frame, no_numbers, not_printed, our_numbers
+from condensation.paper.cells import (
+    RAW,
+    WAY,
+    Cell,
+    Cells,
+    frame,
+    no_numbers,
+    not_printed,
+    our_numbers,
+)
 from condensation.paper.printed import AUGMENTATIONS, TRANSFER, WITHOUT
 from condensation.paper.rendering import Table
 from condensation.results import frames
@@ -55,8 +64,24 @@ def table1(cells: Cells) -> Table:
         "one half of each class's test images and judges on the other, both ways, and takes the "
         "mean of the two.",
     )
+    caption = (
+        f"{_fixed(cells, 'architecture', 'optimizer')} {WITHOUT}: without augmentation. avg: mean "
+        f"over {_listed('augmentation', others) or 'the others'}. best: the augmentation with the "
+        "highest accuracy on the test images, as in the paper; this is optimistic. chosen: the "
+        "augmentation chosen on one half of the test images and judged on the other, both ways."
+    )
     layout = ("dataset", "ipc", "statistic"), ("method",)
-    return Table(1, "Accuracy by method", *layout, frame(rows), notes)
+    return Table(1, paper_names.TABLES[1], *layout, frame(rows), notes, caption)
+
+
+def _fixed(cells: Cells, *axes: str) -> str:
+    """Return a sentence for a caption: what all cells of a table have in common."""
+    names = (paper_names.in_print(axis, cells.reference[axis]) for axis in axes)
+    return f"All networks: {', '.join(names)}."
+
+
+def _listed(axis: str, names: Sequence[str]) -> str:
+    return ", ".join(paper_names.in_print(axis, name) for name in names)
 
 
 def _differs_over(cells: Cells, axis: str, names: list[str], papers: Sequence[str]) -> list[str]:
@@ -110,15 +135,19 @@ def table2(cells: Cells) -> Table:
     note = f"Transfer is the mean over {', '.join(transfer)}; the paper prints IPC 10."
     if not transfer:
         note = "The config evaluates its sets with a single network."
+    caption = _fixed(cells, "augmentation", "optimizer")
+    if transfer:
+        caption += f" Transfer: mean over {_listed('architecture', transfer)}."
     layout = ("ipc", "method"), ("dataset", "network")
-    return Table(2, "Transfer to other networks", *layout, frame(rows), (note,))
+    return Table(2, paper_names.TABLES[2], *layout, frame(rows), (note,), caption)
 
 
 def table4(cells: Cells) -> Table:
     """Return Table 4: accuracy by augmentation."""
     layout = ("dataset", "ipc", "method"), ("augmentation",)
     rows = _along(cells, 4, "augmentation")
-    return Table(4, "Accuracy by augmentation", *layout, rows, (_kip_note(rows),))
+    caption = _fixed(cells, "architecture", "optimizer")
+    return Table(4, paper_names.TABLES[4], *layout, rows, (_kip_note(rows),), caption)
 
 
 def _kip_note(rows: pd.DataFrame) -> str:
@@ -132,7 +161,8 @@ def _kip_note(rows: pd.DataFrame) -> str:
 def table5(cells: Cells) -> Table:
     """Return Table 5: accuracy by architecture."""
     layout = ("dataset", "ipc", "method"), ("architecture",)
-    return Table(5, "Accuracy by architecture", *layout, _along(cells, 5, "architecture"))
+    rows, caption = _along(cells, 5, "architecture"), _fixed(cells, "augmentation", "optimizer")
+    return Table(5, paper_names.TABLES[5], *layout, rows, caption=caption)
 
 
 def _along(cells: Cells, number: int, axis: str) -> pd.DataFrame:
@@ -154,13 +184,15 @@ def table6(cells: Cells) -> Table:
         cells.entry(6, [cells.reference_cell(key)], "", **dict(zip(_SET, key, strict=True)))
         for key in several or sets
     ]
-    return Table(6, "Accuracy by IPC", ("dataset", "method"), ("ipc",), frame(rows))
+    layout = ("dataset", "method"), ("ipc",)
+    return Table(6, paper_names.TABLES[6], *layout, frame(rows), caption=_fixed(cells, *WAY))
 
 
 def table7(cells: Cells) -> Table:
     """Return Table 7: accuracy by optimizer."""
     layout = ("dataset", "method"), ("ipc", "optimizer")
-    return Table(7, "Accuracy by optimizer", *layout, _along(cells, 7, "optimizer"))
+    rows, caption = _along(cells, 7, "optimizer"), _fixed(cells, "architecture", "augmentation")
+    return Table(7, paper_names.TABLES[7], *layout, rows, caption=caption)
 
 
 def table9(cells: Cells) -> Table:
@@ -173,7 +205,8 @@ def table9(cells: Cells) -> Table:
             where = dict(zip(_SET, key, strict=True)) | {"features": entry.features}
             rows.append(cells.entry(9, [cells.reference_cell(key)], column, **where))
     layout = ("dataset", "ipc"), ("method", "features")
-    return Table(9, "K-Center by its features", *layout, frame(rows))
+    caption = _fixed(cells, *WAY)
+    return Table(9, paper_names.TABLES[9], *layout, frame(rows), caption=caption)
 
 
 def table3(cells: Cells, ranking: pd.DataFrame) -> Table:
@@ -214,7 +247,12 @@ def table3(cells: Cells, ranking: pd.DataFrame) -> Table:
     entries = frame(rows)
     several = len(entries) and entries["set"].nunique() > 1
     layout = ("method", "ipc", *(["set"] if several else [])), ("statistic",)
-    return Table(3, "Ranking of architectures", *layout, entries)
+    caption = (
+        "How well training on a set ranks architectures. spearman, kendall: rank correlation with "
+        "the true ranking. top1: true accuracy in percent of the architecture ranked first. "
+        "regret: what it lacks to the best of the sample."
+    )
+    return Table(3, paper_names.TABLES[3], *layout, entries, caption=caption)
 
 
 # measures of Table 3, with the paper's names
@@ -267,8 +305,12 @@ def table8(cells: Cells, costs: pd.DataFrame) -> Table:
         "`high`. MB is the peak of the device on CUDA, else of the process; s is the time of a "
         "whole set.",
     )
+    caption = (
+        "s/iteration: median over a run. MB: peak of the device on CUDA, else of the process. "
+        "s: time of a whole set."
+    )
     layout = ("dataset", "statistic", "method"), ("ipc",)
-    return Table(8, "Cost of condensation", *layout, frame(rows), notes)
+    return Table(8, paper_names.TABLES[8], *layout, frame(rows), notes, caption)
 
 
 def all_tables(cells: Cells, costs: pd.DataFrame, ranking: pd.DataFrame | None) -> list[Table]:

@@ -11,7 +11,7 @@ rule plot_accuracy:
             PATHS.figure("{figure}", "png"),
             caption="captions/figure_accuracy.rst",
             category="Figures",
-            labels={"figure": "{figure}"},
+            labels=lambda wildcards: figure_labels(wildcards.figure),
         ),
         pdf=PATHS.figure("{figure}", "pdf"),
     log:
@@ -90,7 +90,7 @@ rule plot_embedding:
             PATHS.figure("figure7", "png"),
             caption="captions/figure_embedding.rst",
             category="Figures",
-            labels={"figure": "figure7"},
+            labels=figure_labels("figure7"),
         ),
         pdf=PATHS.figure("figure7", "pdf"),
     log:
@@ -120,7 +120,7 @@ rule draw_condensed:
             PATHS.figure("{picture}", "png"),
             caption="captions/figure_condensed.rst",
             category="Figures",
-            labels={"figure": "{picture}"},
+            labels=lambda wildcards: figure_labels(wildcards.picture),
         ),
         pdf=PATHS.figure("{picture}", "pdf"),
     log:
@@ -150,7 +150,7 @@ rule plot_cost:
             PATHS.figure("cost_accuracy", "png"),
             caption="captions/figure_cost.rst",
             category="Figures",
-            labels={"figure": "cost_accuracy"},
+            labels=figure_labels("cost_accuracy"),
         ),
         pdf=PATHS.figure("cost_accuracy", "pdf"),
     log:
@@ -177,7 +177,7 @@ rule plot_ranking:
             PATHS.figure("critical_difference", "png"),
             caption="captions/figure_ranking.rst",
             category="Figures",
-            labels={"figure": "critical_difference"},
+            labels=figure_labels("critical_difference"),
         ),
         pdf=PATHS.figure("critical_difference", "pdf"),
     log:

@@ -15,6 +15,7 @@ rule make_leaderboard:
             TARGETS.leaderboard,
             caption="captions/leaderboard.rst",
             category="Leaderboard",
+            labels=labels("Every method in every cell", "index.html"),
         ),
     log:
         PATHS.log("make_leaderboard"),
@@ -45,6 +46,7 @@ rule write_provenance:
             TARGETS.provenance,
             caption="captions/provenance.rst",
             category="Provenance",
+            labels=labels("What made the results, and how long it took", "provenance.json"),
         ),
     log:
         PATHS.log("write_provenance"),

@@ -87,7 +87,7 @@ rule plot_architectures:
             PATHS.figure(f"nas_{CONFIG.nas.dataset}", "png"),
             caption="captions/figure_architectures.rst",
             category="Figures",
-            labels={"figure": "nas"},
+            labels=figure_labels(f"nas_{CONFIG.nas.dataset}"),
         ),
         pdf=PATHS.figure(f"nas_{CONFIG.nas.dataset}", "pdf"),
     log:

@@ -31,7 +31,7 @@ rule make_tables:
             PATHS.table("accuracy.csv"),
             caption="captions/accuracy.rst",
             category="Tables",
-            labels={"table": "accuracy"},
+            labels=labels("Accuracy of every cell", "accuracy.csv"),
         ),
         markdown=PATHS.table("accuracy.md"),
     log:
@@ -58,11 +58,18 @@ if TARGETS.paper_tables:
             printed=PRINTED,
             config=PATHS(layout.CONFIG),
         output:
-            csv=report(
-                TARGETS.paper_table_files("csv"),
-                caption="captions/paper_table.rst",
-                category="Tables",
-            ),
+            csv=[
+                report(
+                    PATHS.table(f"table{number}.csv"),
+                    caption="captions/paper_table.rst",
+                    category="Tables",
+                    labels=labels(
+                        f"Table {number}: {paper_names.TABLES[number]}",
+                        f"table{number}.csv",
+                    ),
+                )
+                for number in TARGETS.paper_tables
+            ],
             markdown=TARGETS.paper_table_files("md"),
             latex=TARGETS.paper_table_files("tex"),
         log:
@@ -90,19 +97,19 @@ rule compare_methods:
             PATHS.table("comparisons.csv"),
             caption="captions/statistics.rst",
             category="Tables",
-            labels={"table": "comparisons"},
+            labels=labels("Paired comparisons of methods", "comparisons.csv"),
         ),
         variance=report(
             PATHS.table("variance.csv"),
             caption="captions/statistics.rst",
             category="Tables",
-            labels={"table": "variance"},
+            labels=labels("Variance of sets and of networks", "variance.csv"),
         ),
         equivalence=report(
             PATHS.table("equivalence.csv"),
             caption="captions/statistics.rst",
             category="Tables",
-            labels={"table": "equivalence"},
+            labels=labels("Equivalence with random selection", "equivalence.csv"),
         ),
         markdown=PATHS.table("statistics.md"),
     log:

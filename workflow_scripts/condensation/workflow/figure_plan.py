@@ -19,6 +19,31 @@ _WAY = ("architecture", "augmentation", "optimizer")
 _USUAL = {name: Axes.model_fields[f"{name}s"].default[0] for name in _WAY}
 
 
+_TITLES = {
+    "figure1": "Accuracy by augmentation",
+    "figure2": "Accuracy by IPC",
+    "figure3": "Accuracy by architecture",
+    "figure4": "Accuracy during condensation by DM",
+    "figure5": "Accuracy by architecture, other settings",
+    "figure6": "Accuracy during condensation by other methods",
+    "figure7": "Features of a class, real and condensed",
+    "figure8": "Condensed images of all datasets",
+    "cost_accuracy": "Accuracy against the cost of condensation",
+    "critical_difference": "Average ranks of the methods",
+}
+
+
+def title(figure: str) -> str:
+    """Return what a figure shows, by the name of its file.
+
+    >>> title("condensed_digits"), title("nas_digits")
+    ('Condensed images of digits', 'Ranking of architectures on digits')
+    """
+    kind, _, dataset = figure.partition("_")
+    by_dataset = {"condensed": "Condensed images of", "nas": "Ranking of architectures on"}
+    return _TITLES.get(figure) or f"{by_dataset[kind]} {dataset}"
+
+
 def methods(config: Config) -> dict[str, str]:
     """Return the algorithm of every method, by its name, in the config's order.
 

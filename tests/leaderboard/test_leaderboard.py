@@ -267,3 +267,18 @@ def test_an_empty_board_is_a_page(leaderboard):
     empty = leaderboard.board.iloc[:0]
     text = leaderboard_page.render(empty, details.row_details(empty, [], {}))
     assert "<table" in text
+
+
+def test_the_page_opens_on_an_ipc_that_most_methods_have():
+    """At IPC 1 there are two more methods, at IPC 100 only two of them."""
+    methods = {"1": "abcdefghi", "10": "abcdefg", "100": "ab"}
+    rows = [
+        {"dataset": "d", "ipc": ipc, "augmentation": augmentation, "ranked": len(names)}
+        for ipc, names in methods.items()
+        for augmentation in ("dsa", "none")
+        for _ in names
+    ]
+    board = pd.DataFrame(rows).assign(architecture="convnet", optimizer="sgd")
+    cell = ranks.opening(board)
+    assert (cell["ipc"], cell["augmentation"]) == ("10", "dsa")
+    assert ranks.opening(board[:0]) == {}

@@ -39,7 +39,14 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def page(browser, leaderboard):
+def page(opened):
+    """The page with all its rows."""
+    show_all(opened)
+    return opened
+
+
+@pytest.fixture
+def opened(browser, leaderboard):
     """The page, freshly opened on a desktop; afterwards, its logs hold no error."""
     set_size(browser, 1280, 900)
     prefer(browser, "light")
@@ -53,6 +60,11 @@ def page(browser, leaderboard):
     assert browser.get_log("browser") == []
     assert outside(browser) == []
     assert browser.title == "Leaderboard: dataset condensation", "no script in the data has run"
+
+
+def show_all(page):
+    page.find_element(By.CSS_SELECTOR, "button[type=reset]").click()
+    WebDriverWait(page, 10).until(lambda _: len(keys_of(page)) == 50)
 
 
 def outside(browser) -> list[str]:
@@ -102,7 +114,38 @@ def choose(page, name, value):
     select.find_element(By.CSS_SELECTOR, f"option[value='{value}']").click()
 
 
-def test_it_opens_ranked_on_a_single_page(page, leaderboard):
+def test_it_opens_on_dsa_and_the_largest_ipc_that_most_methods_have(opened, leaderboard):
+    board = leaderboard[1].board
+    selects = opened.find_elements(By.CSS_SELECTOR, "#filters select")
+    chosen = {
+        select.get_attribute("data-filter"): select.get_attribute("value") for select in selects
+    }
+    assert chosen == {
+        **{"dataset": "small", "ipc": "10", "augmentation": "dsa", "architecture": "convnet"}
+    }
+    expected = board
+    for name, value in chosen.items():
+        expected = expected[expected[name] == value]
+    assert keys_of(opened) == list(expected.index) and len(expected) > 1
+
+
+def test_the_bars_reach_from_the_lowest_to_the_highest_row_shown(opened, leaderboard):
+    board = leaderboard[1].board
+    for prepare in (lambda _: None, show_all):
+        prepare(opened)
+        shown = board.loc[keys_of(opened)]
+        low = math.floor(shown["low"].fillna(shown["mean"]).min())
+        high = math.ceil(shown["high"].fillna(shown["mean"]).max())
+        assert opened.find_element(By.ID, "scale").text == f"bars: {low} to {high}"
+        best = shown["mean"].idxmax()
+        track = f"#board tr[data-row='{best}'] .track"
+        box = opened.find_element(By.CSS_SELECTOR, track).rect
+        mark = opened.find_element(By.CSS_SELECTOR, f"{track} em").rect
+        share = (shown["mean"][best] - low) / (high - low)
+        assert mark["x"] + 1 - box["x"] == pytest.approx(share * box["width"], abs=1.5)
+
+
+def test_it_is_ranked_on_a_single_page(page, leaderboard):
     assert keys_of(page) == list(range(50))  # of 50 rows
     assert len(leaderboard[1].board) == 50
     assert page.find_elements(By.CSS_SELECTOR, ".dt-paging") == []
@@ -148,8 +191,7 @@ def test_filtering(page, leaderboard):
     assert column(page, 2) == ["kip"]
     page.find_element(By.ID, "search").send_keys("x")
     assert "No row fits these filters." in page.find_element(By.ID, "board").text
-    page.find_element(By.CSS_SELECTOR, "button[type=reset]").click()
-    WebDriverWait(page, 10).until(lambda _: len(keys_of(page)) == 50)
+    show_all(page)
     choose(page, "dataset", "other")
     assert column(page, 2) == ["random"]
 
@@ -281,6 +323,7 @@ def test_the_download_is_the_table(page, tmp_path):
 def test_a_narrow_screen_needs_no_sideways_scrolling(page, width, height):
     set_size(page, width, height, phone=True)
     page.refresh()
+    show_all(page)
     fits = "return document.scrollingElement.scrollWidth <= innerWidth && innerWidth"
     assert page.execute_script(fits) == width
     if width < 760:

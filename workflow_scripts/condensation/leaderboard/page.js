@@ -20,6 +20,18 @@ const table = new DataTable("#board", {
   },
 });
 
+// The bars reach from the lowest to the highest interval of the rows shown.
+const board = document.getElementById("board");
+table.on("draw", () => {
+  const shown = table.rows({ search: "applied" }).nodes().toArray().filter((row) => row.dataset.low);
+  if (!shown.length) return;
+  const from = Math.floor(Math.max(0, Math.min(...shown.map((row) => row.dataset.low))));
+  const to = Math.max(from + 1, Math.ceil(Math.min(100, Math.max(...shown.map((row) => row.dataset.high)))));
+  board.style.setProperty("--from", from);
+  board.style.setProperty("--to", to);
+  document.getElementById("scale").textContent = `bars: ${from} to ${to}`;
+});
+
 const selects = [...filters.querySelectorAll("select")];
 table.search.fixed("selects", (text, data, index) =>
   selects.every((select) => !select.value || details.rows[index][select.dataset.filter] === select.value));
@@ -28,6 +40,8 @@ filters.addEventListener("input", filter);
 filters.addEventListener("change", filter);
 filters.addEventListener("submit", (event) => event.preventDefault());
 filters.addEventListener("reset", () => setTimeout(filter)); // once the fields are empty
+for (const select of selects) select.value = details.opening[select.dataset.filter] ?? "";
+filter();
 
 document.querySelector("#board tbody").addEventListener("click", (event) => {
   const row = event.target.closest("tr[data-row]");

@@ -6,6 +6,7 @@ which the script inserts as text, never as markup.
 """
 
 import base64
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import jinja2
 import pandas as pd
 from itables.utils import read_package_file
 
+from condensation.leaderboard import ranks
 from condensation.leaderboard.ranks import CELL
 from condensation.results.frames import COUNTS
 
@@ -42,18 +44,29 @@ def render(board: pd.DataFrame, details: Mapping[str, Any]) -> str:
     )
     environment.filters |= {"seconds": _seconds, "base64": _base64}
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "separators": (",", ":")}
+    lows, highs = (board[name].fillna(board["mean"]) for name in ("low", "high"))
     values = {name: list(dict.fromkeys(board[name])) for name in CELL}
     return environment.get_template("page.html").render(
         rows=[_plain(row) for row in board[COLUMNS].to_dict("records")],
         values=values,
         varied=[name for name in CELL if len(values[name]) != 1],  # the others have no column
-        details=details,
+        # of all rows; the script narrows it to those shown
+        scale=_scale(lows.min(), highs.max()),
+        details={**details, "opening": ranks.opening(board)},
         csv=csv(board),
         css=(_FOLDER / "page.css").read_text(encoding="utf-8"),
         js=(_FOLDER / "page.js").read_text(encoding="utf-8"),
         datatables_css=read_package_file("html", "dt_bundle.css"),
         datatables_js=read_package_file("html", "dt_bundle.js"),
     )
+
+
+def _scale(low: float, high: float) -> tuple[int, int]:
+    """Return whole percents around an interval; 0 and 100 without one."""
+    if low != low or high != high:
+        return 0, 100
+    first = math.floor(max(low, 0))
+    return first, max(first + 1, math.ceil(min(high, 100)))
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,24 @@ def rows(table: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     return board.loc[order].reset_index(drop=True)
 
 
+def opening(board: pd.DataFrame) -> dict[str, str]:
+    """Return the cell on which the page opens, by axis, among those of the first dataset.
+
+    Of the cells that rank at least two thirds of the methods that any cell ranks: one with the
+    augmentation ``dsa``, then the largest IPC, then most methods, then the first.
+    """
+    if board.empty:
+        return {}
+    first = board[board["dataset"] == board["dataset"].iloc[0]]
+    cells = first.assign(
+        dsa=first["augmentation"] == "dsa",
+        size=pd.to_numeric(first["ipc"], errors="coerce").fillna(0),  # the whole set comes last
+    )
+    cells = cells[3 * cells["ranked"] >= 2 * cells["ranked"].max()]
+    best = cells.sort_values(["dsa", "size", "ranked"], ascending=False, kind="stable").iloc[0]
+    return {name: best[name] for name in CELL}
+
+
 def _places(name: str, grid: Grid) -> dict[str, int]:
     """Return the position of each name of an axis: the config's order, IPC from small to large."""
     of_set = name in ("dataset", "ipc")

@@ -163,7 +163,7 @@ def test_an_interrupted_call_continues_with_its_experts(dataset, tmp_path, monke
 
 
 def test_a_diverged_method_raises_and_leaves_no_set(dataset, tmp_path):
-    with pytest.raises(FloatingPointError, match="dm on small, 1 images per class: failed at"):
+    with pytest.raises(FloatingPointError, match="dm on small, 1 image per class: failed at"):
         api.condense(dataset, "dm", ipc=1, to=tmp_path, **DM | {"iterations": 9, "lr": 1e38})
     assert not (tmp_path / "condensed.safetensors").exists()
 

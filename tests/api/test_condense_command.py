@@ -29,13 +29,13 @@ def test_a_line_makes_a_set_and_evaluates_it(tmp_path, capsys, caplog):
     assert cli.main(["condense", *map(str, arguments)]) == 0
     file = tmp_path / "out/condensed.safetensors"
     first, second = capsys.readouterr().out.splitlines()
-    assert first == f"{file}: 1 images per class, 10 classes, hard labels"
+    assert first == f"{file}: 1 image per class, 10 classes, hard labels"
     assert second.startswith("test accuracy in percent (convnet, dsa, 1 epochs): ")
     options = {"iterations": 2, "lr": 0.1, "batch_real": 8}
     small = {"network": "convnet", "width": 4, "depth": 1}
     expected = api.condense("digits", "dm", 1, 2, architecture=small, **options)
     assert torch.equal(api.load_set(file).images, expected.images)
-    assert "dm on digits, 1 images per class: about" in caplog.text
+    assert "dm on digits, 1 image per class: about" in caplog.text
     assert "convnet dsa sgd, 1 networks: about" in caplog.text
 
 

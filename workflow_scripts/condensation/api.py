@@ -27,7 +27,7 @@ from condensation.config.schema import Config
 from condensation.core import compute as machine
 from condensation.core import progress, storage
 from condensation.core.errors import InputError, nearest
-from condensation.data import datasets, readers, reading_report, sets, whitening
+from condensation.data import datasets, published, readers, reading_report, sets, whitening
 from condensation.data.datasets import Dataset
 from condensation.data.pixels import as_uint8
 from condensation.data.whitening import Whitening
@@ -90,7 +90,7 @@ class CondensedSet:
         shape = "x".join(map(str, self.images.shape[1:]))
         return (
             f"CondensedSet({len(self)} images {shape} of {facts['dataset']}, "
-            f"{len(self.classes)} classes, {facts['labels']} labels, by {facts['method']})"
+            f"{len(self.classes)} classes, {self.label_kind} labels, by {facts['method']})"
         )
 
     @property
@@ -98,11 +98,16 @@ class CondensedSet:
         """Names of the classes; a label is a position among them."""
         return tuple(self.metadata["classes"])
 
+    @property
+    def label_kind(self) -> str:
+        """``soft`` for a row of class scores per image, else ``hard``."""
+        return "soft" if self.labels.dim() == 2 else "hard"
+
     def summary(self) -> str:
         """Return images per class, number of classes and kind of labels in words."""
         count, rest = divmod(len(self), len(self.classes))
-        images = f"{len(self)} images" if rest else f"{count} images per class"
-        return f"{images}, {len(self.classes)} classes, {self.metadata['labels']} labels"
+        images = f"{len(self)} images" if rest else _per_class(count)
+        return f"{images}, {len(self.classes)} classes, {self.label_kind} labels"
 
     def tensor_dataset(self) -> TensorDataset:
         """Return images and labels as a torch dataset, for a ``DataLoader``.
@@ -153,6 +158,10 @@ class CondensedSet:
 
     def _condensed(self) -> sets.Condensed:
         return sets.Condensed(self.images, self.labels, self.indices, self.step_size)
+
+
+def _per_class(count: int) -> str:
+    return f"{count} image{'s' * (count != 1)} per class"
 
 
 @dataclass(frozen=True)
@@ -478,7 +487,8 @@ def load_set(
 
     Parameters
     ----------
-    path : a ``condensed.safetensors`` of this pipeline or its folder; with ``dataset`` also a
+    path : a ``condensed.safetensors`` of this pipeline or its folder, or the name of a published
+        set (``docs/reproduction/sets``), such as ``cifar10/dsa/ipc1``; with ``dataset`` also a
         safetensors, npz, npy or PyTorch file from elsewhere, or a folder of pictures
         ``<class>/*``.
     dataset : the dataset that the set condenses, or what ``load_dataset`` takes. It is needed for
@@ -510,8 +520,8 @@ def load_set(
     path = Path(path).expanduser()
     if (path / SET_FILE).is_file():
         path = path / SET_FILE
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
+    elif not path.exists() or (dataset is None and path.is_dir()):
+        path = _published(path)
     if dataset is not None:
         dataset = _dataset(dataset)
     metadata = _metadata_of_set(path)
@@ -634,7 +644,7 @@ def _switches() -> Iterator[None]:
         yield
     finally:
         cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, matmul.allow_tf32 = before
-        torch.use_deterministic_algorithms(deterministic, warn_only=warns)
+        machine.use_deterministic(deterministic, warns)
 
 
 def _announce(
@@ -683,7 +693,7 @@ def _condense(
     rules = ("fit_whitening", "extract_features", "train_expert", "condense")
     work = [(j.rule, j.wildcards) for j in worklist.all_jobs(config, expanded) if j.rule in rules]
     what = f"{set_id.method} on {dataset.name}"
-    what += "" if set_id.ipc == WHOLE else f", {set_id.ipc} images per class"
+    what += "" if set_id.ipc == WHOLE else f", {_per_class(int(set_id.ipc))}"
     _announce(what, config, dataset, work, device)
     started = time.monotonic()
 
@@ -803,6 +813,18 @@ def _described(condensed: sets.Condensed, dataset: Dataset, **facts: Any) -> Con
     )
 
 
+def _published(path: Path) -> Path:
+    """Return the file of a published set by its name, which stands where a path may."""
+    names = published.index()
+    if file := published.find(path.as_posix()):
+        return file
+    known = f" (known: {', '.join(names)})" if names else ""
+    raise InputError(
+        f"{path}: no such file or folder, and no published set of this name{known}"
+        f"{nearest(path.as_posix(), names)}"
+    )
+
+
 def _metadata_of_set(path: Path) -> dict[str, Any] | None:
     """Return the metadata of a condensed set of this pipeline; None for any other file."""
     if path.suffix != ".safetensors":
@@ -835,8 +857,8 @@ def _read(path: Path, dataset: Dataset | None) -> CondensedSet:
     if dataset is not None:
         condensed, _ = sets.of_tensors(tensors, metadata, dataset, path)
     else:
-        names = ("images", "labels", "indices")
-        condensed = sets.Condensed(*map(tensors.get, names), metadata["step_size"])
+        rest = tensors["labels"], tensors.get("indices"), metadata["step_size"]
+        condensed = sets.Condensed(sets.images_of(tensors), *rest)
     images = condensed.images
     if images is None and dataset is None:
         raise InputError(

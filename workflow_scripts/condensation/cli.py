@@ -14,6 +14,7 @@ COMMANDS = {
     "condense": ("condensation.commands.condense", "make a small set of a dataset"),
     "evaluate": ("condensation.commands.evaluate", "train networks on one condensed set"),
     "export": ("condensation.commands.export", "write a condensed set as pictures or arrays"),
+    "publish": ("condensation.commands.publish", "add a set to the published ones"),
     "verify": ("condensation.commands.verify", "check result files against their checksums"),
     "join-evidence": (
         "condensation.commands.join_evidence",

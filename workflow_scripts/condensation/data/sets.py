@@ -131,7 +131,7 @@ def of_tensors(
     if metadata.get("status", "ok") != "ok":
         return None, metadata
     require_preprocessing(metadata["preprocessing"], dataset, str(path))
-    images, labels = tensors.get("images"), tensors["labels"]
+    images, labels = images_of(tensors), tensors["labels"]
     if images is not None and tuple(images.shape[1:]) != dataset.shape:
         raise InputError(
             f"{path}: images of shape {tuple(images.shape[1:])}; {dataset.name} has {dataset.shape}"
@@ -143,6 +143,15 @@ def of_tensors(
         if indices is None or not len(indices) or indices.min() < 0 or indices.max() >= real:
             raise InputError(f"{path}: refers to images that {dataset.name} does not have")
     return Condensed(images, labels, indices, metadata["step_size"]), metadata
+
+
+def images_of(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+    """Return the images of a set's file as float32; None if it has positions alone.
+
+    Published sets hold them in half precision.
+    """
+    images = tensors.get("images")
+    return None if images is None else images.float()
 
 
 def by_position(

@@ -1,0 +1,101 @@
+"""The published sets: by name, with checksums, in half precision."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+import condensation
+from condensation import cli
+from condensation.core.errors import InputError
+from condensation.data import published
+
+
+@pytest.fixture(scope="module")
+def condensed():
+    options = {"iterations": 2, "batch_real": 8, "architecture": {"network": "mlp"}}
+    return condensation.condense("digits", method="dm", ipc=1, **options)
+
+
+@pytest.fixture
+def folder(condensed, tmp_path, monkeypatch):
+    """A folder with one published set."""
+    condensed.save(tmp_path / "condensed.safetensors")
+    into = tmp_path / "sets"
+    cli.main(["publish", str(tmp_path / "condensed.safetensors"), "--into", str(into)])
+    monkeypatch.setattr(published, "FOLDER", into)
+    return into
+
+
+def test_a_published_set_is_loaded_by_its_name(condensed, folder):
+    loaded = condensation.load_set("digits/dm/ipc1")
+    assert loaded.images.dtype == torch.float32
+    assert torch.equal(loaded.images, condensed.images.half().float())
+    assert torch.equal(loaded.labels, condensed.labels) and loaded.metadata["method"] == "dm"
+    row = published.index()["digits/dm/ipc1"]
+    assert row["largest_error"] == (loaded.images - condensed.images).abs().max().item() > 0
+    assert row["bytes"] < 2 * condensed.images.numel() + 4000
+    # half precision keeps 11 binary digits
+    assert (loaded.images - condensed.images).abs().max() <= condensed.images.abs().max() * 2**-11
+
+
+def test_a_published_set_is_evaluated_and_exported_like_any_other(folder, tmp_path, capsys):
+    arguments = ["digits/dm/ipc1", "--dataset", "digits", "--networks", "1", "--epochs", "1"]
+    assert cli.main(["evaluate", *arguments]) == 0
+    path = str(published.find("digits/dm/ipc1"))
+    assert cli.main(["export", path, "--to", "npz", "--into", str(tmp_path / "out")]) == 0
+
+
+def test_a_set_of_an_older_version_is_described_by_its_tensors(condensed):
+    facts = {key: value for key, value in condensed.metadata.items() if key != "labels"}
+    older = replace(condensed, metadata=facts)
+    assert "hard labels" in repr(older)
+    assert older.summary() == "1 image per class, 10 classes, hard labels"
+
+
+def test_an_unknown_name_lists_the_known_ones(folder):
+    with pytest.raises(InputError, match=r"no published set of this name \(known: digits/dm/ipc1"):
+        condensation.load_set("digits/dm/ipc2")
+
+
+def test_another_file_than_the_indexed_one_is_refused(folder):
+    path = folder / "digits_dm_ipc1.safetensors"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(InputError, match="not the one whose checksum"):
+        condensation.load_set("digits/dm/ipc1")
+
+
+def test_another_set_of_the_same_name_and_a_snapshot_are_refused(condensed, folder, tmp_path):
+    assert published.publish(tmp_path / "condensed.safetensors", folder)[0] == "digits/dm/ipc1"
+    options = {"iterations": 1, "batch_real": 8, "architecture": {"network": "mlp"}}
+    condensation.condense("digits", method="dm", ipc=1, to=tmp_path / "other", **options)
+    with pytest.raises(InputError, match="another set of the same name, digits/dm/ipc1"):
+        published.publish(tmp_path / "other/condensed.safetensors", folder)
+    snapshot = tmp_path / "snapshots/iteration1/condensed.safetensors"
+    snapshot.parent.mkdir(parents=True)
+    condensed.save(snapshot)
+    with pytest.raises(InputError, match="a snapshot"):
+        published.publish(snapshot, folder)
+
+
+def test_real_images_are_not_published(tmp_path):
+    selected = condensation.condense("digits", method="random", ipc=1, to=tmp_path)
+    assert selected.indices is not None
+    with pytest.raises(InputError, match="belong to digits"):
+        published.publish(tmp_path / "condensed.safetensors", tmp_path / "sets")
+
+
+def test_the_committed_sets_are_those_of_the_index_and_small():
+    rows = published.index()
+    if not rows:
+        pytest.skip("no set is published")
+    files = {path.name for path in published.FOLDER.glob("*.safetensors")}
+    assert files == {row["file"] for row in rows.values()}
+    assert sum(row["bytes"] for row in rows.values()) < 5e6
+    for name in rows:
+        loaded = condensation.load_set(name)
+        assert name.startswith(f"{loaded.metadata['dataset']}/{loaded.metadata['method']}/ipc")
+        assert len(loaded) == len(loaded.classes) * loaded.metadata["ipc"]
+    text = (published.FOLDER / published.INDEX).read_text()
+    assert json.loads(text)["checksum"]

@@ -1,0 +1,92 @@
+"""The published sets of docs/reproduction/sets: condensed sets by name, such as cifar10/dsa/ipc1.
+
+A published set is the file of a condensed set with its images in half precision. Selected real
+images are not published: they belong to their dataset.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from condensation.core import storage
+from condensation.core.errors import InputError
+from condensation.data import sets
+
+FOLDER = Path(__file__).parents[3] / "docs" / "reproduction" / "sets"
+INDEX = "index.json"
+
+
+def find(name: str, folder: Path | None = None) -> Path | None:
+    """Return the file of a published set; None if there is no set of this name.
+
+    Raises
+    ------
+    InputError
+        If the file is not the one that the index names.
+    """
+    row = index(folder).get(name)
+    if row is None:
+        return None
+    path = (folder or FOLDER) / row["file"]
+    if not path.is_file() or _checksum(path) != row["sha256"]:
+        raise InputError(
+            f"{path}: the file of the published set {name} is missing, or is not the one whose "
+            f"checksum {INDEX} holds. Check it out again: git checkout -- {path}"
+        )
+    return path
+
+
+def index(folder: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Return file, checksum, origin and largest error of each published set, by its name."""
+    path = (folder or FOLDER) / INDEX
+    return storage.read_json(path)["sets"] if path.is_file() else {}
+
+
+def publish(source: str | Path, folder: Path | None = None) -> tuple[str, dict[str, Any]]:
+    """Add a condensed set to the published ones; return its name and its row of the index.
+
+    Raises
+    ------
+    InputError
+        For a set without images of its own, for one whose method failed, for a snapshot, and for a
+        name that another set has.
+    """
+    folder = folder or FOLDER
+    tensors, metadata = storage.read_tensors(source)
+    if metadata.get("kind") != sets.KIND or metadata.get("status") != "ok":
+        raise InputError(f"{source}: not a condensed set with images")
+    if "indices" in tensors:
+        raise InputError(
+            f"{source}: selected real images, which belong to {metadata['dataset']}; only "
+            "synthesised images are published"
+        )
+    if "snapshots" in Path(source).absolute().parts:
+        raise InputError(f"{source}: a snapshot; only finished sets are published")
+    exact, half = tensors["images"], tensors["images"].half()
+    parts = [metadata["dataset"], metadata["method"], f"ipc{metadata['ipc']}"]
+    parts += [f"set{metadata['seed']}"] if metadata["seed"] else []
+    name = "/".join(parts)
+    file = f"{'_'.join(parts)}.safetensors"
+    published = index(folder).get(name)
+    if published is not None and published["content"] != metadata["content"]:
+        raise InputError(
+            f"{source}: {folder / published['file']} is another set of the same name, {name}. "
+            f"Remove that file and its row of {INDEX} first"
+        )
+    storage.write_tensors(folder / file, tensors | {"images": half}, metadata)
+    row = {
+        "file": file,
+        "sha256": _checksum(folder / file),
+        "bytes": (folder / file).stat().st_size,
+        "iterations": metadata.get("iterations"),
+        "source": metadata["source"],
+        "content": metadata["content"],
+        "largest_error": float((half.float() - exact).abs().max()),
+    }
+    rows = index(folder) | {name: row}
+    storage.write_json(folder / INDEX, {"sets": dict(sorted(rows.items()))})
+    return name, row
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

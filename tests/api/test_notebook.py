@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 
 NOTEBOOK = ROOT / "docs/digits.ipynb"
 CELLS = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
 
 
+@pytest.mark.slow
 def test_the_cells_of_the_notebook_run_in_order(tmp_path):
     code = "\n".join("".join(cell["source"]) for cell in CELLS)
     done = subprocess.run(

@@ -146,6 +146,7 @@ def test_what_a_library_cannot_build_is_refused(network, options, message):
         networks.build(mine, (1, 8, 8), 10, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("library", "known"), [("timm", "resnet10t"), ("torchvision", "squeezenet1_1")]
 )

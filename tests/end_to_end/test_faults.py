@@ -248,6 +248,7 @@ for number in range(150):
 """
 
 
+@pytest.mark.slow
 def test_two_writers_of_one_file_leave_a_whole_file(tmp_path):
     """Like a job whose Snakemake was killed and the job started in its place."""
     code = WRITER.format(scripts=str(ROOT / "workflow_scripts"))

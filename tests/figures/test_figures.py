@@ -529,6 +529,7 @@ def save_all(folder):
     style.save(images.image_grids([pictures]), f"{folder}/grid.pdf")
 
 
+@pytest.mark.slow
 def test_the_same_figure_has_the_same_bytes_in_another_process(tmp_path):
     digests = []
     for seed in ("1", "2"):

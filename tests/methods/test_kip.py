@@ -212,6 +212,7 @@ print(compute.peak_memory_mb(torch.device("cpu"))["peak_rss_mb"])
 """
 
 
+@pytest.mark.slow
 def test_only_the_features_of_real_images_are_held():
     """Images 12 KB, features 4 KB each; the activations of the networks would be 420 KB."""
     script = MEMORY.format(scripts=str(ROOT / "workflow_scripts"))

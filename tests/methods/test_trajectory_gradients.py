@@ -139,6 +139,7 @@ print(gradient(3), gradient(15))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, grows", [("exact", False), ("unroll", True)])
 def test_memory_grows_with_the_steps_of_the_unroll_alone(name, grows):
     code = MEMORY.format(scripts=str(ROOT / "workflow_scripts"), tests=str(ROOT / "tests"))

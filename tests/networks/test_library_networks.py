@@ -262,6 +262,7 @@ class Two(nn.Module):
         return (logits, logits) if self.training else logits
 
 
+@pytest.mark.slow
 def test_a_network_that_fails_only_in_training_is_refused():
     with pytest.raises(
         InputError, match=r"mine gives tuple for two images in training; .*\(2, 4\)"
@@ -328,6 +329,7 @@ def folder_of(path, side=32):
     return pack(path, files, "folder")
 
 
+@pytest.mark.slow
 def test_unusable_networks_and_augmentations_are_refused_before_any_job(tmp_path):
     """In one message: a minimum size, no embedding for DM, a size that changes at some draws."""
     mine = config(folder_of(tmp_path / "photos"))

@@ -59,6 +59,18 @@ def test_an_unknown_name_lists_the_known_ones(folder):
         condensation.load_set("digits/dm/ipc2")
 
 
+def test_a_folder_that_is_no_set_is_not_called_missing(folder, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(InputError, match="pictures: not a condensed set .* name its `dataset`"):
+        condensation.load_set(tmp_path / "pictures")
+
+
+def test_a_folder_of_results_does_not_hide_the_published_set(folder, tmp_path, monkeypatch):
+    (tmp_path / "results/digits/dm/ipc1/set0").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "results")
+    assert len(condensation.load_set("digits/dm/ipc1")) == 10
+
+
 def test_another_file_than_the_indexed_one_is_refused(folder):
     path = folder / "digits_dm_ipc1.safetensors"
     path.write_bytes(path.read_bytes() + b" ")
@@ -88,8 +100,7 @@ def test_real_images_are_not_published(tmp_path):
 
 def test_the_committed_sets_are_those_of_the_index_and_small():
     rows = published.index()
-    if not rows:
-        pytest.skip("no set is published")
+    assert rows
     files = {path.name for path in published.FOLDER.glob("*.safetensors")}
     assert files == {row["file"] for row in rows.values()}
     assert sum(row["bytes"] for row in rows.values()) < 5e6

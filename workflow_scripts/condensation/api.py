@@ -520,8 +520,15 @@ def load_set(
     path = Path(path).expanduser()
     if (path / SET_FILE).is_file():
         path = path / SET_FILE
-    elif not path.exists() or (dataset is None and path.is_dir()):
-        path = _published(path)
+    elif not path.is_file() and (file := published.find(path.as_posix())):
+        path = file
+    elif not path.exists():
+        names = published.index()
+        known = f" (known: {', '.join(names)})" if names else ""
+        raise InputError(
+            f"{path}: no such file or folder, and no published set of this name{known}"
+            f"{nearest(path.as_posix(), names)}"
+        )
     if dataset is not None:
         dataset = _dataset(dataset)
     metadata = _metadata_of_set(path)
@@ -810,18 +817,6 @@ def _described(condensed: sets.Condensed, dataset: Dataset, **facts: Any) -> Con
     return CondensedSet(
         *(condensed.images, condensed.labels, condensed.indices, condensed.step_size),
         *(metadata, dataset.whitening),
-    )
-
-
-def _published(path: Path) -> Path:
-    """Return the file of a published set by its name, which stands where a path may."""
-    names = published.index()
-    if file := published.find(path.as_posix()):
-        return file
-    known = f" (known: {', '.join(names)})" if names else ""
-    raise InputError(
-        f"{path}: no such file or folder, and no published set of this name{known}"
-        f"{nearest(path.as_posix(), names)}"
     )
 
 

@@ -60,15 +60,17 @@ if TARGETS.paper_tables:
         output:
             csv=[
                 report(
-                    PATHS.table(f"table{number}.csv"),
+                    path,
                     caption="captions/paper_table.rst",
                     category="Tables",
                     labels=labels(
                         f"Table {number}: {paper_names.TABLES[number]}",
-                        f"table{number}.csv",
+                        Path(path).name,
                     ),
                 )
-                for number in TARGETS.paper_tables
+                for number, path in zip(
+                    TARGETS.paper_tables, TARGETS.paper_table_files("csv")
+                )
             ],
             markdown=TARGETS.paper_table_files("md"),
             latex=TARGETS.paper_table_files("tex"),

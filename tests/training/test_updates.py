@@ -52,8 +52,8 @@ import sys
 import condensation
 from condensation.core import compute
 compute.set_up()
-made = condensation.condense("digits", method="dm", ipc=1, iterations=1, batch_real=8)
-condensation.evaluate(made, "digits", networks=2, epochs=1)
+condensed = condensation.condense("digits", method="dm", ipc=1, iterations=1, batch_real=8)
+condensation.evaluate(condensed, "digits", networks=2, epochs=1)
 sys.exit("torch._dynamo" in sys.modules)
 """
     folder = ROOT / "workflow_scripts"

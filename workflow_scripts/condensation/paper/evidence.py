@@ -20,7 +20,7 @@ from condensation.paper.cells import RAW, Cells
 from condensation.paper.printed import Key, Number
 from condensation.results import frames, statistics
 from condensation.results.records import RecordError, Records
-from condensation.workflow import grid
+from condensation.workflow import grid, layout
 from condensation.workflow.grid import WHOLE
 
 FAR = 2.0  # points; the page marks larger differences from print
@@ -89,7 +89,7 @@ def _covered(contents: Records, records: Records) -> set[str]:
     covered = {
         path
         for path, record in contents.items()
-        if grid.seeds_of([path])
+        if layout.seeds_of(path)
         and all(rows.get((path.rpartition("/")[0], row["seed"])) == row for row in record["rows"])
     }
     return covered | set(map(_cost_path, covered))

@@ -46,7 +46,9 @@ rule write_provenance:
             TARGETS.provenance,
             caption="captions/provenance.rst",
             category="Provenance",
-            labels=labels("What made the results, and how long it took", "provenance.json"),
+            labels=labels(
+                "What made the results, and how long it took", "provenance.json"
+            ),
         ),
     log:
         PATHS.log("write_provenance"),

@@ -129,6 +129,7 @@ if TARGETS.rankings:
 onstart:
     check_device()
     show_jobs()
+    preload_libraries()
 
 
 onsuccess:

@@ -27,7 +27,14 @@ from condensation.core.errors import InputError
 from condensation.paper import names as paper_names
 from condensation.planning import requests, trials
 from condensation.workflow import digest, figure_plan, grid, inputs, jobs, layout
-from condensation.workflow import made_from, partial_run, summary, targets, terminal
+from condensation.workflow import (
+    made_from,
+    partial_run,
+    preload,
+    summary,
+    targets,
+    terminal,
+)
 
 STARTED = time.time()
 # Snakemake writes the path of Python unquoted into shell commands: escape its blanks, but only once.
@@ -61,6 +68,8 @@ def any_of(names):
 
 # the key under which jobs find the settings of this workflow, besides what the user wrote
 SETTINGS = "condensation"
+# as many jobs repay a process that loads libraries for them
+ENOUGH_JOBS = 8
 # the config of a module may be part of the main Snakefile
 ORIGIN = " + ".join(
     os.path.relpath(path) for path in workflow.configfiles or [workflow.main_snakefile]
@@ -206,6 +215,17 @@ def show_jobs():
                 if job.rule.message  # others only collect files
             }
         )
+
+
+def preload_libraries():
+    """Let jobs on this machine start as forks of a process that has loaded torch."""
+    if not workflow.is_main_process or not workflow.local_exec or workflow.touch:
+        return
+    if workflow.deployment_settings.deployment_method:  # the jobs have another Python
+        return
+    if sum(1 for job in workflow.dag.needrun_jobs() if job.rule.script) >= ENOUGH_JOBS:
+        # Snakemake starts scripts with it
+        sys.executable = preload.start(PYTHON) or sys.executable
 
 
 def refuse_without_slurm(executor):

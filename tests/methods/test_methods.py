@@ -42,7 +42,11 @@ def configured(folder: Path):
         "dm_kcenter": {
             **{"algorithm": "dm", "iterations": 2, "init": "kcenter", "architecture": "small"}
         },
-        "herding": {"algorithm": example_of_the_documentation(folder)},
+        "documented": {"algorithm": example_of_the_documentation(folder)},
+        "herding": {"algorithm": "herding"},
+        "greedy_kcenter": {"algorithm": "greedy_kcenter"},
+        "el2n": {"algorithm": "el2n"},
+        "forgetting": {"algorithm": "forgetting"},
     }
     return parse(
         {
@@ -61,13 +65,19 @@ def run(name: str, problem: Problem, folder: Path) -> Condensed:
     )
 
 
-EVERY = ["random", "kcenter", "kcenter_pixels", "dm", "dm_noise", "dm_kcenter", "herding"]
+EVERY = ["random", "kcenter", "kcenter_pixels", "dm", "dm_noise", "dm_kcenter", "documented"]
+EVERY += ["herding", "greedy_kcenter", "el2n", "forgetting"]
+# these have but one answer, if no scores are equal
+WITHOUT_CHANCE = {"kcenter_pixels", "documented", "herding", "greedy_kcenter", "el2n"}
 
 
 @pytest.fixture
 def problem(dataset):
-    features = torch.randn(60, 5, generator=torch.Generator().manual_seed(1))
-    return Problem(dataset, ipc=2, seed=0, features=features)
+    stream = torch.Generator().manual_seed(1)
+    features = torch.randn(60, 5, generator=stream)
+    forgetting = torch.randint(3, (60,), generator=stream).float()
+    scores = {"el2n": torch.rand(60, generator=stream), "forgetting": forgetting}
+    return Problem(dataset, ipc=2, seed=0, features=features, scores=scores)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -81,7 +91,7 @@ def test_every_method_keeps_the_contract(name, problem, tmp_path):
     torch.manual_seed(99)
     again = run(name, problem, tmp_path)
     assert torch.equal(first.images, again.images), "the same seed must give the same set"
-    if name not in ("kcenter_pixels", "herding"):  # these may have but one answer
+    if name not in WITHOUT_CHANCE:
         other = run(name, replace(problem, seed=1), tmp_path)
         assert not torch.equal(first.images, other.images), "another seed, another set"
     if first.indices is not None:
@@ -122,7 +132,8 @@ def test_each_method_has_an_entry_and_each_entry_an_algorithm():
 def test_features_are_needed_only_where_they_are_read(tmp_path):
     config = configured(tmp_path)
     needed = {name for name in EVERY if features_of(config, name)}
-    assert needed == {"kcenter", "dm_kcenter"}
+    reading = {"kcenter", "dm_kcenter", "herding", "greedy_kcenter", "el2n", "forgetting"}
+    assert needed == reading
 
 
 def test_dm_learning_rate_follows_the_authors_table():
@@ -581,7 +592,7 @@ def test_the_example_of_the_documentation_has_thirty_lines_or_fewer(tmp_path):
 
 
 def test_herding_follows_the_class_mean_better_than_chance(problem, tmp_path):
-    herded = run("herding", problem, tmp_path)
+    herded = run("documented", problem, tmp_path)
     everything = problem.dataset.standardize(problem.dataset.train_images)
 
     def gap(images, label):

@@ -37,6 +37,6 @@ BUILT_IN: dict[str, dict[str, dict[str, Any]]] = {
         "autoaug": {"policy": "torchvision", "transforms": [{"AutoAugment": {}}]},
     },
     "optimizers": {name: {"algorithm": name} for name in OPTIMIZERS},
-    "features": {"embedding": {}},
+    "features": {"embedding": {}, "scoring": {"epochs": 20, "scores": True}},
     "trajectories": {"experts": {}},
 }

@@ -94,6 +94,13 @@ def _check_entry(config: Config, where: str, entry: BaseModel) -> None:
                 f"{where}.layer: before_pooling needs a convnet or resnet, not {network!r}; "
                 "set layer: classifier_input"
             )
+    if getattr(entry, "reads_scores", False) and not (
+        entry.features in config.features and config.features[entry.features].scores
+    ):
+        raise wrong(
+            f"{where}.features: {entry.features!r} has no scores; set `scores: true` in "
+            f"`features`, or name features that have it, as `scoring` does"
+        )
     name = getattr(entry, "augmentation", None)
     # experts are trained like any network; methods differentiate through the augmentation
     if (

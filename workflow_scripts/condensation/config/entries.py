@@ -142,6 +142,11 @@ class Features(Strict):
         description="The values that are clustered: those that the classifier takes, or those "
         "before the last pooling (convnet, resnet). Figure 7 shows the first.",
     )
+    scores: bool = Field(
+        False,
+        description="Also score each image, for `el2n` and `forgetting`: the length of the error "
+        "after the training, and how often the training forgot the image.",
+    )
 
 
 # --- trajectories ---------------------------------------------------------------------------------

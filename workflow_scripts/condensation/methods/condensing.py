@@ -164,10 +164,11 @@ def _experts(inputs: Paths) -> list[str]:
 
 
 def _read(inputs: Paths, problem: contract.Problem, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the problem that come from other jobs: features and trajectories."""
+    """Return the fields of the problem that come from other jobs: features, scores, experts."""
     fields: dict[str, Any] = {}
     if "features" in inputs:
-        fields["features"] = storage.read_tensors(inputs["features"])[0]["features"]
+        scores = dict(storage.read_tensors(inputs["features"])[0])
+        fields |= {"features": scores.pop("features"), "scores": scores}
     if paths := _experts(inputs):
         # by name, so that the digests of other methods do not cover it
         trajectories = importlib.import_module("condensation.methods.experts")

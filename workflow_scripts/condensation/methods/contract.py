@@ -7,7 +7,7 @@ the result of every method, built in or written by a user.
 
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,6 +38,8 @@ class Problem:
     seed : the condensation seed; draw from ``problem.generator(purpose)``.
     device : where to compute.
     features : embedding of every training image, N x D, if the method reads one.
+    scores : scores of every training image by name, [N] each, if the features have them
+        (``condensation.training.scores``).
     trajectories : experts, if the method reads them (``condensation.methods.experts``).
     recorder : progress, checkpoints and cost; ``recorder.run`` drives an iterative method.
     compile : whether to compile networks with torch.compile: True, False, or ``auto``.
@@ -51,6 +53,7 @@ class Problem:
     seed: int
     device: torch.device = CPU
     features: torch.Tensor | None = None
+    scores: Mapping[str, torch.Tensor] = field(default_factory=dict)
     trajectories: Any = None
     recorder: Recorder = field(default_factory=Recorder)
     compile: bool | str = False
@@ -116,6 +119,26 @@ class Problem:
             [self.dataset.preprocess(part.to(self.device)) for part in images.split(_AT_ONCE)]
         )
         return lambda indices: whitened[indices.to(whitened.device)]
+
+    def points(self, features: str, indices: torch.Tensor) -> torch.Tensor:
+        """Return training images as points in space, float32 [n, d], on the CPU.
+
+        Parameters
+        ----------
+        features : ``pixels`` for the flattened network input, else the name of the features that
+            the problem holds.
+        indices : positions of training images, int64 [n].
+
+        Raises
+        ------
+        InputError
+            If the problem holds no features.
+        """
+        if features == "pixels":
+            return self.real(indices).flatten(1).cpu()
+        if self.features is None:
+            raise InputError(f"the features {features!r} are needed, but none are available")
+        return self.features[indices]
 
     def draw_real(self, per_class: int, generator: torch.Generator) -> torch.Tensor:
         """Return positions [classes, per_class] of training images, without replacement.

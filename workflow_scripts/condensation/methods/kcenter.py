@@ -12,7 +12,6 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances
 
-from condensation.core.errors import InputError
 from condensation.core.randomness import derive_seed
 from condensation.methods.contract import Problem
 
@@ -41,7 +40,7 @@ def select(
     problem.draw_real(ipc, problem.generator("kcenter"))  # raises if a class is too small
     selected = []
     for label, indices in enumerate(problem.dataset.indices_by_class()):
-        points = _points(problem, features, indices)
+        points = problem.points(features, indices).numpy()
         means = KMeans(
             ipc,
             init=start,
@@ -54,14 +53,6 @@ def select(
         )
         selected.append(indices[nearest_unused(points, means.cluster_centers_)])
     return torch.stack(selected)
-
-
-def _points(problem: Problem, features: str, indices: torch.Tensor) -> np.ndarray:
-    if features == "pixels":
-        return problem.real(indices).flatten(1).cpu().numpy()
-    if problem.features is None:
-        raise InputError(f"kcenter: the features {features!r} are needed, but none are available")
-    return problem.features[indices].numpy()
 
 
 def nearest_unused(points: np.ndarray, centres: np.ndarray) -> torch.Tensor:

@@ -201,10 +201,12 @@ class Estimator:
         snapshots = len(options.get("snapshots") or [])
         held = {"host_bytes": data.bytes + 3 * count * image * (1 + snapshots)}
         held["disk_bytes"] = count * image * (1 + snapshots)
-        reads = entry.algorithm == "kcenter" or options.get("init") == "kcenter"
-        chosen = _clustering(data, count) if reads else 0.0
-        if reads and options.get("features") != "pixels":
-            network = self.network(self.config.features[options["features"]].architecture, dataset)
+        clusters = entry.algorithm == "kcenter" or options.get("init") == "kcenter"
+        greedy = entry.algorithm in ("herding", "greedy_kcenter")
+        chosen = _comparing(data, count, rounds=100 if clusters else 2 if greedy else 0)
+        if entry.features_read:
+            features = self.config.features[entry.features_read]
+            network = self.network(features.architecture, dataset)
             held["host_bytes"] += 2 * _FLOAT * data.train * network.features
         work = _METHODS.get(entry.algorithm)
         if work is None:  # it selects real images
@@ -275,10 +277,13 @@ def _backward(network: sizes.Network, images: float) -> float:
     return _FLOAT * images * network.outputs + 4 * _FLOAT * network.parameters
 
 
-def _clustering(data: sizes.Images, count: int) -> float:
-    """Return the operations of 100 rounds of k-means on 2048 values within each class."""
+def _comparing(data: sizes.Images, count: int, rounds: int) -> float:
+    """Return the operations of comparing 2048 values of selected images with those of a class.
+
+    k-means takes about 100 rounds.
+    """
     per_class = data.train / data.classes
-    return 100.0 * 2 * 2048 * per_class * count
+    return rounds * 2.0 * 2048 * per_class * count
 
 
 def _dm(options: dict, data: sizes.Images, count: int, network: sizes.Network) -> dict:

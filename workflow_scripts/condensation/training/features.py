@@ -19,7 +19,7 @@ from condensation.core.errors import InputError
 from condensation.core.progress import Progress
 from condensation.data import sets
 from condensation.data.datasets import Dataset
-from condensation.training import fitting, stacking
+from condensation.training import fitting, scores, stacking
 
 _BATCH = 500
 
@@ -37,7 +37,8 @@ def make(
 
     Parameters
     ----------
-    path : the file to write, with the float32 tensor ``features`` [n, features].
+    path : the file to write, with the float32 tensor ``features`` [n, features] and, if the
+        options ask for ``scores``, ``forgetting`` and ``el2n`` [n] (``training.scores``).
     seed : the condensation seed.
     job : options and source digest (``workflow.jobs.extract_features``).
     device, compile : as in ``train``.
@@ -48,12 +49,17 @@ def make(
         As ``extract`` does.
     """
     options = job["options"]
-    training = {name: value for name, value in options.items() if name != "layer"}
-    network = train(dataset, seed, device=device, compile=compile, **training)
-    embedding = extract(network, dataset, options["layer"], compile)
+    training = {name: value for name, value in options.items() if name not in ("layer", "scores")}
+    forgetting = scores.Forgetting(dataset.train_labels.to(device)) if options["scores"] else None
+    network = train(dataset, seed, device=device, compile=compile, watch=forgetting, **training)
+    tensors = {"features": extract(network, dataset, options["layer"], compile)}
+    if forgetting:
+        tensors["forgetting"] = forgetting.events()
+        logits = extract(network, dataset, "logits", compile)
+        tensors["el2n"] = scores.el2n(logits, dataset.train_labels.cpu())
     metadata = {"kind": "features", "dataset": dataset.name, "seed": seed}
     metadata |= {"options": options, "source": job["source"]}
-    storage.write_tensors(path, {"features": embedding}, metadata)
+    storage.write_tensors(path, tensors, metadata)
 
 
 def extract(
@@ -63,7 +69,8 @@ def extract(
 
     Parameters
     ----------
-    layer : ``classifier_input``, or ``before_pooling`` for the input of the last pooling.
+    layer : ``classifier_input``, ``before_pooling`` for the input of the last pooling, or
+        ``logits`` for the output.
 
     Returns
     -------
@@ -95,6 +102,8 @@ def extract(
 def _layer(network: torch.nn.Module, layer: str) -> Callable[[torch.Tensor], torch.Tensor]:
     if layer == "classifier_input":
         return network.embed
+    if layer == "logits":
+        return network
     parts = list(getattr(network, "features", []))
     pooling = (nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d)
     poolings = [index for index, part in enumerate(parts) if isinstance(part, pooling)]
@@ -116,8 +125,12 @@ def train(
     batch_size: int,
     device: torch.device,
     compile: bool | str = False,
+    watch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
 ) -> torch.nn.Module:
-    """Return a network trained on all training images, on ``device``, in evaluation mode."""
+    """Return a network trained on all training images, on ``device``, in evaluation mode.
+
+    ``watch`` sees the passes of the training, as in ``fitting.fit``.
+    """
     network = networks.build(
         architecture, dataset.shape, len(dataset.classes), seed, "features network"
     ).to(device)
@@ -142,6 +155,7 @@ def train(
             generators=[randomness.generator(seed, "features training")],
             at_once=at_once,
             fewest=fewest,
+            watch=watch,
             progress=Progress(
                 f"training for features of {dataset.name}",
                 epochs * len(compute.batches(torch.arange(len(pixels)), batch_size, fewest)),

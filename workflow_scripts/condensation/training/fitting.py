@@ -35,6 +35,7 @@ def fit(
     at_once: int | None = None,
     fewest: int = 1,
     progress: Progress | None = None,
+    watch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
 ) -> list[Curve]:
     """Train the parameters of one or several networks in place.
 
@@ -54,6 +55,8 @@ def fit(
     fewest : fewest images in a step; a smaller rest joins the batch before it
         (``compute.fewest_at_once``).
     progress : counts the steps.
+    watch : called in each pass with the positions [networks, n] that it shows, and their logits
+        [networks, n, classes] before the step.
 
     Returns
     -------
@@ -79,10 +82,13 @@ def fit(
                 augment.apply(batch(row), draw) for row, draw in zip(positions, draws, strict=True)
             ]
             part = min(size, full) if at_once else size
-            step_data = (torch.stack(images), labels[positions])
+            step_data = (positions, torch.stack(images), labels[positions])
             updater.zero_grad()
-            for shown, targets in zip(*(t.split(part, dim=1) for t in step_data), strict=True):
-                losses = _cross_entropy(forward(shown), targets)
+            for where, shown, targets in zip(*(t.split(part, 1) for t in step_data), strict=True):
+                logits = forward(shown)
+                losses = _cross_entropy(logits, targets)
+                if watch is not None:
+                    watch(where, logits.detach())
                 (losses.sum() * (shown.shape[1] / size)).backward()
                 if epoch + 1 in recorded:
                     total += losses.detach() * shown.shape[1]

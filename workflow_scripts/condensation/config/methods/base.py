@@ -31,6 +31,7 @@ class Method(Strict):
     citation : source of the method.
     network_use : how the method uses its network, ``embed`` or ``differentiate``; None if it
         has none. Networks of libraries are tried in this use before any job starts.
+    reads_scores : whether the features must have scores.
     tabulated : options that depend on dataset and IPC; None is replaced by ``published``.
     pipeline_options : options that the pipeline handles, not the method's function.
     """
@@ -38,6 +39,7 @@ class Method(Strict):
     paper_name: ClassVar[str | None] = None
     citation: ClassVar[str | None] = None
     network_use: ClassVar[Literal["embed", "differentiate"] | None] = None
+    reads_scores: ClassVar[bool] = False
     tabulated: ClassVar[tuple[str, ...]] = ()
     pipeline_options: ClassVar[frozenset[str]] = frozenset({"snapshots", "preprocessing", "labels"})
 
@@ -114,6 +116,41 @@ class Method(Strict):
         """Return the keyword arguments of the method's function for a set."""
         kept = {key: value for key, value in options.items() if key not in self.pipeline_options}
         return kept | self.files(dataset, ipc, seed)
+
+
+class Selection(Method):
+    """Options of all methods that select real images by their features."""
+
+    features: str = Field(
+        "embedding",
+        description="What the method compares: `pixels` (standardised and flattened) or a name "
+        "under `features`.",
+    )
+
+    @property
+    def features_read(self) -> str | None:
+        """Name of the features; None for pixels."""
+        return None if self.features == "pixels" else self.features
+
+
+class ByScore(Selection):
+    """Options of all methods that select real images by a score."""
+
+    reads_scores = True
+
+    features: str = Field(
+        "scoring", description="A name under `features`, whose entry sets `scores: true`."
+    )
+    order: Literal["hardest", "easiest"] = Field(
+        "hardest",
+        description="Which images to select: those with the largest scores, as the paper does, or "
+        "the smallest.",
+    )
+
+    @property
+    def sources(self) -> list[str]:
+        """The method's module and the one that all of them share."""
+        return [*super().sources, "condensation.methods.scored"]
 
 
 class Synthesis(Method):

@@ -4,21 +4,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from condensation.config.methods.base import Method
+from condensation.config.methods.base import Selection
 
 
-class KCenter(Method):
+class KCenter(Selection):
     """Per class, k-means with k = IPC and the real image nearest to each centre."""
 
     paper_name = "K-Center"
     citation = "Cui et al. (2022), DC-BENCH, Algorithm 1, arXiv:2207.09639"
 
     algorithm: Literal["kcenter"] = Field(description="Selects this algorithm.")
-    features: str = Field(
-        "embedding",
-        description="What to cluster: `pixels` (standardised and flattened) or a name under "
-        "`features`.",
-    )
     start: Literal["random", "k-means++"] = Field(
         "random",
         description="Initial centres: random images of the class, as in Algorithm 1 of the paper, "
@@ -28,8 +23,3 @@ class KCenter(Method):
     restarts: int = Field(
         1, ge=1, description="K-means runs per class; the one with the lowest inertia is kept."
     )
-
-    @property
-    def features_read(self) -> str | None:
-        """Name of the features that are clustered; None for pixels."""
-        return None if self.features == "pixels" else self.features

@@ -94,7 +94,7 @@ def archives_of(config: Config, dataset: str, downloads: str) -> list[str]:
 def extract_features(config: Config, features: str) -> dict[str, Any]:
     """Return the options of a feature extractor and the source digest."""
     job = _features_job(config, features, "extract_features")
-    job["options"]["layer"] = config.features[features].layer
+    job["options"] |= config.features[features].model_dump(include={"layer", "scores"})
     return job
 
 
@@ -104,7 +104,7 @@ def train_embedder(config: Config, features: str) -> dict[str, Any]:
 
 
 def _features_job(config: Config, features: str, script: str) -> dict[str, Any]:
-    options = config.features[features].model_dump(exclude={"layer"})
+    options = config.features[features].model_dump(exclude={"layer", "scores"})
     options["architecture"] = config.architectures[options["architecture"]].model_dump()
     options["optimizer"] = config.optimizers[options["optimizer"]].model_dump()
     return {

@@ -137,6 +137,7 @@ wildcard_constraints:
     architecture=any_of(CONFIG.architectures),
     augmentation=any_of(CONFIG.augmentations),
     optimizer=any_of(CONFIG.optimizers),
+    labels=r"(/labels_(hard|distilled|distilled_views))?",
     ipc=r"\d+|all",
     condensation_seed=r"\d+",
     first=r"\d+",

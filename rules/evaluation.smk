@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        unpack(INPUTS.whitening),
+        unpack(INPUTS.evaluation),
         dataset=PATHS(layout.DATASET),
         condensed=PATHS(layout.CONDENSED),
     output:
@@ -24,13 +24,17 @@ rule evaluate:
         turn=in_turns,
     params:
         job=lambda wildcards: jobs.evaluate(
-            CONFIG, wildcards.architecture, wildcards.augmentation, wildcards.optimizer
+            CONFIG,
+            wildcards.architecture,
+            wildcards.augmentation,
+            wildcards.optimizer,
+            layout.labels(wildcards.labels),
         ),
         compile=CONFIG.compute.compile,
         stack=CONFIG.compute.stack,
         precision=FLOAT32,
         device=DEVICE,
     message:
-        "Evaluating {wildcards.method} on {wildcards.dataset}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}{wildcards.snapshot}: {wildcards.architecture}, {wildcards.augmentation}, {wildcards.optimizer}, seeds {wildcards.first}-{wildcards.last}"
+        "Evaluating {wildcards.method} on {wildcards.dataset}, IPC {wildcards.ipc}, set {wildcards.condensation_seed}{wildcards.snapshot}: {wildcards.architecture}, {wildcards.augmentation}, {wildcards.optimizer}{wildcards.labels}, seeds {wildcards.first}-{wildcards.last}"
     script:
         "../workflow_scripts/evaluate.py"

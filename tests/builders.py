@@ -58,6 +58,7 @@ def networks(cells, **columns):
                     {
                         **{"dataset": "d", "method": method, "ipc": ipc, "iteration": "end"},
                         **{"architecture": "convnet", "augmentation": "dsa", "optimizer": "sgd"},
+                        "labels": "own",
                         **{"condensation_seed": number, "evaluation_seed": seed},
                         **{"status": "ok" if value is not None else "diverged", "accuracy": value},
                         **columns,

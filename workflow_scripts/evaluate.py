@@ -1,5 +1,6 @@
 """Rule evaluate: train and test networks on one condensed set; a row and a cost per seed."""
 
+import importlib
 import re
 from dataclasses import replace
 
@@ -25,6 +26,17 @@ with job(snakemake):
     if wildcards.snapshot:
         cell["iteration"] = int(re.search(r"\d+", wildcards.snapshot)[0])
         label += f", iteration {cell['iteration']}"
+    options, facts = dict(job_params["options"]), {}
+    if "labels" in options:
+        cell["labels"] = options["labels"]
+        label += f", labels {options['labels']}"
+    if teacher := options.pop("teacher", None):
+        # by name, so that the digests of other evaluations do not cover it
+        features = importlib.import_module("condensation.training.features")
+        options["temperature"] = teacher["temperature"]
+        options["teacher"], _ = features.load(snakemake.input.teacher, dataset, device)
+        about = storage.read_metadata(snakemake.input.teacher)
+        facts["teacher"] = {name: about[name] for name in ("checksum", "test_accuracy")}
     seeds = list(range(int(wildcards.first), int(wildcards.last) + 1))
     metadata = storage.read_metadata(snakemake.input.condensed)
     rows, costs = evaluation.outcome(
@@ -34,7 +46,7 @@ with job(snakemake):
         compile=snakemake.params.compile,
         stack=snakemake.params.stack,
         label=label,
-        **job_params["options"],
+        **options,
     )
     storage.write_json(
         snakemake.output.record,
@@ -49,6 +61,7 @@ with job(snakemake):
             "precision": snakemake.params.precision,
             "source": job_params["source"],
             "set": {name: metadata.get(name) for name in SET_METADATA},
+            **facts,
         },
     )
     total = compute.peak_memory_mb(device) | compute.description(device)

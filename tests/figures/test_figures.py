@@ -42,7 +42,7 @@ from condensation.results import frames
 
 METHODS = {"random": "random", "dm": "dm", "mine": "mine.py:f", "whole": "whole"}
 STYLES = style.method_styles(METHODS)
-WAY = {"architecture": "convnet", "augmentation": "dsa", "optimizer": "sgd"}
+WAY = {"architecture": "convnet", "augmentation": "dsa", "optimizer": "sgd", "labels": "own"}
 WHERE = {"experiment": "e", "dataset": "digits", "ipc": "1"}
 
 
@@ -599,7 +599,7 @@ def hard_table(generator, wide=False):
 def drawn_accuracy(kind, generator, wide):
     table = hard_table(generator, wide)
     sides = [(d, i) for d in ("digits", "more") for i in ("1", "10")]
-    fixed = {"experiment": "e", "architecture": "convnet", "optimizer": "sgd"}
+    fixed = {"experiment": "e", "architecture": "convnet", "optimizer": "sgd", "labels": "own"}
     if kind == "bars":
         panels = [
             {"where": {**fixed, "dataset": d, "ipc": i}, "values": ["none", "dsa"]}

@@ -23,7 +23,7 @@ from condensation.results import frames
 from condensation.results.records import read
 from condensation.workflow.grid import SetId
 
-KEY = ["dataset", "ipc", "augmentation", "architecture", "optimizer", "method"]
+KEY = ["dataset", "ipc", "augmentation", "architecture", "optimizer", "labels", "method"]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def by_hand(leaderboard):
         if cell.set.iteration is None:
             key = (cell.set.dataset, cell.set.ipc, cell.augmentation, cell.architecture)
             values = [boards.value(cell, seed) for seed in range(seeds)]
-            by_key[(*key, cell.optimizer, cell.set.method)][cell.set.condensation_seed] = values
+            by_key[(*key, cell.optimizer, cell.labels, cell.set.method)][cell.set.condensation_seed] = values
     return by_key
 
 
@@ -278,7 +278,7 @@ def test_the_page_opens_on_an_ipc_that_most_methods_have():
         for augmentation in ("dsa", "none")
         for _ in names
     ]
-    board = pd.DataFrame(rows).assign(architecture="convnet", optimizer="sgd")
+    board = pd.DataFrame(rows).assign(architecture="convnet", optimizer="sgd", labels="own")
     cell = ranks.opening(board)
     assert (cell["ipc"], cell["augmentation"]) == ("10", "dsa")
     assert ranks.opening(board[:0]) == {}

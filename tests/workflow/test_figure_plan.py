@@ -82,7 +82,7 @@ def test_augmentations_are_compared_in_one_way_in_the_order_of_the_config():
     assert panel["values"] == ["randaug", "none", "dsa"]
     assert panel["where"] == {
         **{"experiment": "e1", "dataset": "digits", "ipc": "10"},
-        **{"architecture": "convnet", "optimizer": "adam"},
+        **{"architecture": "convnet", "optimizer": "adam", "labels": "own"},
     }
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from condensation.workflow import summary
 
-HEAD = "dataset,method,ipc,iteration,architecture,augmentation,optimizer,mean"
+HEAD = "dataset,method,ipc,iteration,architecture,augmentation,optimizer,labels,mean"
 
 
 @pytest.fixture
@@ -20,12 +20,12 @@ def shown(tmp_path):
 
 def test_the_cells_of_the_way_that_most_methods_share_are_shown(shown):
     lines = shown(
-        "digits,random,1,end,mlp,none,sgd,11.11",
-        "digits,random,1,end,convnet,dsa,sgd,22.22",
-        "digits,random,10,end,convnet,dsa,sgd,33.33",
-        "digits,dm,1,end,convnet,dsa,sgd,44.44",
-        "digits,dm,1,5,convnet,dsa,sgd,55.55",
-        "digits,dm,10,end,convnet,dsa,sgd,",
+        "digits,random,1,end,mlp,none,sgd,own,11.11",
+        "digits,random,1,end,convnet,dsa,sgd,own,22.22",
+        "digits,random,10,end,convnet,dsa,sgd,own,33.33",
+        "digits,dm,1,end,convnet,dsa,sgd,own,44.44",
+        "digits,dm,1,5,convnet,dsa,sgd,own,55.55",
+        "digits,dm,10,end,convnet,dsa,sgd,own,",
     )
     assert [line.split() for line in lines] == [
         ["Test", "accuracy", "on", "digits", "in", "percent", "(convnet,", "dsa,", "sgd):"],
@@ -42,11 +42,11 @@ def test_the_cells_of_the_way_that_most_methods_share_are_shown(shown):
 
 def test_many_methods_are_rows(shown):
     names = [f"a_method_with_a_long_name_{number}" for number in range(8)]
-    lines = shown(*(f"digits,{name},1,end,convnet,dsa,sgd,10" for name in names))
+    lines = shown(*(f"digits,{name},1,end,convnet,dsa,sgd,own,10" for name in names))
     assert [line.split() for line in lines[1:10]] == [["IPC", "1"], *([n, "10.0"] for n in names)]
     assert max(map(len, lines)) <= 100
 
 
 def test_each_dataset_has_its_own_cells(shown):
-    lines = shown("a,random,1,end,convnet,dsa,sgd,10", "b,random,1,end,mlp,none,adam,20")
+    lines = shown("a,random,1,end,convnet,dsa,sgd,own,10", "b,random,1,end,mlp,none,adam,own,20")
     assert lines[0].startswith("Test accuracy on a") and "(mlp, none, adam)" in lines[3]

@@ -64,6 +64,7 @@ def check(config: Config) -> None:
                 _require_all(config, where, section, getattr(axes, section))
             for dataset in axes.datasets:
                 _check_ipc(config, where, dataset, axes.methods, axes.ipc)
+    _require("teacher.features", "features", config.teacher.features, config.features)
     if config.figure7:
         _check_figure7(config, config.figure7)
     if config.nas:

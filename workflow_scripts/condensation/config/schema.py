@@ -26,7 +26,7 @@ from condensation.config.entries import (
     Statistics,
     Trajectories,
 )
-from condensation.config.experiments import Experiment, Figure7
+from condensation.config.experiments import Experiment, Figure7, Teacher
 from condensation.config.methods import METHODS, base
 from condensation.config.methods.plugin import Plugin
 from condensation.config.nas import Ranking
@@ -73,6 +73,7 @@ class Config(Strict):
         validate_default=True, default={}, description="Named optimizers."
     )
     evaluation: Evaluation = Field(Evaluation(), description="How a condensed set is evaluated.")
+    teacher: Teacher = Field(Teacher(), description="The network of `labels: distilled`.")
     statistics: Statistics = Field(Statistics(), description="How methods are compared.")
     compute: Compute = Field(Compute(), description="Hardware and precision of the jobs.")
     experiments: dict[Name, Experiment] = Field(

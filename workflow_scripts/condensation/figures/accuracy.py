@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from condensation.config.experiments import OWN
 from condensation.figures import data, style
 from condensation.results.frames import FINAL
 from condensation.workflow.figure_plan import Panel
@@ -188,14 +189,14 @@ def _title(panel: Panel, panels: Sequence[Panel]) -> str:
 
 
 def common(panels: Sequence[Panel]) -> str:
-    """Return the title's part for the network, augmentation and optimizer of all panels."""
+    """Return the title's part for how the sets of all panels are evaluated (``grid.WAY``)."""
     ways = {_way(panel) for panel in panels}
     return f": {ways.pop()}" if len(ways) == 1 else ""
 
 
 def _way(panel: Panel) -> str:
     kept = {key: value for key, value in panel["where"].items() if key not in _NOT_IN_TITLE}
-    return ", ".join(kept.values())
+    return ", ".join(value for value in kept.values() if value != OWN)
 
 
 def _line(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from condensation.results.frames import FINAL
-from condensation.workflow.grid import WHOLE
+from condensation.workflow.grid import WAY, WHOLE
 
 
 def select(table: pd.DataFrame, where: Mapping[str, str], final: bool = True) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def select(table: pd.DataFrame, where: Mapping[str, str], final: bool = True) ->
         table = table[table[column] == value]
     if final:
         table = table[table["iteration"] == FINAL]
-    cell = ["dataset", "method", "ipc", "iteration", "architecture", "augmentation", "optimizer"]
+    cell = ["dataset", "method", "ipc", "iteration", *WAY]
     return table.sort_values("networks", kind="stable").drop_duplicates(cell, keep="last")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from condensation.leaderboard.ranks import CELL
+from condensation.results.records import cell_of
 from condensation.workflow.grid import SetId
 
 _ROW = [*CELL, "method"]
@@ -62,7 +63,7 @@ def row_details(
     networks: dict[tuple, list[dict[str, Any]]] = {}
     evaluation_of: dict[tuple, int] = {}
     for record in records:
-        cell = record["cell"]
+        cell = cell_of(record)
         if cell.get("iteration") is not None:
             continue
         key = tuple(cell[name] for name in _ROW)

@@ -78,6 +78,7 @@ function open(row) {
   const made = details.sets[about.set] ?? [];
   const ipc = about.ipc === "all" ? "whole set" : `IPC ${about.ipc}`;
   const way = [about.dataset, ipc, about.augmentation, about.architecture, about.optimizer];
+  if (about.labels !== "own") way.push(`labels: ${about.labels}`);
   const close = make("button", { type: "button", "aria-label": "Close" }, "✕");
   close.addEventListener("click", () => dialog.close());
   dialog.replaceChildren(

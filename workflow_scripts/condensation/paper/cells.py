@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from condensation.config.experiments import OWN
 from condensation.config.schema import Config
 from condensation.paper import names as paper_names
 from condensation.paper import printed
@@ -176,13 +177,13 @@ class Cells:
 
 
 def collect(config: Config, runs: pd.DataFrame, printed_numbers: Mapping[Key, Number]) -> Cells:
-    """Return the cells of ``runs`` (``frames.runs``) whose sets are finished.
+    """Return the cells of ``runs`` (``frames.runs``) whose sets are finished, with own labels.
 
     The reference is the config's ConvNet, DSA augmentation and SGD. If there
     are several of a kind, or none, it is the name with most cells.
     ``printed_numbers`` are those of ``printed.load``.
     """
-    final = runs[runs["iteration"] == frames.FINAL]
+    final = runs[(runs["iteration"] == frames.FINAL) & (runs["labels"] == OWN)]
     index = ["condensation_seed", "evaluation_seed"]
     cells = {
         key: Cell(*key, part.set_index(index).sort_index())

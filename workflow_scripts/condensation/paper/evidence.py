@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from condensation.config.experiments import OWN
 from condensation.config.schema import Config
 from condensation.core.errors import InputError
 from condensation.paper import cells as paper_cells
@@ -19,7 +20,7 @@ from condensation.paper import names as paper_names
 from condensation.paper.cells import RAW, Cells
 from condensation.paper.printed import Key, Number
 from condensation.results import frames, statistics
-from condensation.results.records import RecordError, Records
+from condensation.results.records import RecordError, Records, cell_of
 from condensation.workflow import grid, layout
 from condensation.workflow.grid import WHOLE
 
@@ -73,7 +74,8 @@ def tables_from_records(
     set_costs = {set_id: contents[path] for path, set_id in set_costs.items() if path in contents}
     collected = paper_cells.collect(config, runs, printed_numbers)
     costs = frames.costs(set_costs, runs), network_costs(contents, records)
-    return all_tables(collected, runs, *costs, ranking), frames.accuracy(runs, cells)
+    own = runs[runs["labels"] == OWN]  # the paper has no others
+    return all_tables(collected, own, *costs, ranking), frames.accuracy(runs, cells)
 
 
 def _covered(contents: Records, records: Records) -> set[str]:
@@ -102,13 +104,16 @@ def _cost_path(record: str) -> str:
 def network_costs(contents: Records, records: Iterable[str]) -> pd.DataFrame:
     """Return per trained network its cell, ``seconds`` and the peak ``memory_mb`` of its job.
 
-    ``records`` are the paths of records in ``contents``.
+    Networks trained on other labels than the set's own are left out. ``records`` are the paths of
+    records in ``contents``.
     """
     rows = []
     for path in records:
-        record, cost = contents[path], contents[_cost_path(path)]
+        cell, cost = cell_of(contents[path]), contents[_cost_path(path)]
+        if cell["labels"] != OWN:
+            continue
         memory = cost.get("peak_cuda_mb", cost["peak_rss_mb"])
-        cell = {name: record["cell"][name] for name in _CELL}
+        cell = {name: cell[name] for name in _CELL}
         rows += [cell | {"seconds": row["seconds"], "memory_mb": memory} for row in cost["rows"]]
     return pd.DataFrame(rows, columns=[*_CELL, "seconds", "memory_mb"])
 

@@ -233,9 +233,11 @@ class Estimator:
             epochs = protocol.epochs_without_augmentation or epochs
         epochs += 1 if protocol.inclusive else 0
         batch = min(count, protocol.batch_size)
+        # the teacher looks at each view; it counts as if it were the network
+        by_views = layout.labels(wildcards.get("labels", "")) == "distilled_views"
         return Work(
             architecture,
-            passes=seeds * (3.0 * epochs * count + data.test),
+            passes=seeds * ((4.0 if by_views else 3.0) * epochs * count + data.test),
             steps=seeds * epochs * ceil(count / protocol.batch_size),
             # networks that do not fit together train in turn
             device_bytes=data.bytes + _FLOAT * count * prod(data.shape) + _backward(network, batch),

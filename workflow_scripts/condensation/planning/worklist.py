@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from condensation.config.experiments import DISTILLED
 from condensation.config.schema import Config
 from condensation.workflow import figure_plan, jobs, layout
 from condensation.workflow.grid import Grid, SetId
@@ -35,7 +36,7 @@ class Job:
                 words[key] = word + words[key]
         if "first" in words:
             words["first"] += f"-{words.pop('last')}"
-        return f"{self.rule}: " + ", ".join(filter(None, words.values()))
+        return f"{self.rule}: " + ", ".join(word.strip("/") for word in words.values() if word)
 
 
 def all_jobs(config: Config, grid: Grid) -> Iterator[Job]:
@@ -89,11 +90,13 @@ def _inputs_of_sets(config: Config, grid: Grid) -> Iterator[Job]:
             if kind != "standardize":
                 wildcards = {"dataset": dataset, "preprocessing": kind}
                 yield _job("fit_whitening", layout.WHITENING, kind, **wildcards)
+    uses = [(cell.set, config.teacher.features) for cell in grid.cells if cell.labels in DISTILLED]
     if config.figure7:
-        features = config.figure7.features
-        architecture = config.features[features].architecture
         for dataset in config.figure7.datasets:
             sets = figure_plan.embedded_sets(config, grid, dataset)
-            for view in dict.fromkeys(config.preprocessing_of(set_id.method) for set_id in sets):
-                wildcards = {"dataset": dataset, "features": features, "view": view}
-                yield _job("train_embedder", layout.EMBEDDER, architecture, **wildcards)
+            uses += [(set_id, config.figure7.features) for set_id in sets]
+    networks = [(use.dataset, name, config.preprocessing_of(use.method)) for use, name in uses]
+    for dataset, features, view in dict.fromkeys(networks):
+        architecture = config.features[features].architecture
+        wildcards = {"dataset": dataset, "features": features, "view": view}
+        yield _job("train_embedder", layout.EMBEDDER, architecture, **wildcards)

@@ -7,16 +7,16 @@ from typing import Any
 
 import pandas as pd
 
+from condensation.config.experiments import OWN
 from condensation.config.schema import Config
 from condensation.core.errors import InputError
 from condensation.results import statistics
-from condensation.results.records import FAILED, Records, check
-from condensation.workflow.grid import WHOLE, Cell, Grid, SetId
+from condensation.results.records import FAILED, Records, cell_of, check
+from condensation.workflow.grid import WAY, WHOLE, Cell, Grid, SetId
 
 _SET = ["dataset", "method", "ipc", "condensation_seed", "iteration"]
-_WAY = ["architecture", "augmentation", "optimizer"]
-_NETWORK = [*_SET, *_WAY, "evaluation_seed"]
-CELL = ["dataset", "method", "ipc", "iteration", *_WAY]
+_NETWORK = [*_SET, *WAY, "evaluation_seed"]
+CELL = ["dataset", "method", "ipc", "iteration", *WAY]
 _VALUES = ["accuracy", "first_half", "second_half", "loss", "calibration_error"]
 _RECORD = ["set_status", "other_code", "record"]
 MISSING = "missing"  # the status of a network without a record
@@ -88,7 +88,7 @@ def readable_table(path: str | Path) -> Iterator[None]:
 
 def load_runs(path: str | Path) -> pd.DataFrame:
     """Read the frame of ``runs`` from a CSV file; InputError if it holds another table."""
-    text = dict.fromkeys([*_SET, *_WAY, "status", *_RECORD], str)
+    text = dict.fromkeys([*_SET, *WAY, "status", *_RECORD], str)
     kinds = text | {"condensation_seed": int, "evaluation_seed": int, "other_code": bool}
     kinds |= dict.fromkeys(_VALUES, float)
     with readable_table(path):
@@ -157,7 +157,7 @@ def per_class(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _network_key(record: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    key = {"evaluation_seed": row["seed"], **record["cell"]}
+    key = {"evaluation_seed": row["seed"], **cell_of(record)}
     return key | {"iteration": _iteration(key.get("iteration"))}
 
 
@@ -219,7 +219,7 @@ def _by_cell(cells: Iterable[Cell]) -> dict[tuple, list[Cell]]:
     groups: dict[tuple, list[Cell]] = {}
     for cell in cells:
         key = (cell.set.dataset, cell.set.method, cell.set.ipc, _iteration(cell.set.iteration))
-        groups.setdefault((*key, *(getattr(cell, way) for way in _WAY)), []).append(cell)
+        groups.setdefault((*key, *(getattr(cell, way) for way in WAY)), []).append(cell)
     return groups
 
 
@@ -227,7 +227,7 @@ def _key(cell: Cell, evaluation_seed: int) -> tuple:
     """Return the values of ``_NETWORK``."""
     set_id = cell.set
     key = (set_id.dataset, set_id.method, set_id.ipc, set_id.condensation_seed)
-    ways = (getattr(cell, way) for way in _WAY)
+    ways = (getattr(cell, way) for way in WAY)
     return (*key, _iteration(set_id.iteration), *ways, evaluation_seed)
 
 
@@ -265,7 +265,9 @@ def markdown(table: pd.DataFrame, runs: pd.DataFrame | None = None) -> str:
         parts.append("No experiment holds a cell.\n")
     for (experiment, dataset), part in table.groupby(["experiment", "dataset"], sort=False):
         part = part.assign(cell=[_text(row) for row in part.to_dict("records")])
-        rows = [*_WAY, "method", "sets", "networks"]
+        rows = [*WAY, "method", "sets", "networks"]
+        if (part["labels"] == OWN).all():
+            rows.remove("labels")
         if (part["iteration"] != FINAL).any():
             rows.insert(rows.index("method") + 1, "iteration")
         wide = part.pivot(index=rows, columns="ipc", values="cell")

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from condensation.config.experiments import OWN
 from condensation.config.schema import Config
 from condensation.core import storage
 from condensation.core.errors import InputError
 from condensation.workflow import jobs
-from condensation.workflow.grid import SetId
+from condensation.workflow.grid import WAY, SetId
 
 Records = Mapping[str, Mapping[str, Any]]  # content by path
 FAILED = ("oom", "diverged")
@@ -28,6 +29,11 @@ class RecordError(InputError):
     def __init__(self, problem: str, advice: str = _RUN_AGAIN) -> None:
         super().__init__(f"{problem}. {advice}")
         self.problem = problem
+
+
+def cell_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the cell of a record; its labels are the set's own unless it names others."""
+    return {"labels": OWN, **record["cell"]}
 
 
 def read(paths: Iterable[str | Path], left_out: list[str] | None = None) -> dict[str, Any]:
@@ -108,7 +114,7 @@ class _OptionCheck:
 
     def check(self, record: Mapping[str, Any], path: str) -> bool:
         """Raise RecordError unless the options are the config's; return ``other_code``."""
-        cell, set_facts = record["cell"], record.get("set") or {}
+        cell, set_facts = cell_of(record), record.get("set") or {}
         for section in ("dataset", "method", "architecture", "augmentation", "optimizer"):
             if cell[section] not in getattr(self.config, section + "s"):
                 raise RecordError(
@@ -116,7 +122,7 @@ class _OptionCheck:
                     "have",
                     "Delete it, or put the entry back",
                 )
-        way = (cell["architecture"], cell["augmentation"], cell["optimizer"])
+        way = tuple(cell[name] for name in WAY)
         evaluate = self._job(way, lambda: jobs.evaluate(self.config, *way))
         set_key = (cell["dataset"], cell["method"], cell["ipc"], int(cell["condensation_seed"]))
         condense = self._job(set_key, lambda: jobs.condense(self.config, SetId(*set_key)))

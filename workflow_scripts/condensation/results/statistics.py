@@ -18,10 +18,12 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
+from condensation.workflow.grid import WAY
+
 CONFIDENCE = 0.95
 PRINTED_NETWORKS = 5  # per mean and spread of the paper
 ROUNDING = 0.005
-BLOCK = ["dataset", "ipc", "architecture", "augmentation", "optimizer"]
+BLOCK = ["dataset", "ipc", *WAY]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

@@ -16,6 +16,8 @@ from condensation.data.datasets import Dataset
 from condensation.data.sets import Condensed, by_position
 from condensation.training import fitting, jobs, metrics
 
+_TAUGHT_AT_ONCE = 500  # images in one pass through the teacher
+
 
 def epochs_of(protocol: dict[str, Any], augmentation: dict[str, Any]) -> tuple[int, int]:
     """Return the number of epochs and the index of the epoch that the decay follows.
@@ -50,6 +52,9 @@ def evaluate(
     compile: bool | str = False,
     stack: bool | str = "auto",
     label: str = "",
+    labels: str = "own",
+    teacher: torch.nn.Module | None = None,
+    temperature: float = 1.0,
 ) -> tuple[list[dict[str, Any]], list[dict[str, float]]]:
     """Train one network per seed on ``condensed`` and test each on the real test images.
 
@@ -64,6 +69,9 @@ def evaluate(
     compile : True, False, or ``auto``: for jobs long enough to repay compiling.
     stack : True, False, or ``auto``: train the networks as one computation where it is faster.
     label : shown beside the progress.
+    labels : ``own`` for those of the set, ``hard``, ``distilled`` or ``distilled_views``, as the
+        axis ``labels`` of the config.
+    teacher, temperature : of the distilled labels; the network is on ``device``.
 
     Returns
     -------
@@ -112,14 +120,27 @@ def evaluate(
     augment = augmentations.build(augmentation, dataset)
     # raises before anything is trained if the optimizer does not take its options
     fitting.build_optimizer(list(example.parameters()), optimizer, optimizer["lr"])
-    labels = condensed.labels.to(device)
     batch = by_position(condensed, dataset, device)
+    targets = condensed.labels.to(device)
+    if labels == "hard" and targets.dim() == 2:
+        targets = targets.argmax(1)
+
+    def distilled(images: torch.Tensor) -> torch.Tensor:
+        """Return the teacher's shares of the classes for images [..., C, H, W]."""
+        assert teacher is not None
+        with torch.inference_mode():
+            logits = compute.in_parts(teacher, images.flatten(0, -4), _TAUGHT_AT_ONCE)
+        return (logits / temperature).softmax(1).view(*images.shape[:-3], classes).clone()
+
+    if labels == "distilled":
+        positions = torch.arange(len(targets), device=device).split(_TAUGHT_AT_ONCE)
+        targets = torch.cat([distilled(batch(part)) for part in positions])
     epochs, decay_after = epochs_of(protocol, augmentation)
     at_once = compute.images_at_once(example, shape, device)
     fewest = compute.fewest_at_once(example, shape)
-    batches = compute.batches(torch.arange(len(labels)), protocol["batch_size"], fewest)
+    batches = compute.batches(torch.arange(len(targets)), protocol["batch_size"], fewest)
     steps = epochs * len(batches)
-    passes = len(seeds) * (3.0 * epochs * len(labels) + len(dataset.test_labels))
+    passes = len(seeds) * (3.0 * epochs * len(targets) + len(dataset.test_labels))
     mode = compute.choose_mode(
         compile, "float32", example, shape, device, passes, len(seeds) * steps
     )
@@ -129,7 +150,7 @@ def evaluate(
     ) -> list[fitting.Curve]:
         with randomness.seeded(group[0], "evaluation dropout"):
             return fitting.fit(
-                *(forward, parameters, batch, labels),
+                *(forward, parameters, batch, targets),
                 epochs=epochs,
                 batch_size=protocol["batch_size"],
                 optimizer=optimizer,
@@ -139,6 +160,8 @@ def evaluate(
                 at_once=jobs.images_each(at_once, len(group)),
                 fewest=fewest,
                 progress=progress,
+                relabel=distilled if labels == "distilled_views" else None,
+                temperature=temperature,
             )
 
     def test(group: list[int], forward: jobs.Forward, curves: list[fitting.Curve]) -> jobs.Rows:
@@ -150,7 +173,7 @@ def evaluate(
         *(seeds, build, fit, test),
         example=example,
         shape=shape,
-        batch_size=min(len(labels), protocol["batch_size"]),
+        batch_size=min(len(targets), protocol["batch_size"]),
         steps=steps,
         stack=stack,
         compile=mode.compile,

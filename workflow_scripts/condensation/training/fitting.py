@@ -36,6 +36,8 @@ def fit(
     fewest: int = 1,
     progress: Progress | None = None,
     watch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
+    relabel: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    temperature: float = 1.0,
 ) -> list[Curve]:
     """Train the parameters of one or several networks in place.
 
@@ -57,6 +59,10 @@ def fit(
     progress : counts the steps.
     watch : called in each pass with the positions [networks, n] that it shows, and their logits
         [networks, n, classes] before the step.
+    relabel : augmented images [networks, n, C, H, W] -> soft labels [networks, n, classes], which
+        replace ``labels``.
+    temperature : T divides the logits, and T^2 multiplies the loss (Hinton et al., 2015,
+        arXiv:1503.02531).
 
     Returns
     -------
@@ -82,11 +88,13 @@ def fit(
                 augment.apply(batch(row), draw) for row, draw in zip(positions, draws, strict=True)
             ]
             part = min(size, full) if at_once else size
-            step_data = (positions, torch.stack(images), labels[positions])
+            views = torch.stack(images)
+            targets = labels[positions] if relabel is None else relabel(views)
+            step_data = (positions, views, targets)
             updater.zero_grad()
-            for where, shown, targets in zip(*(t.split(part, 1) for t in step_data), strict=True):
+            for where, shown, goals in zip(*(t.split(part, 1) for t in step_data), strict=True):
                 logits = forward(shown)
-                losses = _cross_entropy(logits, targets)
+                losses = _cross_entropy(logits / temperature, goals) * temperature**2
                 if watch is not None:
                     watch(where, logits.detach())
                 (losses.sum() * (shown.shape[1] / size)).backward()

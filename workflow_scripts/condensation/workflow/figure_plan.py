@@ -11,13 +11,11 @@ from typing import Any
 from condensation.config.experiments import Axes
 from condensation.config.schema import Config
 from condensation.workflow import layout
-from condensation.workflow.grid import WHOLE, Cell, Grid, SetId, pictured_ipc
+from condensation.workflow.grid import WAY, WHOLE, Cell, Grid, SetId, pictured_ipc
 
 Panel = dict[str, Any]
 
-_WAY = ("architecture", "augmentation", "optimizer")
-_USUAL = {name: Axes.model_fields[f"{name}s"].default[0] for name in _WAY}
-
+_USUAL = {name: Axes.model_fields[axis].default[0] for name, axis in WAY.items()}
 
 _TITLES = {
     "figure1": "Accuracy by augmentation",
@@ -96,7 +94,7 @@ def cost_panels(grid: Grid, sets: Iterable[SetId] | None = None) -> list[Panel]:
         final = [cell for cell in grid.cells if _is_final(cell, dataset)]
         if not final:
             continue
-        rest = _usual(final, _WAY)
+        rest = _usual(final, WAY)
         judged = dict.fromkeys(cell.set for cell in final if _has(cell, rest))
         for ipc in _ipcs(judged):
             shown = [set_id for set_id in judged if set_id.ipc == ipc and set_id in existing]
@@ -143,11 +141,11 @@ def _across(grid: Grid, name: str) -> list[Panel]:
     """A panel per dataset and IPC in which the cells differ in ``name``, and nothing else.
 
     Of several experiments it shows the one with most values; of several
-    architectures, augmentations and optimizers, those with most cells.
+    architectures, augmentations, optimizers and labels, those with most cells.
     """
     panels = []
     for dataset in grid.datasets:
-        fixed = [axis for axis in _WAY if axis != name]
+        fixed = [axis for axis in WAY if axis != name]
         choices = []
         for experiment, cells in grid.experiments.items():
             final = [cell for cell in cells if _is_final(cell, dataset)]
@@ -180,7 +178,7 @@ def _by_ipc(grid: Grid) -> list[Panel]:
         choices = []
         for experiment, cells in grid.experiments.items():
             final = [cell for cell in cells if _is_final(cell, dataset)]
-            for rest in _combinations(final, _WAY):
+            for rest in _combinations(final, WAY):
                 ipcs = _ipcs(cell.set for cell in final if _has(cell, rest))
                 size = sum(_has(cell, rest) for cell in final)
                 usual = sum(_USUAL[key] == value for key, value in rest.items())
@@ -209,7 +207,7 @@ def _along(config: Config, grid: Grid) -> list[Panel]:
     order = [entry.algorithm for entry in config.methods.values()]
     for key in sorted(chosen, key=lambda key: (order.index(key[0]), key[1], int(key[2]))):
         algorithm, dataset, ipc = key
-        rest = _usual(chosen[key], _WAY)
+        rest = _usual(chosen[key], WAY)
         names = list(dict.fromkeys(c.set.method for c in chosen[key] if _has(c, rest)))
         ends = {n: config.options_of(dataset, n, int(ipc))["iterations"] for n in names}
         panels.append(

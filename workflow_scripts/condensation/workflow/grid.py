@@ -10,12 +10,15 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 
-from condensation.config.experiments import Axes
+from condensation.config.experiments import OWN, Axes
 from condensation.config.methods import Plugin
 from condensation.config.schema import Config
 from condensation.workflow import layout
 
 WHOLE = "all"  # the IPC of the full training set
+# how a set is evaluated: attributes of a cell, and the axes of an experiment that they come from
+WAY = {"architecture": "architectures", "augmentation": "augmentations"}
+WAY |= {"optimizer": "optimizers", "labels": "labels"}
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,13 @@ class SetId:
 
 @dataclass(frozen=True)
 class Cell:
-    """A condensed set, and the network, augmentation and optimizer that evaluate it."""
+    """A condensed set, and the network, augmentation, optimizer and labels that evaluate it."""
 
     set: SetId
     architecture: str
     augmentation: str
     optimizer: str
+    labels: str = OWN
 
     @property
     def wildcards(self) -> dict[str, str]:
@@ -62,6 +66,7 @@ class Cell:
             "architecture": self.architecture,
             "augmentation": self.augmentation,
             "optimizer": self.optimizer,
+            "labels": "" if self.labels == OWN else layout.fill(layout.LABELS, which=self.labels),
         }
 
     @property
@@ -214,7 +219,7 @@ def _cells(config: Config, axes: Axes) -> Iterator[Cell]:
                 for seed in range(1 if whole else axes.condensation_seeds):
                     final = SetId(dataset, method, ipc, seed)
                     for set_id in [final, *_snapshots(config, axes, final)]:
-                        for way in product(axes.architectures, axes.augmentations, axes.optimizers):
+                        for way in product(*(getattr(axes, axis) for axis in WAY.values())):
                             yield Cell(set_id, *way)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from condensation.config.experiments import DISTILLED
 from condensation.workflow import figure_plan, jobs, layout
 from condensation.workflow.grid import SetId
 from condensation.workflow.targets import Targets
@@ -56,6 +57,15 @@ class Inputs:
         """Return the whitening of a method's sets, if it has one."""
         preprocessing = self._config.preprocessing_of(wildcards.method)
         return self._whitening(wildcards.dataset, preprocessing)
+
+    def evaluation(self, wildcards: Any) -> Files:
+        """Return what an evaluation reads beside dataset and set: whitening and teacher."""
+        files = self.whitening(wildcards)
+        if layout.labels(wildcards.labels) in DISTILLED:
+            view = self._config.preprocessing_of(wildcards.method)
+            names = {"dataset": wildcards.dataset, "features": self._config.teacher.features}
+            files["teacher"] = self._path(layout.EMBEDDER, **names, view=view)
+        return files
 
     def architectures_table(self, wildcards: Any) -> Files:
         """Return the table of true accuracies of architectures, if the ranking needs one."""

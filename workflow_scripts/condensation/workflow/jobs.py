@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from condensation.config.experiments import DISTILLED, OWN
 from condensation.config.methods.base import SOFT_LABELS, Synthesis
 from condensation.config.nas import BENCHMARK_COLUMNS, BENCHMARK_TABLE
 from condensation.config.schema import Config
@@ -200,21 +201,25 @@ def condense(config: Config, set_id: SetId) -> dict[str, Any]:
 
 
 def evaluate(
-    config: Config, architecture: str, augmentation_name: str, optimizer: str
+    config: Config, architecture: str, augmentation_name: str, optimizer: str, labels: str = OWN
 ) -> dict[str, Any]:
     """Return the entries that an evaluation uses, the protocol and the source digest."""
     network = config.architectures[architecture].model_dump()
     policy = config.augmentations[augmentation_name].model_dump()
-    protocol = config.evaluation.model_dump(exclude={"seeds_per_job"})
-    return {
-        "options": {
-            "architecture": network,
-            "augmentation": policy,
-            "optimizer": config.optimizers[optimizer].model_dump(),
-            "protocol": protocol,
-        },
-        **code_of("evaluate", *sources.of_network(network), *sources.of_augmentation(policy)),
+    options: dict[str, Any] = {
+        "architecture": network,
+        "augmentation": policy,
+        "optimizer": config.optimizers[optimizer].model_dump(),
+        "protocol": config.evaluation.model_dump(exclude={"seeds_per_job"}),
     }
+    modules = [*sources.of_network(network), *sources.of_augmentation(policy)]
+    if labels != OWN:
+        options["labels"] = labels
+    if labels in DISTILLED:
+        teacher = train_embedder(config, config.teacher.features)["options"]
+        options["teacher"] = {**teacher, "temperature": config.teacher.temperature}
+        modules += ["condensation.training.features", *sources.of_network(teacher["architecture"])]
+    return {"options": options, **code_of("evaluate", *modules)}
 
 
 def make_leaderboard() -> dict[str, Any]:

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from condensation.config.experiments import OWN
+
 # Datasets
 DOWNLOADS = "downloads"
 DOWNLOAD = DOWNLOADS + "/{archive}"
@@ -26,8 +28,9 @@ CONDENSED = SET + "{snapshot}/condensed.safetensors"
 SNAPSHOTS = SET + "/snapshots.safetensors"
 COST = SET + "/cost.json"
 
-# Evaluations
-_WAY = "{architecture}/{augmentation}/{optimizer}"
+# Evaluations; `labels` is empty for the set's own labels, or "/labels_<which>"
+_WAY = "{architecture}/{augmentation}/{optimizer}{labels}"
+LABELS = "/labels_{which}"
 CELL = SET + "{snapshot}/evaluation/" + _WAY
 RECORD = CELL + "/seeds{first}-{last}.json"
 RECORD_COST = CELL + "/seeds{first}-{last}.cost.json"
@@ -39,8 +42,9 @@ RANKED_REFERENCE = "{dataset}/nas/{reference}"
 RANKING = "{dataset}/{ranked}/architectures{first}-{last}.json"
 RANKING_COST = "{dataset}/{ranked}/architectures{first}-{last}.cost.json"
 
-# Figure 7
+# Networks trained on all real images: for figure 7, and as teachers
 EMBEDDER = "{dataset}/features/{features}/{view}_network.safetensors"
+# Figure 7
 MAP = "{dataset}/features/{features}/map_ipc{ipc}.safetensors"
 
 # Reports
@@ -74,6 +78,15 @@ _JOBS = {
 def fill(pattern: str, **wildcards: Any) -> str:
     """Return ``pattern`` with the values of some wildcards; the others stay."""
     return re.sub(r"{(\w+)}", lambda match: str(wildcards.get(match[1], match[0])), pattern)
+
+
+def labels(wildcard: str) -> str:
+    """Return the labels of an evaluation by the wildcard in its path.
+
+    >>> labels(""), labels("/labels_hard")
+    ('own', 'hard')
+    """
+    return wildcard.removeprefix(LABELS.format(which="")) or OWN
 
 
 def seeds_of(record: str) -> tuple[int, int] | None:

@@ -4,10 +4,11 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from condensation.config.experiments import OWN
 from condensation.core.progress import duration
+from condensation.workflow.grid import WAY
 
 _WIDTH = 100  # characters of a line
-_WAY = ("architecture", "augmentation", "optimizer")
 
 Accuracies = dict[tuple[str, str], str]  # by (method, IPC), in percent
 
@@ -27,18 +28,19 @@ def text(table: Path, first: Sequence[str], sets: str, seconds: float) -> str:
     lines = []
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         way, accuracies = _most_complete([row for row in rows if row["dataset"] == dataset])
-        lines += [f"Test accuracy on {dataset} in percent ({', '.join(way)}):", *_grid(accuracies)]
+        shown = ", ".join(value for value in way if value != OWN)
+        lines += [f"Test accuracy on {dataset} in percent ({shown}):", *_grid(accuracies)]
     lines += ["Open first:", *(f"  {path}" for path in first)]
     lines += [f"Condensed sets: {sets}", f"The run took {duration(seconds)}."]
     return "\n".join(lines)
 
 
 def _most_complete(rows: Sequence[dict[str, str]]) -> tuple[tuple[str, ...], Accuracies]:
-    """Return the network, augmentation and optimizer with most cells, and their accuracies."""
+    """Return how most cells are evaluated (``grid.WAY``), and their accuracies."""
     ways: dict[tuple[str, ...], Accuracies] = {}
     for row in rows:
         mean = f"{float(row['mean']):.1f}" if row["mean"] not in ("", "nan") else "-"
-        cells = ways.setdefault(tuple(row[name] for name in _WAY), {})
+        cells = ways.setdefault(tuple(row[name] for name in WAY), {})
         cells.setdefault((row["method"], row["ipc"]), mean)
     return max(ways.items(), key=lambda item: len(item[1]))
 

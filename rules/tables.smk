@@ -95,6 +95,12 @@ rule compare_methods:
         config=PATHS(layout.CONFIG),
     output:
         ranking=PATHS.table("ranking.json"),
+        gains=report(
+            PATHS.table("gains.csv"),
+            caption="captions/statistics.rst",
+            category="Tables",
+            labels=labels("Gain over random selection", "gains.csv"),
+        ),
         comparisons=report(
             PATHS.table("comparisons.csv"),
             caption="captions/statistics.rst",

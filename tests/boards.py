@@ -12,7 +12,7 @@ from condensation.core import storage
 from condensation.data import datasets, sets
 from condensation.leaderboard import details, pictures, ranks
 from condensation.leaderboard import page as leaderboard_page
-from condensation.results import frames
+from condensation.results import frames, gains
 from condensation.results.records import read
 from condensation.workflow import grid
 
@@ -139,6 +139,12 @@ def write_set(path: Path, set_id: grid.SetId, dataset: datasets.Dataset) -> deta
     return details.SetDetails(metadata, cost, *picture)
 
 
+def with_costs_and_gains(board: pd.DataFrame, by_set) -> pd.DataFrame:
+    """Join what rule make_leaderboard joins; methods are named after their algorithms."""
+    board = board.join(details.costs(board, by_set))
+    return board.join(gains.of_cells(board, {name: name for name in set(board["method"])}))
+
+
 def make(folder: Path) -> Leaderboard:
     """Write everything below ``folder``; the page is ``folder/index.html``."""
     cells = grid.expand(loading.parse(CONFIG))
@@ -155,7 +161,7 @@ def make(folder: Path) -> Leaderboard:
     table = folder / "accuracy.csv"
     frames.accuracy(frames.runs(contents), cells).to_csv(table, index=False)
     board = ranks.rows(frames.load_accuracy(table), cells)
-    board = board.join(details.costs(board, by_set))
+    board = with_costs_and_gains(board, by_set)
     html = leaderboard_page.render(board, details.row_details(board, contents.values(), by_set))
     storage.write_text(folder / "index.html", html)
     return Leaderboard(cells, records, by_set, board, html)

@@ -6,7 +6,7 @@ from condensation.data import datasets, sets
 from condensation.figures import sources
 from condensation.leaderboard import details, pictures, ranks
 from condensation.leaderboard import page as leaderboard_page
-from condensation.results import frames, records
+from condensation.results import frames, gains, records
 from condensation.workflow import grid, jobs
 from job import job
 
@@ -35,6 +35,8 @@ with job(snakemake):
     by_set = set_details(snakemake, jobs.made_sets(config, cells))
     board = ranks.rows(frames.load_accuracy(snakemake.input.table), cells)
     board = board.join(details.costs(board, by_set))
+    algorithms = {name: entry.algorithm for name, entry in config.methods.items()}
+    board = board.join(gains.of_cells(board, algorithms))
     contents = records.read(snakemake.input.records, [] if config.partial else None)
     used = contents.values()
     if config.partial:  # only the records of the table

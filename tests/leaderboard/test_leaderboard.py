@@ -39,7 +39,9 @@ def by_hand(leaderboard):
         if cell.set.iteration is None:
             key = (cell.set.dataset, cell.set.ipc, cell.augmentation, cell.architecture)
             values = [boards.value(cell, seed) for seed in range(seeds)]
-            by_key[(*key, cell.optimizer, cell.labels, cell.set.method)][cell.set.condensation_seed] = values
+            by_key[(*key, cell.optimizer, cell.labels, cell.set.method)][
+                cell.set.condensation_seed
+            ] = values
     return by_key
 
 
@@ -218,6 +220,30 @@ def test_failures_are_rows_of_the_page(leaderboard):
     assert leaderboard.html.count('<span class="failed">1 diverged</span>') == 8
 
 
+def test_a_row_shows_its_distance_from_random_in_the_same_cell(leaderboard, by_hand):
+    def mean(key):
+        values = [v for of_set in by_hand[key].values() for v in of_set if v is not None]
+        return statistics.fmean(values) if values else None
+
+    body = leaderboard.html.partition("<tbody>")[2].split("<tr ")[1:]
+    assert len(body) == len(leaderboard.board)
+    shown = 0
+    for text, (_, row) in zip(body, leaderboard.board.iterrows(), strict=True):
+        key = tuple(row[KEY])
+        ours, random = mean(key), mean((*key[:-1], "random"))
+        cell = text.split("</td>")[3]
+        if row["method"] in ("random", "whole") or None in (ours, random):
+            assert not any(letter.isdigit() for letter in cell.partition(">")[2])
+            continue
+        shown += 1
+        assert f"{ours - random:+.2f}" in cell
+        whole = mean((key[0], "all", *key[2:-1], "whole"))
+        assert ("%</span>" in cell) == (whole is not None)
+        if whole is not None:
+            assert f"{100 * (ours - random) / (whole - random):.0f} %" in cell
+    assert shown > 10
+
+
 def test_missing_results_are_rows_without_rank_set_or_evaluation(leaderboard):
     """As with a partial config: no set and no record of a method, one record of another lost."""
     records = [path for path in leaderboard.records if "/kip/" not in str(path)]
@@ -233,7 +259,7 @@ def test_missing_results_are_rows_without_rank_set_or_evaluation(leaderboard):
     assert set(gone["state"]) == {"missing"} and gone["rank"].isna().all()
     (part,) = board[(board["missing"] > 0) & (board["method"] != "kip")].to_dict("records")
     assert (part["method"], part["missing"], part["networks"], part["state"]) == ("dm", 3, 6, "ok")
-    board = board.join(details.costs(board, made_sets))
+    board = boards.with_costs_and_gains(board, made_sets)
     of_rows = details.row_details(board, read(records).values(), made_sets)
     text = leaderboard_page.render(board, of_rows)
     assert text.count('<span class="failed">missing</span>') == len(gone) == 8

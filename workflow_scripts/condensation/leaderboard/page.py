@@ -17,23 +17,26 @@ from itables.utils import read_package_file
 
 from condensation.leaderboard import ranks
 from condensation.leaderboard.ranks import CELL
+from condensation.results import gains
 from condensation.results.frames import COUNTS
 
 _FOLDER = Path(__file__).parent
 COLUMNS = ["rank", "ranked", "method", *CELL, "state", "mean", "low", "high", "std"]
+COLUMNS += gains.COLUMNS
 COLUMNS += [*COUNTS, "seconds", "memory_mb"]
 
 
 def csv(board: pd.DataFrame) -> str:
-    """Return the rows of the page (``ranks.rows`` with ``details.costs``) as CSV."""
+    """Return the rows of the page (``ranks.rows``, ``details.costs``, ``gains``) as CSV."""
     board = board.assign(rank=board["rank"].astype("Int64"))
     return board[COLUMNS].to_csv(index=False, lineterminator="\n", float_format="%.4f")
 
 
 def render(board: pd.DataFrame, details: Mapping[str, Any]) -> str:
-    """Return the page, from ``ranks.rows`` with ``details.costs``, and ``details.row_details``.
+    """Return the page; the same input gives the same text.
 
-    The same input gives the same text.
+    ``board`` joins ``ranks.rows``, ``details.costs`` and ``gains.of_cells``; ``details`` are those
+    of ``details.row_details``.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),

@@ -6,24 +6,26 @@ from typing import Any
 import pandas as pd
 
 from condensation.config.schema import Config
-from condensation.results import frames, ranks, statistics
+from condensation.results import frames, gains, ranks, statistics
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """``tables``: ``comparisons``, ``variance`` ``equivalence``; ``ranking`` as in ``ranks``."""
+    """The tables ``gains``, ``comparisons``, ``variance`` and ``equivalence``, and the ranks."""
 
     tables: dict[str, pd.DataFrame]
     ranking: dict[str, Any]
 
 
 def compare(runs: pd.DataFrame, config: Config) -> Comparison:
-    """Compare the methods on finished sets; the whole dataset takes no part.
+    """Compare the methods on finished sets; the whole dataset only marks the end of the scale.
 
     ``runs`` is the frame of ``frames.runs``; ``config.statistics`` sets levels and margins.
     """
     settings = config.statistics
     final = runs[runs["iteration"] == frames.FINAL]
+    algorithms = {name: entry.algorithm for name, entry in config.methods.items()}
+    gained = gains.of_runs(final, algorithms)
     present = set(final["method"])
     methods = [name for name, entry in config.methods.items() if entry.algorithm != "whole"]
     methods = [name for name in methods if name in present]
@@ -32,6 +34,7 @@ def compare(runs: pd.DataFrame, config: Config) -> Comparison:
     order = final["method"].map(methods.index)
     final = final.iloc[order.argsort(kind="stable")]  # pairs are first - second, in this order
     tables = {
+        "gains": gained,
         "comparisons": statistics.paired(final, settings.alpha),
         "variance": statistics.variance(final, frames.CELL),
         "equivalence": statistics.equivalence(
@@ -48,7 +51,8 @@ def markdown(comparison: Comparison, config: Config) -> str:
     settings = config.statistics
     tables = comparison.tables
     pairs, variance, equivalence = (tables[n] for n in ("comparisons", "variance", "equivalence"))
-    parts = ["# Comparisons of methods", "## Ranks", f"Over {', '.join(statistics.BLOCK)}:"]
+    parts = ["# Comparisons of methods", "## Gain over Random", _gains(tables["gains"])]
+    parts += ["## Ranks", f"Over {', '.join(statistics.BLOCK)}:"]
     parts.append(_ranks(comparison.ranking))
     if "note" in comparison.ranking:
         parts.append(comparison.ranking["note"])
@@ -84,6 +88,31 @@ def markdown(comparison: Comparison, config: Config) -> str:
     else:
         parts.append("No cell with such an IPC can be compared with random selection.")
     return "\n\n".join(parts) + "\n"
+
+
+def _gains(table: pd.DataFrame) -> str:
+    """Return the table of gains, without the axes on which all rows agree."""
+    if table.empty:
+        return "No cell can be compared with random selection."
+    varied = [name for name in statistics.BLOCK if table[name].nunique() > 1]
+    shown = table[[*varied, "method"]].copy()
+    shown["gain"] = [_interval(row, "gain", "{:+.2f}") for row in table.to_dict("records")]
+    shown["share (%)"] = [
+        _interval(row, "share", "{:.0f}", 100) for row in table.to_dict("records")
+    ]
+    return (
+        "`gain`: percentage points above Random, evaluated in the same way. `share`: of the way "
+        "from Random to the whole dataset. With 95 % intervals that take the cells as independent "
+        f"(gains.csv).\n\n{_table(shown)}"
+    )
+
+
+def _interval(row: dict[str, Any], name: str, form: str, scale: float = 1) -> str:
+    value, low, high = (scale * row[name + end] for end in ("", "_low", "_high"))
+    if value != value:
+        return "-"
+    text = form.format(value)
+    return text if low != low else f"{text} ({form.format(low)} to {form.format(high)})"
 
 
 def _ranks(ranking: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ import torch
 from condensation.core import compute, storage
 from condensation.data import datasets
 from condensation.figures import sources, tsne
+from condensation.networks import stored
 from condensation.training import features
 from job import job
 
@@ -17,7 +18,7 @@ with job(snakemake):
     points, methods = {}, {}
     inputs = sources.inputs_of_class(views, label, snakemake.input.condensed)
     for kind, (real, condensed) in inputs.items():
-        network, facts = features.load(networks[kind], views[kind], device)
+        network, facts = stored.load(networks[kind], views[kind], device)
         parts = [features.embed(network, part).numpy() for part in (real, *condensed.values())]
         real_map, *condensed_maps = map(torch.from_numpy, tsne.neighbour_map(parts))
         points[f"real/{kind}"] = real_map

@@ -32,9 +32,9 @@ with job(snakemake):
         label += f", labels {options['labels']}"
     if teacher := options.pop("teacher", None):
         # by name, so that the digests of other evaluations do not cover it
-        features = importlib.import_module("condensation.training.features")
+        stored = importlib.import_module("condensation.networks.stored")
         options["temperature"] = teacher["temperature"]
-        options["teacher"], _ = features.load(snakemake.input.teacher, dataset, device)
+        options["teacher"], _ = stored.load(snakemake.input.teacher, dataset, device)
         about = storage.read_metadata(snakemake.input.teacher)
         facts["teacher"] = {name: about[name] for name in ("checksum", "test_accuracy")}
     seeds = list(range(int(wildcards.first), int(wildcards.last) + 1))

@@ -11,6 +11,7 @@ from condensation.config.entries import SGD, ConvNet
 from condensation.core import storage
 from condensation.core.errors import InputError
 from condensation.data import whitening
+from condensation.networks import stored
 from condensation.training import features
 
 NETWORK = ConvNet(network="convnet", width=8, depth=1).model_dump()
@@ -66,15 +67,15 @@ def test_a_network_without_pooling_has_nothing_before_it(dataset):
         features.extract(network, dataset, "before_pooling")
 
 
-def stored(dataset, path, network):
+def network_file(dataset, path, network):
     metadata = {"preprocessing": dataset.preprocessing, "options": {"architecture": NETWORK}}
     storage.write_tensors(path, dict(network.state_dict()), metadata)
     return path
 
 
 def test_a_stored_network_embeds_as_the_one_that_was_trained(dataset, tmp_path):
-    path = stored(dataset, tmp_path / "n", trained(dataset))
-    network, metadata = features.load(path, dataset, torch.device("cpu"))
+    path = network_file(dataset, tmp_path / "n", trained(dataset))
+    network, metadata = stored.load(path, dataset, torch.device("cpu"))
     loaded = features.embed(network, dataset.standardize(dataset.train_images))
     torch.testing.assert_close(loaded, extracted(dataset, epochs=3))
     assert metadata["options"] == {"architecture": NETWORK}
@@ -86,4 +87,4 @@ def test_a_network_of_whitened_images_is_another_and_not_for_others(dataset, tmp
     network, plain = trained(white), trained(dataset)
     assert not torch.equal(network.classifier.weight, plain.classifier.weight)
     with pytest.raises(InputError, match="prepared with"):
-        features.load(stored(white, tmp_path / "n", network), dataset, torch.device("cpu"))
+        stored.load(network_file(white, tmp_path / "n", network), dataset, torch.device("cpu"))

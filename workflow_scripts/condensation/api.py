@@ -697,7 +697,7 @@ def _condense(
     files = inputs.Inputs(targets.Targets(config, expanded, paths))
     read = files.method(SimpleNamespace(**set_id.wildcards))
     read["dataset"] = paths(layout.DATASET, **names)
-    rules = ("fit_whitening", "extract_features", "train_expert", "condense")
+    rules = ("fit_whitening", "extract_features", "train_embedder", "train_expert", "condense")
     work = [(j.rule, j.wildcards) for j in worklist.all_jobs(config, expanded) if j.rule in rules]
     what = f"{set_id.method} on {dataset.name}"
     what += "" if set_id.ipc == WHOLE else f", {_per_class(int(set_id.ipc))}"
@@ -715,6 +715,9 @@ def _condense(
         job = jobs.extract_features(config, jobs.features_of(config, set_id.method))
         plain = replace(dataset, whitening=None)
         features.make(read["features"], plain, set_id.condensation_seed, job, **settings)
+    if "teacher" in read:
+        job = jobs.train_embedder(config, config.methods[set_id.method].teacher_read)
+        features.make_network(read["teacher"], dataset, job, **settings)
     settings |= {
         "precision": config.compute.precision,
         "checkpoint_seconds": config.compute.checkpoint_seconds,

@@ -41,6 +41,7 @@ SECTION_OF_OPTION = {
     "architecture": "architectures",
     "augmentation": "augmentations",
     "optimizer": "optimizers",
+    "teacher": "features",
     "features": "features",
     "trajectories": "trajectories",
 }

@@ -164,11 +164,14 @@ def _experts(inputs: Paths) -> list[str]:
 
 
 def _read(inputs: Paths, problem: contract.Problem, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the problem that come from other jobs: features, scores, experts."""
+    """Return the fields of the problem that come from other jobs: features, networks, experts."""
     fields: dict[str, Any] = {}
     if "features" in inputs:
         scores = dict(storage.read_tensors(inputs["features"])[0])
         fields |= {"features": scores.pop("features"), "scores": scores}
+    if "teacher" in inputs:
+        stored = importlib.import_module("condensation.networks.stored")
+        fields["teacher"], _ = stored.load(inputs["teacher"], problem.dataset, problem.device)
     if paths := _experts(inputs):
         # by name, so that the digests of other methods do not cover it
         trajectories = importlib.import_module("condensation.methods.experts")

@@ -40,6 +40,7 @@ class Problem:
     features : embedding of every training image, N x D, if the method reads one.
     scores : scores of every training image by name, [N] each, if the features have them
         (``condensation.training.scores``).
+    teacher : a network trained on all real images, if the method reads one.
     trajectories : experts, if the method reads them (``condensation.methods.experts``).
     recorder : progress, checkpoints and cost; ``recorder.run`` drives an iterative method.
     compile : whether to compile networks with torch.compile: True, False, or ``auto``.
@@ -54,6 +55,7 @@ class Problem:
     device: torch.device = CPU
     features: torch.Tensor | None = None
     scores: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    teacher: torch.nn.Module | None = None
     trajectories: Any = None
     recorder: Recorder = field(default_factory=Recorder)
     compile: bool | str = False

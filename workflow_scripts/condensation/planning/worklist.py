@@ -91,6 +91,9 @@ def _inputs_of_sets(config: Config, grid: Grid) -> Iterator[Job]:
                 wildcards = {"dataset": dataset, "preprocessing": kind}
                 yield _job("fit_whitening", layout.WHITENING, kind, **wildcards)
     uses = [(cell.set, config.teacher.features) for cell in grid.cells if cell.labels in DISTILLED]
+    for condensed in grid.sets:
+        if teacher := config.methods[condensed.method].teacher_read:
+            uses.append((condensed, teacher))
     if config.figure7:
         for dataset in config.figure7.datasets:
             sets = figure_plan.embedded_sets(config, grid, dataset)

@@ -17,9 +17,8 @@ from condensation import augmentation, networks
 from condensation.core import compute, randomness, storage
 from condensation.core.errors import InputError
 from condensation.core.progress import Progress
-from condensation.data import sets
 from condensation.data.datasets import Dataset
-from condensation.training import fitting, scores, stacking
+from condensation.training import fitting, metrics, scores, stacking
 
 _BATCH = 500
 
@@ -60,6 +59,32 @@ def make(
     metadata = {"kind": "features", "dataset": dataset.name, "seed": seed}
     metadata |= {"options": options, "source": job["source"]}
     storage.write_tensors(path, tensors, metadata)
+
+
+def make_network(
+    path: str | Path,
+    dataset: Dataset,
+    job: Mapping[str, Any],
+    *,
+    device: torch.device,
+    compile: bool | str = False,
+) -> None:
+    """Train a network on all training images and write it: rule train_embedder.
+
+    Parameters
+    ----------
+    path : the file to write, which ``networks.stored.load`` reads; its metadata has the test
+        accuracy.
+    dataset : with the whitening of the images, if there is one.
+    job : options and source digest (``workflow.jobs.train_embedder``).
+    device, compile : as in ``train``.
+    """
+    network = train(dataset, 0, device=device, compile=compile, **job["options"])
+    (row,) = metrics.measure(stacking.alone(network), 1, dataset, device)
+    metadata = {"kind": "features network", "dataset": dataset.name, "source": job["source"]}
+    metadata |= {"preprocessing": dataset.preprocessing, "options": job["options"]}
+    metadata["test_accuracy"] = row["accuracy"]
+    storage.write_tensors(path, dict(network.state_dict()), metadata)
 
 
 def extract(
@@ -162,24 +187,6 @@ def train(
             ),
         )
     return network.eval()
-
-
-def load(
-    path: str | Path, dataset: Dataset, device: torch.device
-) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """Return the network in a file, in evaluation mode, and the file's metadata.
-
-    Raises
-    ------
-    InputError
-        If the network was trained on another preprocessing than that of ``dataset``.
-    """
-    weights, metadata = storage.read_tensors(path)
-    sets.require_preprocessing(metadata["preprocessing"], dataset, str(path))
-    architecture = metadata["options"]["architecture"]
-    network = networks.build(architecture, dataset.shape, len(dataset.classes), 0, "loaded")
-    network.load_state_dict(weights)
-    return network.to(device).eval(), metadata
 
 
 def embed(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:

@@ -38,6 +38,8 @@ class Inputs:
         if features := jobs.features_of(self._config, wildcards.method):
             names = {"features": features, "condensation_seed": wildcards.condensation_seed}
             files["features"] = self._path(layout.FEATURES, dataset=wildcards.dataset, **names)
+        if teacher := self._config.methods[wildcards.method].teacher_read:
+            files |= self._teacher(wildcards, teacher)
         if experts := jobs.experts_of(self._config, wildcards.method):
             trajectories, count = experts
             names = {"dataset": wildcards.dataset, "trajectories": trajectories}
@@ -62,9 +64,7 @@ class Inputs:
         """Return what an evaluation reads beside dataset and set: whitening and teacher."""
         files = self.whitening(wildcards)
         if layout.labels(wildcards.labels) in DISTILLED:
-            view = self._config.preprocessing_of(wildcards.method)
-            names = {"dataset": wildcards.dataset, "features": self._config.teacher.features}
-            files["teacher"] = self._path(layout.EMBEDDER, **names, view=view)
+            files |= self._teacher(wildcards, self._config.teacher.features)
         return files
 
     def architectures_table(self, wildcards: Any) -> Files:
@@ -124,6 +124,12 @@ class Inputs:
             return {}
         names = {"dataset": dataset, "preprocessing": preprocessing}
         return {"whitening": self._path(layout.WHITENING, **names)}
+
+    def _teacher(self, wildcards: Any, features: str) -> Files:
+        """Return the network that was trained on the images as the method sees them."""
+        view = self._config.preprocessing_of(wildcards.method)
+        names = {"dataset": wildcards.dataset, "features": features, "view": view}
+        return {"teacher": self._path(layout.EMBEDDER, **names)}
 
     def _sets(self, sets: Iterable[SetId]) -> Files:
         """Return the files of condensed sets, and of the whitenings that made them."""

@@ -182,6 +182,10 @@ def condense(config: Config, set_id: SetId) -> dict[str, Any]:
     modules = list(entry.sources)
     if experts := experts_of(config, set_id.method):  # the method uses the experts' network
         options["architecture"] = config.trajectories[experts[0]].architecture
+    if entry.teacher_read:
+        teacher = config.features[entry.teacher_read].architecture
+        network = config.architectures[teacher].model_dump()
+        modules += ["condensation.networks.stored", *sources.of_network(network)]
     if isinstance(options.get("architecture"), str):
         options["architecture"] = config.architectures[options["architecture"]].model_dump()
         modules += sources.of_network(options["architecture"])
@@ -218,7 +222,7 @@ def evaluate(
     if labels in DISTILLED:
         teacher = train_embedder(config, config.teacher.features)["options"]
         options["teacher"] = {**teacher, "temperature": config.teacher.temperature}
-        modules += ["condensation.training.features", *sources.of_network(teacher["architecture"])]
+        modules += ["condensation.networks.stored", *sources.of_network(teacher["architecture"])]
     return {"options": options, **code_of("evaluate", *modules)}
 
 

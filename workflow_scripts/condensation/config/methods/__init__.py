@@ -18,6 +18,7 @@ from condensation.config.methods.kip import KIP
 from condensation.config.methods.plugin import Plugin
 from condensation.config.methods.random import Random
 from condensation.config.methods.random_labels import RandomLabels
+from condensation.config.methods.rded import RDED
 from condensation.config.methods.tm import TM
 from condensation.config.methods.whole import Whole
 
@@ -36,6 +37,7 @@ METHODS: dict[str, type[Method]] = {
     "dm": DM,
     "tm": TM,
     "kip": KIP,
+    "rded": RDED,
     "whole": Whole,
     "random_labels": RandomLabels,
     "imported": Imported,

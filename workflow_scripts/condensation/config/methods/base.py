@@ -61,6 +61,11 @@ class Method(Strict):
         return None
 
     @property
+    def teacher_read(self) -> str | None:
+        """Name of the features whose network the method reads as a teacher, or None."""
+        return None
+
+    @property
     def experts_read(self) -> tuple[str, int] | None:
         """Name of the trajectories that the method reads and their number, or None."""
         return None

@@ -35,6 +35,11 @@ class Plugin(Method, PluginOptions):
         features = getattr(self, "features", None)
         return None if features == "pixels" else features
 
+    @property
+    def teacher_read(self) -> str | None:
+        """The option ``teacher``."""
+        return getattr(self, "teacher", None)
+
     @model_validator(mode="after")
     def _check_function(self) -> Self:
         check_function(self.algorithm, self.model_extra or {}, ("the problem",))

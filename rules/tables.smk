@@ -101,6 +101,12 @@ rule compare_methods:
             category="Tables",
             labels=labels("Gain over random selection", "gains.csv"),
         ),
+        scores=report(
+            PATHS.table("scores.csv"),
+            caption="captions/statistics.rst",
+            category="Tables",
+            labels=labels("Scores of DD-Ranking", "scores.csv"),
+        ),
         comparisons=report(
             PATHS.table("comparisons.csv"),
             caption="captions/statistics.rst",

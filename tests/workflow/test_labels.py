@@ -106,7 +106,7 @@ def test_methods_that_name_a_teacher_read_it(tmp_path):
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"teacher": {"features": "scorin"}}, "teacher.features: unknown features 'scorin'"),
+        ({"teacher": {"features": "score"}}, "teacher.features: unknown features 'score'"),
         ({"teacher": {"temperature": 0}}, "teacher.temperature"),
         ({"labels": ["distiled"]}, r"experiments.e.labels"),
         (

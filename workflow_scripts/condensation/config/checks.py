@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from condensation.config.base import NAME, item, name_error, wrong
 from condensation.config.entries import Features
 from condensation.config.experiments import Figure7
+from condensation.config.methods.base import ByScore
 from condensation.config.nas import BENCHMARK_COLUMNS, Ranking
 from condensation.core.errors import unknown
 
@@ -96,7 +97,7 @@ def _check_entry(config: Config, where: str, entry: BaseModel) -> None:
                 f"{where}.layer: before_pooling needs a convnet or resnet, not {network!r}; "
                 "set layer: classifier_input"
             )
-    if getattr(entry, "reads_scores", False) and not (
+    if isinstance(entry, ByScore) and not (
         entry.features in config.features and config.features[entry.features].scores
     ):
         raise wrong(

@@ -6,12 +6,18 @@ from typing import Any
 import pandas as pd
 
 from condensation.config.schema import Config
-from condensation.results import frames, gains, ranks, statistics
+from condensation.results import dd_ranking, frames, gains, ranks, statistics
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The tables ``gains``, ``comparisons``, ``variance`` and ``equivalence``, and the ranks."""
+    """All comparisons.
+
+    Attributes
+    ----------
+    tables : ``gains``, ``scores``, ``comparisons``, ``variance`` and ``equivalence``.
+    ranking : as ``ranks.ranking`` returns it.
+    """
 
     tables: dict[str, pd.DataFrame]
     ranking: dict[str, Any]
@@ -26,6 +32,7 @@ def compare(runs: pd.DataFrame, config: Config) -> Comparison:
     final = runs[runs["iteration"] == frames.FINAL]
     algorithms = {name: entry.algorithm for name, entry in config.methods.items()}
     gained = gains.of_runs(final, algorithms)
+    plain = [name for name, entry in config.augmentations.items() if entry.policy == "none"]
     present = set(final["method"])
     methods = [name for name, entry in config.methods.items() if entry.algorithm != "whole"]
     methods = [name for name in methods if name in present]
@@ -35,6 +42,7 @@ def compare(runs: pd.DataFrame, config: Config) -> Comparison:
     final = final.iloc[order.argsort(kind="stable")]  # pairs are first - second, in this order
     tables = {
         "gains": gained,
+        "scores": dd_ranking.scores(gains.cells_of(final), algorithms, plain),
         "comparisons": statistics.paired(final, settings.alpha),
         "variance": statistics.variance(final, frames.CELL),
         "equivalence": statistics.equivalence(
@@ -52,6 +60,7 @@ def markdown(comparison: Comparison, config: Config) -> str:
     tables = comparison.tables
     pairs, variance, equivalence = (tables[n] for n in ("comparisons", "variance", "equivalence"))
     parts = ["# Comparisons of methods", "## Gain over Random", _gains(tables["gains"])]
+    parts += ["## Scores of DD-Ranking", _scores(tables["scores"])]
     parts += ["## Ranks", f"Over {', '.join(statistics.BLOCK)}:"]
     parts.append(_ranks(comparison.ranking))
     if "note" in comparison.ranking:
@@ -104,6 +113,28 @@ def _gains(table: pd.DataFrame) -> str:
         "`gain`: percentage points above Random, evaluated in the same way. `share`: of the way "
         "from Random to the whole dataset. With 95 % intervals that take the cells as independent "
         f"(gains.csv).\n\n{_table(shown)}"
+    )
+
+
+def _scores(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "No method stands beside Random and the whole dataset in the same way."
+    varied = [name for name in statistics.BLOCK if table[name].nunique() > 1]
+    shown = table[[*varied, "method"]].copy()
+    for name in ("label", "augmentation"):
+        shown[f"{name}-robust (%)"] = [
+            _interval(
+                {f"{name}{end}": row[name + (end or "_robust")] for end in ("", "_low", "_high")},
+                *(name, "{:.1f}", 100),
+            )
+            for row in table.to_dict("records")
+        ]
+    return (
+        "What sets are worth apart from their labels, and apart from the augmentation, from 0 to "
+        f"100 (Li et al., 2025). {100 * dd_ranking.normalized(0):.1f} is no gain over Random "
+        "(augmentation-robust), or a gain as large as the gap that is left to the whole dataset "
+        "(label-robust). With 95 % intervals (scores.csv).\n\n"
+        f"{_table(shown)}"
     )
 
 

@@ -29,19 +29,21 @@ def of_runs(runs: pd.DataFrame, algorithms: Mapping[str, str]) -> pd.DataFrame:
     runs : finished cells, as ``frames.runs``.
     algorithms : the algorithm of each method.
     """
-    rows = [
-        {**dict(zip(_CELL, key, strict=True)), **_summary(part)}
-        for key, part in runs.groupby(_CELL, sort=False)
-    ]
-    cells = pd.DataFrame(rows, columns=[*_CELL, "mean", "low", "high"])
+    cells = cells_of(runs)
     gained = cells.join(of_cells(cells, algorithms)).dropna(subset="gain")
     blocks = gained.groupby(BLOCK, sort=False).ngroup()
     order = gained.assign(block=blocks).sort_values(["block", "gain"], ascending=[True, False])
     return gained.loc[order.index, [*_CELL, *COLUMNS]].reset_index(drop=True)
 
 
-def _summary(part: pd.DataFrame) -> dict[str, float]:
-    return statistics.summary(part["accuracy"], part["condensation_seed"])
+def cells_of(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per method and block with mean, low and high, from ``frames.runs``."""
+    rows = [
+        dict(zip(_CELL, key, strict=True))
+        | statistics.summary(part["accuracy"], part["condensation_seed"])
+        for key, part in runs.groupby(_CELL, sort=False)
+    ]
+    return pd.DataFrame(rows, columns=[*_CELL, "mean", "low", "high"])
 
 
 def of_cells(cells: pd.DataFrame, algorithms: Mapping[str, str]) -> pd.DataFrame:

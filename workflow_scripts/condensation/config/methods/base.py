@@ -31,7 +31,6 @@ class Method(Strict):
     citation : source of the method.
     network_use : how the method uses its network, ``embed`` or ``differentiate``; None if it
         has none. Networks of libraries are tried in this use before any job starts.
-    reads_scores : whether the features must have scores.
     tabulated : options that depend on dataset and IPC; None is replaced by ``published``.
     pipeline_options : options that the pipeline handles, not the method's function.
     """
@@ -39,7 +38,6 @@ class Method(Strict):
     paper_name: ClassVar[str | None] = None
     citation: ClassVar[str | None] = None
     network_use: ClassVar[Literal["embed", "differentiate"] | None] = None
-    reads_scores: ClassVar[bool] = False
     tabulated: ClassVar[tuple[str, ...]] = ()
     pipeline_options: ClassVar[frozenset[str]] = frozenset({"snapshots", "preprocessing", "labels"})
 
@@ -140,8 +138,6 @@ class Selection(Method):
 
 class ByScore(Selection):
     """Options of all methods that select real images by a score."""
-
-    reads_scores = True
 
     features: str = Field(
         "scoring", description="A name under `features`, whose entry sets `scores: true`."

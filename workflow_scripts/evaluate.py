@@ -35,8 +35,8 @@ with job(snakemake):
         stored = importlib.import_module("condensation.networks.stored")
         options["temperature"] = teacher["temperature"]
         options["teacher"], _ = stored.load(snakemake.input.teacher, dataset, device)
-        about = storage.read_metadata(snakemake.input.teacher)
-        facts["teacher"] = {name: about[name] for name in ("checksum", "test_accuracy")}
+        teacher_metadata = storage.read_metadata(snakemake.input.teacher)
+        facts["teacher"] = {name: teacher_metadata[name] for name in ("checksum", "test_accuracy")}
     seeds = list(range(int(wildcards.first), int(wildcards.last) + 1))
     metadata = storage.read_metadata(snakemake.input.condensed)
     rows, costs = evaluation.outcome(

@@ -38,7 +38,7 @@ FULL = (
 )
 
 
-def found(rows, **where):
+def row_of(rows, **where):
     scored = dd_ranking.scores(table(*rows), ALGORITHMS)
     for name, value in where.items():
         scored = scored[scored[name] == value]
@@ -47,7 +47,7 @@ def found(rows, **where):
 
 
 def test_both_scores_by_hand():
-    row = found(FULL, labels="distilled", augmentation="dsa")
+    row = row_of(FULL, labels="distilled", augmentation="dsa")
     assert (row["hlr"], row["ior"]) == pytest.approx((0.85 - 0.48, 0.55 - 0.45))
     assert row["label_robust"] == pytest.approx(score(0.5 * 0.10 - 0.5 * 0.37))
     assert row["augmentation_robust"] == pytest.approx(score(0.5 * 0.10 + 0.5 * 0.06))
@@ -58,7 +58,7 @@ def test_both_scores_by_hand():
 
 def test_hard_labels_count_twice():
     """Own labels are the hard ones: the same networks stand in both differences."""
-    row = found(FULL, labels="own", augmentation="dsa")
+    row = row_of(FULL, labels="own", augmentation="dsa")
     assert row["label_robust"] == pytest.approx(score(0.5 * 0.18 - 0.5 * 0.37))
     half = math.sqrt(0.01**2 + 0.005**2 + 0.005**2)
     assert row["label_high"] == pytest.approx(score(0.5 * 0.18 - 0.5 * 0.37 + half))
@@ -67,7 +67,7 @@ def test_hard_labels_count_twice():
 
 def test_a_cell_with_hard_labels_replaces_the_sets_own():
     rows = (*FULL, ("dm", "10", "dsa", "hard", 40.0))
-    assert found(rows, labels="distilled", augmentation="dsa")["hlr"] == pytest.approx(0.45)
+    assert row_of(rows, labels="distilled", augmentation="dsa")["hlr"] == pytest.approx(0.45)
 
 
 def test_the_ends_of_the_scale():
@@ -87,5 +87,5 @@ def test_without_a_comparison_there_is_no_score(missing):
 def test_methods_of_a_cell_come_best_first():
     rows = (*FULL, ("kip", "10", "dsa", "own", 60.0))
     scored = dd_ranking.scores(table(*rows), {**ALGORITHMS, "kip": "kip"})
-    own = scored[scored["labels"] == "own"]
-    assert own["method"].tolist() == ["kip", "dm"]
+    hard = scored[scored["labels"] == "own"]
+    assert hard["method"].tolist() == ["kip", "dm"]

@@ -39,7 +39,7 @@ def test_el2n_in_closed_form(classes):
     assert right == pytest.approx(0, abs=1e-6) and wrong == pytest.approx(math.sqrt(2), rel=1e-6)
 
 
-def made(dataset, path, epochs):
+def written(dataset, path, epochs):
     options = {"architecture": NETWORK, "optimizer": OPTIMIZER, "batch_size": 16}
     options |= {"epochs": epochs, "layer": "classifier_input", "scores": True}
     features.make(path, dataset, 0, {"options": options, "source": "x"}, device=CPU)
@@ -73,13 +73,13 @@ def test_the_scores_of_a_training_are_those_of_a_plain_loop(dataset, tmp_path):
         math.dist(row.tolist(), [float(c == label) for c in range(3)])
         for row, label in zip(shares, labels.tolist(), strict=True)
     ]
-    stored = made(dataset, tmp_path / "features.safetensors", epochs=12)
+    stored = written(dataset, tmp_path / "features.safetensors", epochs=12)
     assert stored["forgetting"].tolist() == events
     torch.testing.assert_close(stored["el2n"], torch.tensor(errors), rtol=1e-4, atol=1e-5)
 
 
 def test_scores_change_neither_the_training_nor_its_embedding(dataset, tmp_path):
-    stored = made(dataset, tmp_path / "features.safetensors", epochs=2)
+    stored = written(dataset, tmp_path / "features.safetensors", epochs=2)
     network = features.train(
         *(dataset, 0),
         **{"architecture": NETWORK, "epochs": 2, "optimizer": OPTIMIZER, "batch_size": 16},

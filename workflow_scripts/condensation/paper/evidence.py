@@ -74,8 +74,8 @@ def tables_from_records(
     set_costs = {set_id: contents[path] for path, set_id in set_costs.items() if path in contents}
     collected = paper_cells.collect(config, runs, printed_numbers)
     costs = frames.costs(set_costs, runs), network_costs(contents, records)
-    own = runs[runs["labels"] == OWN]  # the paper has no others
-    return all_tables(collected, own, *costs, ranking), frames.accuracy(runs, cells)
+    printed_kind = runs[runs["labels"] == OWN]  # the paper has no other labels
+    return all_tables(collected, printed_kind, *costs, ranking), frames.accuracy(runs, cells)
 
 
 def _covered(contents: Records, records: Records) -> set[str]:

@@ -97,8 +97,8 @@ class _Cells:
 
     def hard(self, where: Mapping[str, Any], **changes: str) -> Cell:
         """Return the cell with hard labels."""
-        found = self.find(where, **changes, labels=HARD)
-        return found if found[0] == found[0] else self.find(where, **changes, labels=OWN)
+        hard = self.find(where, **changes, labels=HARD)
+        return hard if hard[0] == hard[0] else self.find(where, **changes, labels=OWN)
 
     def label_robust(self, where: Mapping[str, Any]) -> dict[str, float]:
         ours, random = self.find(where), self.find(where, method=self.random)

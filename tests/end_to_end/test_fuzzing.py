@@ -369,16 +369,16 @@ NAS = "\n".join([f"{benchmark.ARCHITECTURE},{COLUMN}", *(f"{cell},91.5" for cell
 PRINTED = [path.read_bytes() for path in sorted((ROOT / "config/paper").glob("*.csv"))]
 RUNS = (
     "dataset,method,ipc,condensation_seed,iteration,architecture,augmentation,optimizer,"
-    "evaluation_seed,status,accuracy,first_half,second_half,loss,calibration_error,set_status,"
+    "labels,evaluation_seed,status,accuracy,first_half,second_half,loss,calibration_error,set_status,"
     "other_code,record\n"
-    "digits,random,1,0,end,convnet,none,sgd,0,ok,91.5,91,92,0.3,0.1,ok,False,a.json\n"
-    "digits,random,1,1,end,convnet,none,sgd,0,oom,,,,,,oom,True,b.json\n"
+    "digits,random,1,0,end,convnet,none,sgd,own,0,ok,91.5,91,92,0.3,0.1,ok,False,a.json\n"
+    "digits,random,1,1,end,convnet,none,sgd,own,0,oom,,,,,,oom,True,b.json\n"
 )
 ACCURACY = (
-    "experiment,dataset,method,ipc,iteration,architecture,augmentation,optimizer,sets,networks,"
+    "experiment,dataset,method,ipc,iteration,architecture,augmentation,optimizer,labels,sets,networks,"
     "oom,diverged,missing,mean,std,std_of_sets,low,high\n"
-    "e,digits,random,1,end,convnet,none,sgd,1,2,0,0,0,91.5,0.3,,90.1,92.2\n"
-    "e,digits,none,all,end,convnet,none,sgd,1,2,2,0,0,,,,,\n"
+    "e,digits,random,1,end,convnet,none,sgd,own,1,2,0,0,0,91.5,0.3,,90.1,92.2\n"
+    "e,digits,none,all,end,convnet,none,sgd,own,1,2,2,0,0,,,,,\n"
 )
 RANKED = "set,reference,method,ipc,spearman\nrandom/1/0,,random,1,0.5\nwhole,whole,,,\n"
 TABLES = {

@@ -150,7 +150,7 @@ def test_it_is_ranked_on_a_single_page(page, leaderboard):
     assert len(leaderboard[1].board) == 50
     assert page.find_elements(By.CSS_SELECTOR, ".dt-paging") == []
     assert column(page, 1)[:6] == ["1/5", "2/5", "3/5", "4/5", "4/5", "\u2013"]
-    assert "All rows: optimizer sgd." in page.find_element(By.TAG_NAME, "main").text
+    assert "All rows: optimizer sgd, labels own." in page.find_element(By.TAG_NAME, "main").text
 
 
 def test_sorting_by_click_and_by_keyboard(page, leaderboard):

@@ -45,6 +45,12 @@ def test_only_cells_that_are_evaluated_in_the_same_way_are_compared():
     assert gained["share"].isna().all()  # there is no whole dataset
 
 
+def test_an_end_that_is_cut_off_at_100_percent_makes_no_interval_narrower():
+    table = cells(plain=("10", 50.0, 49.0, 51.0), dm=("10", 96.0, 84.0, 100.0))  # 84 to 108
+    row = gains.of_cells(table, ALGORITHMS).iloc[1]
+    assert row["gain"] - row["gain_low"] == pytest.approx((12**2 + 1) ** 0.5)
+
+
 def test_without_intervals_there_is_still_a_gain():
     nothing = float("nan")
     table = cells(plain=("1", 10.0, nothing, nothing), dm=("1", 20.0, 19.0, 21.0))
@@ -69,7 +75,7 @@ def test_networks_become_cells_with_the_largest_gain_first():
             ("whole", "all"): [[70.0, 80.0]],
         }
     )
-    gained = gains.of_runs(runs, {**ALGORITHMS, "best": "kip"})
+    gained = gains.ordered(gains.cells_of(runs), {**ALGORITHMS, "best": "kip"})
     assert gained["method"].tolist() == ["best", "dm"]
     assert gained["gain"].tolist() == [35.0, 20.0]
     assert gained["share"].tolist() == pytest.approx([0.7, 0.4])

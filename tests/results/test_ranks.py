@@ -105,3 +105,11 @@ def test_by_set_means_only_the_ways_that_all_methods_have():
     result = ranks.ranking(pd.concat([runs, other]), ["a", "b", "c"], 0.05, 10)
     assert result["by_set"]["methods"] == {"b": 1.0, "a": 2.0, "c": 3.0}
     assert result["left_out"]["blocks"] == 2
+
+
+def test_labels_are_blocks_of_their_own():
+    cells = {("a", "1"): [[30.0, 30.0]], ("b", "1"): [[20.0, 20.0]], ("c", "1"): [[10.0, 10.0]]}
+    reverse = {("a", "1"): [[0.0, 0.0]], ("b", "1"): [[50.0, 50.0]], ("c", "1"): [[90.0, 90.0]]}
+    runs = pd.concat([networks(cells), networks(reverse, labels="distilled")])
+    by_set = ranks.ranking(runs, ["a", "b", "c"], 0.05, 10)["by_set"]
+    assert by_set["blocks"] == 2 and by_set["methods"] == {"a": 2.0, "b": 2.0, "c": 2.0}

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from condensation import networks
 from condensation.config.entries import SGD, ConvNet
 from condensation.core import randomness, storage
+from condensation.core.errors import InputError
 from condensation.training import features, fitting, scores
 
 NETWORK = ConvNet(network="convnet", width=8, depth=1).model_dump()
@@ -126,3 +127,13 @@ class NoAugmentation:
     def apply(self, images, drawn):
         """Return the images."""
         return images
+
+
+def test_a_training_that_diverges_is_refused(dataset):
+    optimizer = SGD(algorithm="sgd", lr=1e30).model_dump()
+    with pytest.raises(InputError, match="on all of small diverged.*Lower `lr`"):
+        features.train(
+            *(dataset, 0),
+            **{"architecture": NETWORK, "epochs": 3, "optimizer": optimizer, "batch_size": 16},
+            device=CPU,
+        )

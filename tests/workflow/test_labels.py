@@ -9,11 +9,13 @@ from builders import networks
 from condensation.config.loading import parse
 from condensation.core.errors import InputError
 from condensation.paper import cells as paper_cells
-from condensation.planning import worklist
+from condensation.planning import trials, worklist
+from condensation.planning.work import Estimator
 from condensation.results import frames
 from condensation.results.statistics import paired
 from condensation.workflow import grid, inputs, jobs, layout, targets
 
+RDED = {"rded": {"algorithm": "rded"}}
 LABELS = ["own", "hard", "distilled", "distilled_views"]
 METHODS = {"random": {"algorithm": "random"}, "kip": {"algorithm": "kip", "iterations": 1}}
 
@@ -108,6 +110,15 @@ def test_methods_that_name_a_teacher_read_it(tmp_path):
     [
         ({"teacher": {"features": "score"}}, "teacher.features: unknown features 'score'"),
         ({"teacher": {"temperature": 0}}, "teacher.temperature"),
+        ({"teacher": {"temperature": float("inf")}}, "teacher.temperature"),
+        (
+            {"features": {"scoring": {"epochs": 1, "scores": True}}},
+            "features.scoring.*set `epochs` to 2 or more",
+        ),
+        (
+            {"methods": {"r": {"algorithm": "rded", "factor": 20}}},
+            r"experiments.e.ipc: 1 images of 20 x 20 crops need crops of 400 images.*pool is 300",
+        ),
         ({"labels": ["distiled"]}, r"experiments.e.labels"),
         (
             {"methods": {"r": {"algorithm": "rded", "teacher": "x"}}},
@@ -118,6 +129,40 @@ def test_methods_that_name_a_teacher_read_it(tmp_path):
 def test_mistakes_are_named(sections, message):
     with pytest.raises(InputError, match=message):
         configured(**sections)
+
+
+def test_a_teacher_from_a_library_is_tried_before_the_run(tmp_path):
+    library = {"architectures": {"net": {"network": "timm:resnet18"}}}
+    library |= {"features": {"scoring": {"architecture": "net", "epochs": 2, "scores": True}}}
+    for methods, labels in (({"random": METHODS["random"]}, "distilled"), (RDED, "own")):
+        config = configured(methods, labels, **library)
+        cells = grid.expand(config)
+        estimator = Estimator(config, cells, tmp_path)
+        assert [
+            trial["entry"]["network"] for trial in trials._trials(config, cells, estimator)
+        ] == ["timm:resnet18"]
+
+
+def test_rded_is_estimated_by_the_passes_of_its_teacher(tmp_path):
+    config = configured(RDED, "own")
+    work = Estimator(config, grid.expand(config), tmp_path).of(
+        "condense", {"dataset": "digits", "method": "rded", "ipc": "1", "condensation_seed": "0"}
+    )
+    # five crops of every image: no class of digits has 300
+    assert work.passes == pytest.approx(5 * 1437, rel=0.02)
+
+
+def test_tables_of_the_paper_need_cells_with_own_labels():
+    axes = {"labels": "distilled", "augmentations": ["none", "dsa"]}
+    other = parse(
+        {
+            "datasets": {"digits": {"source": "digits"}},
+            "methods": {"random": {"algorithm": "random"}},
+            "experiments": {"e": {"datasets": "digits", "methods": "random", "ipc": 1, **axes}},
+        }
+    )
+    paths = layout.Layout("r", "f")
+    assert targets.Targets(other, grid.expand(other), paths).paper_tables == [8]
 
 
 def test_each_kind_of_labels_is_a_cell_of_its_own():

@@ -17,6 +17,7 @@ from condensation.workflow import preload
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no server elsewhere")
 LIBRARY = "colorsys"  # small, and nothing else imports it
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "SOME": "välue"}
+SLEEP = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
 DESCRIBE = """
 import json, os, sys, threading
 print(json.dumps([sys.argv, os.getcwd(), dict(os.environ), sys.path[0], __name__, __file__]))
@@ -106,8 +107,7 @@ while not other.exists(): time.sleep(0.01)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_the_end_of_the_command_ends_its_fork(command, tmp_path, number):
-    text = "import os, sys, time; print(os.getpid(), flush=True); time.sleep(60)"
-    path = script(tmp_path, text)
+    path = script(tmp_path, SLEEP)
     started = subprocess.Popen([*command, path], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
     fork = int(started.stdout.readline())
     assert fork != started.pid and Path(f"/proc/{fork}").exists()
@@ -130,13 +130,79 @@ def test_what_no_fork_may_run_is_run_by_python(command, tmp_path, arguments, thr
     assert run(command, *arguments, cwd=tmp_path, env=environment).stdout == "False\n"
 
 
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_closed_stream_is_no_socket_of_ours(command, tmp_path, closed):
+    path = script(tmp_path, "import sys; print('out'); print('err', file=sys.stderr); sys.exit(5)")
+    text = f"{shlex.join([*command, str(path)])} {closed}{'<' if closed == 0 else '>'}&-"
+    done = subprocess.run(["bash", "-c", text], env=ENVIRONMENT, capture_output=True, text=True)
+    expected = ["out\n", "err\n"]
+    if closed:
+        expected[closed - 1] = ""
+    assert (done.returncode, [done.stdout, done.stderr]) == (5, expected)
+
+
+def test_a_job_finishes_its_cleanup_after_an_interrupt(command, tmp_path):
+    text = """
+import os, pathlib, sys, time
+print(os.getpid(), flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(0.5)
+    pathlib.Path(sys.argv[1]).write_text("cleaned up")
+    sys.exit(7)
+"""
+    path, trace = script(tmp_path, text), tmp_path / "trace"
+    started = subprocess.Popen(
+        [*command, path, trace], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    )
+    fork = int(started.stdout.readline())
+    for process in (started.pid, fork):  # as a terminal does
+        os.kill(process, signal.SIGINT)
+    assert started.wait(20) == 7
+    assert trace.read_text() == "cleaned up"
+
+
+def test_a_library_that_fails_to_load_stops_no_job(tmp_path):
+    Path(tmp_path, "broken_library.py").write_text("raise RuntimeError('it does not fit')")
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(tmp_path)}
+    look = script(tmp_path, f"import sys; print({LIBRARY!r} in sys.modules)")
+    starter = f"""
+import subprocess, sys
+sys.path.insert(0, {str(Path(preload.__file__).parents[2])!r})
+from condensation.workflow import preload
+command = preload.start(sys.executable, ["broken_library", {LIBRARY!r}])
+for _ in range(20):
+    subprocess.run(f"{{command}} {look}", shell=True, check=True)
+"""
+    done = run([sys.executable], "-c", starter, env=environment, timeout=60)
+    assert done.stdout.split()[-1] == "True", done.stderr
+
+
+def test_a_job_ends_with_its_server(command, tmp_path):
+    starter = f"""
+import os, signal, subprocess, sys
+sys.path.insert(0, {str(Path(preload.__file__).parents[2])!r})
+from condensation.workflow import preload
+command = preload.start(sys.executable, [])
+job = subprocess.Popen(command + " {script(tmp_path, SLEEP)}", shell=True, stdout=subprocess.PIPE)
+fork = int(job.stdout.readline())
+os.kill(preload._servers[0].pid, signal.SIGKILL)
+print(fork, job.wait())
+"""
+    done = run([sys.executable], "-c", starter, env={**ENVIRONMENT, "TMPDIR": str(tmp_path)})
+    fork, status = map(int, done.stdout.split())
+    assert status == 1 and "the process that runs the jobs has ended" in done.stderr
+    wait_until(lambda: not Path(f"/proc/{fork}").exists())
+
+
 def test_without_a_server_python_runs_the_script(command, tmp_path):
     path = script(tmp_path, "print('alone')")
     assert run([*command[:-1], tmp_path / "no socket"], path).stdout == "alone\n"
 
 
 def test_the_server_and_its_forks_end_with_the_process_that_started_it(tmp_path):
-    sleeper = script(tmp_path, "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+    sleeper = script(tmp_path, SLEEP)
     starter = f"""
 import subprocess, sys
 sys.path.insert(0, {str(Path(preload.__file__).parents[2])!r})

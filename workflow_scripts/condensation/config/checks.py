@@ -15,6 +15,7 @@ from condensation.config.base import NAME, item, name_error, wrong
 from condensation.config.entries import Features
 from condensation.config.experiments import Figure7
 from condensation.config.methods.base import ByScore
+from condensation.config.methods.rded import RDED
 from condensation.config.nas import BENCHMARK_COLUMNS, Ranking
 from condensation.core.errors import unknown
 
@@ -127,6 +128,12 @@ def _check_ipc(
             f"({smallest} training images)"
         )
     for method, ipc in product(methods, ipcs):
+        entry = config.methods[method]
+        if isinstance(entry, RDED) and ipc * entry.factor**2 > entry.pool:
+            raise wrong(
+                f"{where}.ipc: {ipc} images of {entry.factor} x {entry.factor} crops need crops of "
+                f"{ipc * entry.factor**2} images, but methods.{method}.pool is {entry.pool}"
+            )
         _check_options(config, where, dataset, method, ipc)
 
 

@@ -4,7 +4,7 @@ One pydantic model per kind. Its fields are the only source of defaults, documen
 The code that an entry selects is imported by the job. Methods are in ``config.methods``.
 """
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -145,8 +145,17 @@ class Features(Strict):
     scores: bool = Field(
         False,
         description="Also score each image, for `el2n` and `forgetting`: the length of the error "
-        "after the training, and how often the training forgot the image.",
+        "after the training, and how often the training forgot the image. Needs two epochs.",
     )
+
+    @model_validator(mode="after")
+    def _check_scores(self) -> Self:
+        if self.scores and self.epochs < 2:
+            raise wrong(
+                f"`scores` with {self.epochs} epochs: an image cannot be forgotten before the "
+                "second epoch; set `epochs` to 2 or more (20 are usual)"
+            )
+        return self
 
 
 # --- trajectories ---------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ class Axes(Strict):
     augmentations: Names = Field(["dsa"], description="Names under `augmentations`.")
     architectures: Names = Field(["convnet"], description="Names under `architectures`.")
     optimizers: Names = Field(["sgd"], description="Names under `optimizers`.")
-    labels: Annotated[list[Labels], Field(min_length=1), or_single(Labels)] = Field(
+    labels: Annotated[list[Labels], Field(min_length=1), or_single(Labels, least=1)] = Field(
         [OWN],
         description="Labels that networks are trained on: `own`, those of the set; `hard`, the "
         "class with the largest score, for sets with soft labels; `distilled`, the teacher's "
@@ -54,6 +54,7 @@ class Teacher(Strict):
     temperature: float = Field(
         1.0,
         gt=0,
+        allow_inf_nan=False,
         description="Divides the scores of teacher and student before the softmax; the loss is "
         "multiplied by its square.",
     )

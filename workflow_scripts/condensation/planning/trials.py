@@ -13,7 +13,8 @@ from typing import Any
 from condensation.config.schema import Config
 from condensation.core.errors import InputError
 from condensation.planning.work import Estimator
-from condensation.workflow import figure_plan, jobs
+from condensation.planning.worklist import trained_networks
+from condensation.workflow import jobs
 from condensation.workflow.digest import ROOT
 from condensation.workflow.grid import WHOLE, Grid
 
@@ -86,11 +87,8 @@ def _trials(config: Config, grid: Grid, estimator: Estimator) -> list[dict[str, 
             expert = config.trajectories[experts[0]]
             add("architectures", expert.architecture, condensed.dataset, "differentiate")
             add("augmentations", expert.augmentation, condensed.dataset, "transform")
-    if config.figure7:
-        architecture = config.features[config.figure7.features].architecture
-        for dataset in config.figure7.datasets:
-            if figure_plan.embedded_sets(config, grid, dataset):
-                add("architectures", architecture, dataset, "embed")
+    for dataset, features, _ in trained_networks(config, grid):
+        add("architectures", config.features[features].architecture, dataset, "embed")
     return [
         {
             "where": f"{section}.{name} on {dataset}",

@@ -212,6 +212,8 @@ class Estimator:
         if work is None:  # it selects real images
             return Work(operations=chosen, device_bytes=data.bytes, **held, known=data.known)
         architecture = options.get("architecture")
+        if entry.teacher_read:
+            architecture = self.config.features[entry.teacher_read].architecture
         if entry.algorithm == "tm":
             architecture = self.config.trajectories[entry.trajectories].architecture
         network = None if architecture is None else self.network(architecture, dataset)
@@ -299,6 +301,17 @@ def _dm(options: dict, data: sizes.Images, count: int, network: sizes.Network) -
     }
 
 
+def _rded(options: dict, data: sizes.Images, count: int, network: sizes.Network) -> dict:
+    pool = min(options["pool"], data.train / data.classes)
+    return {
+        "passes": float(options["crops"] * pool * data.classes),
+        "steps": float(options["crops"] * data.classes),
+        # all crops of a class, with the outputs of a pass over 500 of them
+        "device_bytes": _FLOAT * (options["crops"] + 2) * pool * prod(data.shape)
+        + _FLOAT * 500 * network.outputs,
+    }
+
+
 def _dc(options: dict, data: sizes.Images, count: int, network: sizes.Network) -> dict:
     real = min(options["batch_real"], data.train / data.classes)
     outer, inner, ipc = options["outer"], options["inner"], count / data.classes
@@ -354,4 +367,4 @@ def _kip(options: dict, data: sizes.Images, count: int, network: None) -> dict:
     }
 
 
-_METHODS = {"dm": _dm, "dc": _dc, "dsa": _dc, "tm": _tm, "kip": _kip}
+_METHODS = {"dm": _dm, "dc": _dc, "dsa": _dc, "tm": _tm, "kip": _kip, "rded": _rded}

@@ -61,6 +61,23 @@ def all_jobs(config: Config, grid: Grid) -> Iterator[Job]:
             )
 
 
+def trained_networks(config: Config, grid: Grid) -> list[tuple[str, str, str]]:
+    """Return dataset, features and preprocessing of each network that is trained and kept.
+
+    Teachers of evaluations and of methods, and the networks of figure 7.
+    """
+    uses = [(cell.set, config.teacher.features) for cell in grid.cells if cell.labels in DISTILLED]
+    for condensed in grid.sets:
+        if teacher := config.methods[condensed.method].teacher_read:
+            uses.append((condensed, teacher))
+    if config.figure7:
+        for dataset in config.figure7.datasets:
+            sets = figure_plan.embedded_sets(config, grid, dataset)
+            uses += [(set_id, config.figure7.features) for set_id in sets]
+    networks = ((use.dataset, name, config.preprocessing_of(use.method)) for use, name in uses)
+    return list(dict.fromkeys(networks))
+
+
 def _job(rule: str, output: str, name: str, **wildcards: str) -> Job:
     return Job(rule, wildcards, name, layout.fill(output, **wildcards))
 
@@ -90,16 +107,7 @@ def _inputs_of_sets(config: Config, grid: Grid) -> Iterator[Job]:
             if kind != "standardize":
                 wildcards = {"dataset": dataset, "preprocessing": kind}
                 yield _job("fit_whitening", layout.WHITENING, kind, **wildcards)
-    uses = [(cell.set, config.teacher.features) for cell in grid.cells if cell.labels in DISTILLED]
-    for condensed in grid.sets:
-        if teacher := config.methods[condensed.method].teacher_read:
-            uses.append((condensed, teacher))
-    if config.figure7:
-        for dataset in config.figure7.datasets:
-            sets = figure_plan.embedded_sets(config, grid, dataset)
-            uses += [(set_id, config.figure7.features) for set_id in sets]
-    networks = [(use.dataset, name, config.preprocessing_of(use.method)) for use, name in uses]
-    for dataset, features, view in dict.fromkeys(networks):
+    for dataset, features, view in trained_networks(config, grid):
         architecture = config.features[features].architecture
         wildcards = {"dataset": dataset, "features": features, "view": view}
         yield _job("train_embedder", layout.EMBEDDER, architecture, **wildcards)

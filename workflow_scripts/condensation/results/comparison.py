@@ -31,7 +31,7 @@ def compare(runs: pd.DataFrame, config: Config) -> Comparison:
     settings = config.statistics
     final = runs[runs["iteration"] == frames.FINAL]
     algorithms = {name: entry.algorithm for name, entry in config.methods.items()}
-    gained = gains.of_runs(final, algorithms)
+    cells = gains.cells_of(final)  # with the whole dataset
     plain = [name for name, entry in config.augmentations.items() if entry.policy == "none"]
     present = set(final["method"])
     methods = [name for name, entry in config.methods.items() if entry.algorithm != "whole"]
@@ -41,8 +41,8 @@ def compare(runs: pd.DataFrame, config: Config) -> Comparison:
     order = final["method"].map(methods.index)
     final = final.iloc[order.argsort(kind="stable")]  # pairs are first - second, in this order
     tables = {
-        "gains": gained,
-        "scores": dd_ranking.scores(gains.cells_of(final), algorithms, plain),
+        "gains": gains.ordered(cells, algorithms),
+        "scores": dd_ranking.scores(cells, algorithms, plain),
         "comparisons": statistics.paired(final, settings.alpha),
         "variance": statistics.variance(final, frames.CELL),
         "equivalence": statistics.equivalence(
@@ -65,7 +65,7 @@ def markdown(comparison: Comparison, config: Config) -> str:
     parts.append(_ranks(comparison.ranking))
     if "note" in comparison.ranking:
         parts.append(comparison.ranking["note"])
-    parts += ["Over dataset and IPC (`by_set`):", _ranks(comparison.ranking["by_set"])]
+    parts += ["Over dataset, IPC and labels (`by_set`):", _ranks(comparison.ranking["by_set"])]
     parts.append("## Pairs")
     significant = int(pairs["significant"].sum())
     parts.append(

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from condensation.config.experiments import OWN
+from condensation.results.gains import half_width
 from condensation.results.statistics import BLOCK
 
 COLUMNS = ["hlr", "ior", "label_robust", "label_low", "label_high"]
@@ -75,12 +76,10 @@ class _Cells:
     def __init__(
         self, cells: pd.DataFrame, algorithms: Mapping[str, str], plain: Collection[str]
     ) -> None:
+        halves = half_width(cells)
         self.cells: dict[tuple[str, ...], Cell] = {
-            tuple(row[name] for name in _CELL): (
-                row["mean"] / 100,
-                (row["high"] - row["low"]) / 200,
-            )
-            for row in cells.to_dict("records")
+            tuple(row[name] for name in _CELL): (row["mean"] / 100, half / 100)
+            for row, half in zip(cells.to_dict("records"), halves, strict=True)
         }
         self.plain = plain
         self.random = self._named(algorithms, "random")

@@ -21,15 +21,11 @@ COLUMNS = ["gain", "gain_low", "gain_high", "share", "share_low", "share_high"]
 _CELL = [*BLOCK, "method"]
 
 
-def of_runs(runs: pd.DataFrame, algorithms: Mapping[str, str]) -> pd.DataFrame:
-    """Return a row per cell with its gain, the largest gain of each block first.
+def ordered(cells: pd.DataFrame, algorithms: Mapping[str, str]) -> pd.DataFrame:
+    """Return the cells that have a gain, with ``COLUMNS``, the largest of each block first.
 
-    Parameters
-    ----------
-    runs : finished cells, as ``frames.runs``.
-    algorithms : the algorithm of each method.
+    ``cells`` and ``algorithms`` as in ``of_cells``.
     """
-    cells = cells_of(runs)
     gained = cells.join(of_cells(cells, algorithms)).dropna(subset="gain")
     blocks = gained.groupby(BLOCK, sort=False).ngroup()
     order = gained.assign(block=blocks).sort_values(["block", "gain"], ascending=[True, False])
@@ -58,7 +54,7 @@ def of_cells(cells: pd.DataFrame, algorithms: Mapping[str, str]) -> pd.DataFrame
     random = _first(cells, algorithms, "random", BLOCK)
     whole = _first(cells, algorithms, "whole", [name for name in BLOCK if name != "ipc"])
     compared = cells["method"].map(algorithms).isin({"random", "whole"}) | (cells["ipc"] == WHOLE)
-    accuracy, half = cells["mean"].where(~compared), _half(cells)
+    accuracy, half = cells["mean"].where(~compared), half_width(cells)
     points = accuracy - random["mean"]
     share = points / (whole["mean"] - random["mean"]).where(whole["mean"] > random["mean"])
     parts = half**2 + ((1 - share) * random["half"]) ** 2 + (share * whole["half"]) ** 2
@@ -75,9 +71,10 @@ def _first(
     on = list(on)
     names = [name for name, known in algorithms.items() if known == algorithm]
     rows = cells[cells["method"].isin(names[:1])].drop_duplicates(on)
-    values = rows[on].assign(mean=rows["mean"], half=_half(rows))
+    values = rows[on].assign(mean=rows["mean"], half=half_width(rows))
     return cells[on].merge(values, on=on, how="left").set_axis(cells.index)[["mean", "half"]]
 
 
-def _half(cells: pd.DataFrame) -> pd.Series:
-    return (cells["high"] - cells["low"]) / 2
+def half_width(cells: pd.DataFrame) -> pd.Series:
+    """Return half of each interval; its end at 0 or 100 percent is cut off, the other is not."""
+    return np.maximum(cells["mean"] - cells["low"], cells["high"] - cells["mean"])

@@ -13,18 +13,19 @@ from scipy import stats
 from condensation.core import randomness
 from condensation.results.statistics import BLOCK
 
-_SETS = ["dataset", "ipc"]
+_SETS = ["dataset", "ipc", "labels"]
 NOT_INDEPENDENT = (
     "Blocks that differ only in architecture, augmentation or optimizer share condensed sets, so "
-    "they are not independent and their p-values are too small; `by_set` has one block per "
-    "dataset and IPC, the mean over architectures, augmentations and optimizers."
+    "they are not independent and their p-values are too small; `own` and `hard` labels of sets "
+    "with hard labels are even the same. `by_set` has one block per dataset, IPC and kind of "
+    "labels, the mean over architectures, augmentations and optimizers."
 )
 
 
 def ranking(runs: pd.DataFrame, methods: Sequence[str], alpha: float, draws: int) -> dict[str, Any]:
-    """Rank methods over blocks, and again (``by_set``) with one block per dataset and IPC.
+    """Rank methods over blocks, and again (``by_set``) with a block per dataset, IPC and labels.
 
-    A block is a dataset x IPC x architecture x augmentation x optimizer. Both
+    A block is a dataset x IPC x architecture x augmentation x optimizer x labels. Both
     rankings have the same methods; ``rank`` describes their content.
     """
     known = runs[runs["method"].isin(methods)]

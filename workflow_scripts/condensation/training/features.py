@@ -1,4 +1,4 @@
-"""Embeddings of images by a network trained on all real images, for K-Center and figure 7.
+"""Networks trained on all real images, and their embeddings: for selections, figure 7, teachers.
 
 Paper, appendix A.1: one random ConvNet, trained for one epoch on the whole training set. The paper
 names neither the optimizer nor the layer. Here they are the evaluator's SGD without decay and
@@ -155,6 +155,11 @@ def train(
     """Return a network trained on all training images, on ``device``, in evaluation mode.
 
     ``watch`` sees the passes of the training, as in ``fitting.fit``.
+
+    Raises
+    ------
+    InputError
+        If the training diverges.
     """
     network = networks.build(
         architecture, dataset.shape, len(dataset.classes), seed, "features network"
@@ -185,6 +190,11 @@ def train(
                 f"training for features of {dataset.name}",
                 epochs * len(compute.batches(torch.arange(len(pixels)), batch_size, fewest)),
             ),
+        )
+    if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
+        raise InputError(
+            f"the training of a network on all of {dataset.name} diverged: its weights are no "
+            "longer finite. Lower `lr` of the optimizer that its entry in `features` names"
         )
     return network.eval()
 

@@ -29,11 +29,14 @@ class Inputs:
         return self._whitening(wildcards.dataset, entry.preprocessing)
 
     def embedder(self, wildcards: Any) -> Files:
-        """Return the whitening that the network of figure 7 is trained with, if there is one."""
+        """Return the whitening that figure 7's network or a teacher is trained with, if any."""
         return self._whitening(wildcards.dataset, wildcards.view)
 
     def method(self, wildcards: Any) -> Files:
-        """Return what a method reads beside the dataset: features, experts, files, whitening."""
+        """Return what a method reads beside the dataset.
+
+        Whitening, features, a teacher, experts, users' files.
+        """
         files = self.whitening(wildcards)
         if features := jobs.features_of(self._config, wildcards.method):
             names = {"features": features, "condensation_seed": wildcards.condensation_seed}

@@ -100,7 +100,7 @@ def extract_features(config: Config, features: str) -> dict[str, Any]:
 
 
 def train_embedder(config: Config, features: str) -> dict[str, Any]:
-    """Return the options of the network for figure 7 and the source digest."""
+    """Return the options of a network for figure 7 or a teacher, and the source digest."""
     return _features_job(config, features, "train_embedder")
 
 

@@ -12,6 +12,7 @@ The command and the server are this file, run as a script: ``preload.py SOCKET S
 """
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -32,6 +33,8 @@ LIBRARIES = ("torch", "snakemake.script", "pydantic", "pandas", "scipy.stats")
 LIBRARIES += ("torchvision.transforms.v2", "seaborn")
 # Libraries read it when they are imported: only jobs of one thread can be forks.
 THREADS = "OMP_NUM_THREADS"
+_PR_SET_PDEATHSIG = 1  # of Linux: a signal for a process whose parent ends
+_servers: list[subprocess.Popen] = []  # Python warns about a process without a reference
 _THREADS = (THREADS, "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -52,26 +55,37 @@ def start(python: str, libraries: Sequence[str] = LIBRARIES) -> str | None:
     if sys.platform != "linux":
         return None
     address = str(Path(tempfile.mkdtemp(prefix="preload"), "socket"))
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(address)
-    except OSError:  # the path is too long
-        shutil.rmtree(Path(address).parent)
-        return None
-    listener.listen(128)  # early requests wait for the imports
-    subprocess.Popen(
-        [python, __file__, "--serve", str(listener.fileno()), *libraries],
-        pass_fds=[listener.fileno()],
-        stdin=subprocess.PIPE,  # closes when this process ends
-        env={**os.environ, **dict.fromkeys(_THREADS, "1")},
-    )
-    listener.close()
+    _open_streams()
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            listener.bind(address)
+        except OSError:  # the path is too long, or the file system has no sockets
+            shutil.rmtree(Path(address).parent)
+            return None
+        listener.listen(128)  # early requests wait for the imports
+        server = subprocess.Popen(
+            [python, __file__, "--serve", str(listener.fileno()), *libraries],
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.PIPE,  # closes when this process ends
+            env={**os.environ, **dict.fromkeys(_THREADS, "1")},
+        )
+    _servers.append(server)
     return shlex.join([python, "-S", __file__, address])
+
+
+def _open_streams() -> None:
+    """Open /dev/null in place of closed standard streams, or a socket would take their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _run(address: str, arguments: list[str]) -> None:
     """Let the server run a script, and end as it ended; without a server, become Python."""
     python = [sys.executable, *arguments]
+    _open_streams()
     is_script = bool(arguments) and arguments[0].endswith(".py")
     connection = socket.socket(socket.AF_UNIX)
     if not is_script or os.environ.get(THREADS) != "1" or connection.connect_ex(address):
@@ -79,6 +93,8 @@ def _run(address: str, arguments: list[str]) -> None:
     request = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}
     socket.send_fds(connection, [b"\n"], [0, 1, 2])
     connection.sendall(json.dumps(request).encode() + b"\n")
+    # a signal of the terminal reaches the job too, which cleans up and then ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     reply = connection.recv(100)
     if not reply:
         sys.exit("error: the process that runs the jobs has ended")
@@ -107,15 +123,18 @@ def _serve(listener: socket.socket, libraries: list[str]) -> list[str]:
     while True:
         happened = events.select(0 if libraries else None)
         if libraries and not happened:
-            with contextlib.suppress(ImportError):
+            with contextlib.suppress(Exception):  # the job that needs it will say what is wrong
                 importlib.import_module(libraries.pop(0))
             gc.freeze()  # a collection in a fork would copy every page
         for key, _ in happened:
             if key.fileobj is listener:
                 client = listener.accept()[0]
                 request, streams = _receive(client)
-                pid = os.fork() if request else 0
-                if not request:
+                try:
+                    pid = os.fork() if request else -1
+                except OSError:  # no memory or no process left: the command reports it
+                    pid = -1
+                if pid == -1:
                     client.close()
                 elif pid == 0:
                     signal.set_wakeup_fd(-1)
@@ -163,7 +182,12 @@ def _report(clients: dict[int, socket.socket], events: selectors.BaseSelector) -
 
 
 def _become(request: dict, streams: list[int]) -> list[str]:
-    """Take over folder, environment and streams of a command; return its arguments."""
+    """Take over folder, environment and streams of a command; return its arguments.
+
+    The job ends with the server, because nobody would wait for it any more.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    tempfile.tempdir = None  # the job may have another TMPDIR
     for number in (signal.SIGINT, signal.SIGCHLD):
         default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, default)

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from condensation.config.experiments import OWN
 from condensation.config.schema import Config
 from condensation.workflow import figure_plan, jobs, layout
 from condensation.workflow.grid import WHOLE, Cell, Grid, SetId, pictured_ipc
@@ -131,7 +132,8 @@ class Targets:
         numbers = {number for number, axis in axes.items() if self._varies(axis)}
         numbers |= {3} if self.rankings else set()
         numbers |= {8} if any(set_id.ipc != WHOLE for set_id in self.grid.sets) else set()
-        methods = (self.config.methods[cell.set.method] for cell in self.grid.cells)
+        cells = (cell for cell in self.grid.cells if cell.labels == OWN)  # as in the paper
+        methods = (self.config.methods[cell.set.method] for cell in cells)
         features = {entry.features for entry in methods if entry.algorithm == "kcenter"}
         numbers |= {9} if len(features) > 1 else set()
         return sorted(numbers)
@@ -140,7 +142,8 @@ class Targets:
         """Return whether any cells differ along an axis and along no other."""
         values: dict[tuple[str, ...], set[str]] = {}
         for cell in self.grid.cells:
-            if cell.set.iteration is None and cell.set.ipc != WHOLE:
+            paper_kind = cell.labels == OWN and cell.set.iteration is None
+            if paper_kind and cell.set.ipc != WHOLE:
                 others = cell.wildcards
                 value = others.pop(axis)
                 values.setdefault(tuple(others.values()), set()).add(value)

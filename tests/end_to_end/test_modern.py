@@ -1,0 +1,120 @@
+"""Selections, labels and scores that are younger than the paper, through the whole workflow."""
+
+import json
+from itertools import product
+
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT, build_once, copy_run, copy_workflow, snakemake
+
+from condensation.config import loading
+from condensation.core import storage
+from condensation.data import datasets, sets
+from condensation.networks import stored
+from condensation.workflow import grid
+
+CONFIG = "config/test/modern.yaml"
+RESULTS = "results/test_modern"
+LABELS = ("own", "hard", "distilled", "distilled_views")
+
+
+def modern_run(folder):
+    copy_workflow(folder)
+    done = snakemake(folder, "--cores", "2", "--configfile", CONFIG)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The results of the config."""
+    return build_once(tmp_path_factory, "modern_run", modern_run) / RESULTS
+
+
+@pytest.mark.slow
+def test_each_cell_has_its_records(folder):
+    cells = grid.expand(loading.load(ROOT / CONFIG))
+    for path in cells.records():
+        record = storage.read_json(folder / path)
+        assert record["status"] == "ok" and len(record["rows"]) == 2
+    table = pd.read_csv(folder / "tables/accuracy.csv")
+    rows = table[["experiment", "method", "augmentation", "labels"]].values.tolist()
+    expected = product(("random", "rded", "kip"), ("none", "dsa"), LABELS)
+    assert [row[1:] for row in rows if row[0] == "labels"] == [list(row) for row in expected]
+
+
+@pytest.mark.slow
+def test_records_name_the_teacher_that_labelled_for_them(folder):
+    dataset = datasets.load(folder / "digits/dataset.safetensors")
+    path = folder / "digits/features/scoring/standardize_network.safetensors"
+    network, _ = stored.load(path, dataset, torch.device("cpu"))
+    with torch.no_grad():
+        predicted = network(dataset.standardize(dataset.test_images)).argmax(1)
+    accuracy = float((predicted == dataset.test_labels).float().mean() * 100)
+    way = folder / "digits/random/ipc2/set0/evaluation/small/dsa/sgd"
+    for labels in LABELS:
+        file = "seeds0-1.json" if labels == "own" else f"labels_{labels}/seeds0-1.json"
+        record = json.loads((way / file).read_text())
+        assert record["cell"].get("labels", "own") == labels
+        if labels.startswith("distilled"):
+            assert record["teacher"]["test_accuracy"] == pytest.approx(accuracy)
+            assert record["teacher"]["checksum"] == storage.read_metadata(path)["checksum"]
+            assert record["options"]["teacher"]["temperature"] == 2
+        else:
+            assert "teacher" not in record
+
+
+@pytest.mark.slow
+def test_hard_labels_of_hard_sets_change_nothing(folder):
+    runs = pd.read_csv(folder / "tables/runs.csv")
+    runs = runs[(runs["method"] == "random") & (runs["augmentation"] == "dsa")]
+    by_labels = {name: part["accuracy"].tolist() for name, part in runs.groupby("labels")}
+    assert by_labels["own"] == by_labels["hard"] != by_labels["distilled"]
+
+
+@pytest.mark.slow
+def test_scores_select_what_they_say(folder):
+    scores = storage.read_tensors(folder / "digits/features/scoring/seed0.safetensors")[0]
+    dataset = datasets.load(folder / "digits/dataset.safetensors")
+    for method, score, hardest in (("el2n", "el2n", True), ("forgetting", "forgetting", False)):
+        condensed, _ = sets.load(
+            folder / f"digits/{method}/ipc2/set0/condensed.safetensors", dataset
+        )
+        for label in range(10):
+            of_class = scores[score][dataset.train_labels == label].sort(descending=hardest).values
+            selected = scores[score][condensed.indices[condensed.labels == label]]
+            assert selected.sort(descending=hardest).values.tolist() == of_class[:2].tolist()
+
+
+@pytest.mark.slow
+def test_tables_show_the_gain_over_random_and_the_scores(folder):
+    gains = pd.read_csv(folder / "tables/gains.csv")
+    table = pd.read_csv(folder / "tables/accuracy.csv")
+    table = table[table["experiment"] == "selection"].set_index("method")["mean"]
+    own = gains[(gains["labels"] == "own") & (gains["augmentation"] == "dsa")]
+    for row in own.to_dict("records"):
+        if row["method"] in table.index:
+            expected = table[row["method"]] - table["random"]
+            assert row["gain"] == pytest.approx(expected, abs=1e-3)
+            share = expected / (table["whole"] - table["random"])
+            assert row["share"] == pytest.approx(share, abs=1e-4)
+    scores = pd.read_csv(folder / "tables/scores.csv")
+    both = scores.dropna(subset=["label_robust", "augmentation_robust"])
+    assert set(both["method"]) == {"rded", "kip"} and set(both["augmentation"]) == {"dsa"}
+    assert both[["label_robust", "augmentation_robust"]].stack().between(0, 1).all()
+    text = (folder / "tables/statistics.md").read_text()
+    assert "## Gain over Random" in text and "label-robust (%)" in text
+    page = (folder / "leaderboard/index.html").read_text()
+    assert "distilled_views" in page and ">Gain</th>" in page
+
+
+@pytest.mark.slow
+def test_another_teacher_reruns_what_it_labels_and_nothing_else(folder, tmp_path):
+    run = copy_run(folder.parents[1], tmp_path / "run")
+    text = (run / CONFIG).read_text()
+    (run / CONFIG).write_text(text.replace("temperature: 2", "temperature: 3"))
+    done = snakemake(run, "-n", "--cores", "1", "evaluations", "--configfile", CONFIG)
+    jobs = [line for line in done.stdout.splitlines() if "Evaluating" in line]
+    # three methods, two augmentations, two kinds of distilled labels
+    assert len(jobs) == 12 and all("/labels_distilled" in line for line in jobs)
+    assert "Condensing" not in done.stdout and "Training" not in done.stdout

@@ -141,7 +141,7 @@ def test_a_config_names_features_with_scores():
     }
     with pytest.raises(InputError, match=r"methods.m.features: 'embedding' has no scores; set"):
         parse(content)
-    content["features"] = {"embedding": {"scores": True}}
+    content["features"] = {"embedding": {"scores": True, "epochs": 2}}
     assert parse(content).methods["m"].features == "embedding"
     with pytest.raises(InputError, match="'pixels' has no scores"):
         parse(content | {"methods": {"m": {"algorithm": "el2n", "features": "pixels"}}})

@@ -91,10 +91,10 @@ def _run(address: str, arguments: list[str]) -> None:
     if not is_script or os.environ.get(THREADS) != "1" or connection.connect_ex(address):
         os.execv(python[0], python)
     request = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}
-    socket.send_fds(connection, [b"\n"], [0, 1, 2])
-    connection.sendall(json.dumps(request).encode() + b"\n")
     # a signal of the terminal reaches the job too, which cleans up and then ends
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    socket.send_fds(connection, [b"\n"], [0, 1, 2])
+    connection.sendall(json.dumps(request).encode() + b"\n")
     reply = connection.recv(100)
     if not reply:
         sys.exit("error: the process that runs the jobs has ended")

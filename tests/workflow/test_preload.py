@@ -144,8 +144,8 @@ def test_a_closed_stream_is_no_socket_of_ours(command, tmp_path, closed):
 def test_a_job_finishes_its_cleanup_after_an_interrupt(command, tmp_path):
     text = """
 import os, pathlib, sys, time
-print(os.getpid(), flush=True)
 try:
+    print(os.getpid(), flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     time.sleep(0.5)

@@ -307,7 +307,9 @@ def test_the_download_is_the_table(page, tmp_path):
     assert saved.read_bytes().decode() == content
     table = pd.read_csv(io.StringIO(content), dtype=str, keep_default_na=False)
     assert list(table["method"]) == column(page, 2)
-    assert list(table["dataset"]) == column(page, 4)
+    assert list(table["dataset"]) == column(page, 5)
+    for gain, shown in zip(table["gain"], column(page, 4), strict=True):
+        assert shown.split()[0] == (f"{float(gain):+.2f}" if gain else "\u2013")
     for got, shown in zip(table.to_dict("records"), column(page, 3), strict=True):
         words = shown.split()
         if got["state"] == "ok":

@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import gpu
 import torch
 
+pytestmark = pytest.mark.slow
 METHODS = ("dm", "dc", "dsa", "tm", "kip")
 
 

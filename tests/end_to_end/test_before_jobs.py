@@ -38,6 +38,7 @@ def run(folder, *arguments) -> tuple[int, str]:
     return process.returncode, process.stdout + process.stderr
 
 
+@pytest.mark.slow
 def test_a_gpu_that_is_missing_stops_a_run_on_this_machine_before_its_first_job(folder):
     code, output = run(folder, "--cores", "1")
     assert code == 1 and "compute.device: cuda is set, but torch" in output

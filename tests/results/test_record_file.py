@@ -116,6 +116,7 @@ def test_records_that_the_config_does_not_ask_for_are_refused(published):
     assert message.startswith("cifar10/") and "Delete" not in message
 
 
+@pytest.mark.slow
 def test_records_that_hold_the_same_seeds_in_another_division_are_accepted(published):
     """As of two runs of a config, of which one raised its number of seeds on the way."""
     folder = "cifar10/random/ipc1/set0/evaluation/convnet/dsa/sgd"

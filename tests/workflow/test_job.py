@@ -62,8 +62,14 @@ def test_a_job_whose_digest_covers_its_code_ends_well(tmp_path):
     ("source", "file"),
     [
         ("condensation.methods.kcenter", "condensation/methods/kcenter.py"),
-        ("condensation.networks.convnet", "condensation/networks/convnet.py"),
-        ("condensation.augmentation.dsa", "condensation/augmentation/dsa.py"),
+        pytest.param(
+            *("condensation.networks.convnet", "condensation/networks/convnet.py"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *("condensation.augmentation.dsa", "condensation/augmentation/dsa.py"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_job_fails_that_used_a_module_missing_from_its_sources(tmp_path, source, file):

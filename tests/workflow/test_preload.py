@@ -130,6 +130,21 @@ def test_what_no_fork_may_run_is_run_by_python(command, tmp_path, arguments, thr
     assert run(command, *arguments, cwd=tmp_path, env=environment).stdout == "False\n"
 
 
+def test_a_job_of_a_shell_in_the_background_ignores_interrupts(tmp_path):
+    """Shells start such processes with the interrupt ignored, and Python keeps that."""
+    path = script(tmp_path, "import signal; print(signal.getsignal(signal.SIGINT))")
+    starter = f"""
+import signal, subprocess, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.path.insert(0, {str(Path(preload.__file__).parents[2])!r})
+from condensation.workflow import preload
+for python in (sys.executable, preload.start(sys.executable, [])):
+    subprocess.run(python + " {path}", shell=True, check=True)
+"""
+    done = run([sys.executable], "-c", starter)
+    assert done.stdout.splitlines() == [str(int(signal.SIG_IGN))] * 2, done.stderr
+
+
 @pytest.mark.parametrize("closed", [0, 1, 2])
 def test_a_closed_stream_is_no_socket_of_ours(command, tmp_path, closed):
     path = script(tmp_path, "import sys; print('out'); print('err', file=sys.stderr); sys.exit(5)")

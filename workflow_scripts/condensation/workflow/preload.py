@@ -111,7 +111,7 @@ def _serve(listener: socket.socket, libraries: list[str]) -> list[str]:
 
     Libraries are imported while there are no requests.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     ended, wake = socket.socketpair()
     wake.setblocking(False)
     signal.set_wakeup_fd(wake.fileno())
@@ -138,6 +138,7 @@ def _serve(listener: socket.socket, libraries: list[str]) -> list[str]:
                     client.close()
                 elif pid == 0:
                     signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGINT, interrupt)
                     for opened in (events, listener, ended, wake, client, *clients.values()):
                         opened.close()
                     return _become(request, streams)
@@ -188,9 +189,7 @@ def _become(request: dict, streams: list[int]) -> list[str]:
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     tempfile.tempdir = None  # the job may have another TMPDIR
-    for number in (signal.SIGINT, signal.SIGCHLD):
-        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        signal.signal(number, default)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for target, stream in enumerate(streams):
         os.dup2(stream, target)
         os.close(stream)

@@ -91,8 +91,8 @@ def test_tables_show_the_gain_over_random_and_the_scores(folder):
     gains = pd.read_csv(folder / "tables/gains.csv")
     table = pd.read_csv(folder / "tables/accuracy.csv")
     table = table[table["experiment"] == "selection"].set_index("method")["mean"]
-    own = gains[(gains["labels"] == "own") & (gains["augmentation"] == "dsa")]
-    for row in own.to_dict("records"):
+    of_own_labels = gains[(gains["labels"] == "own") & (gains["augmentation"] == "dsa")]
+    for row in of_own_labels.to_dict("records"):
         if row["method"] in table.index:
             expected = table[row["method"]] - table["random"]
             assert row["gain"] == pytest.approx(expected, abs=1e-3)

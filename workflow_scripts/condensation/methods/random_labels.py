@@ -2,6 +2,7 @@
 
 import torch
 
+from condensation.methods import random
 from condensation.methods.contract import Problem
 
 
@@ -11,6 +12,6 @@ def condense(problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
     The images are those of Random with the same seed. Each label is given to ``ipc`` images, so
     a network that learns the set is right by chance.
     """
-    selected = problem.draw_real(problem.images_per_class, problem.generator("random")).flatten()
+    selected = random.condense(problem)
     order = torch.randperm(len(selected), generator=problem.generator("random labels"))
     return problem.real(selected), problem.labels[order]

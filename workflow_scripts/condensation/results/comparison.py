@@ -99,12 +99,16 @@ def markdown(comparison: Comparison, config: Config) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _places(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the block and method of each row, without the axes on which all rows agree."""
+    varied = [name for name in statistics.BLOCK if table[name].nunique() > 1]
+    return table[[*varied, "method"]].copy()
+
+
 def _gains(table: pd.DataFrame) -> str:
-    """Return the table of gains, without the axes on which all rows agree."""
     if table.empty:
         return "No cell can be compared with random selection."
-    varied = [name for name in statistics.BLOCK if table[name].nunique() > 1]
-    shown = table[[*varied, "method"]].copy()
+    shown = _places(table)
     shown["gain"] = [_interval(row, "gain", "{:+.2f}") for row in table.to_dict("records")]
     shown["share (%)"] = [
         _interval(row, "share", "{:.0f}", 100) for row in table.to_dict("records")
@@ -119,8 +123,7 @@ def _gains(table: pd.DataFrame) -> str:
 def _scores(table: pd.DataFrame) -> str:
     if table.empty:
         return "No method stands beside Random and the whole dataset in the same way."
-    varied = [name for name in statistics.BLOCK if table[name].nunique() > 1]
-    shown = table[[*varied, "method"]].copy()
+    shown = _places(table)
     for name in ("label", "augmentation"):
         shown[f"{name}-robust (%)"] = [
             _interval(

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from condensation.config.experiments import OWN
-from condensation.results.gains import half_width
+from condensation.results.gains import best_first, half_width
 from condensation.results.statistics import BLOCK
 
 COLUMNS = ["hlr", "ior", "label_robust", "label_low", "label_high"]
@@ -65,11 +65,7 @@ def scores(
         rows.append(where | table.label_robust(where) | table.augmentation_robust(where))
     frame = pd.DataFrame(rows, columns=[*_CELL, *COLUMNS])
     frame = frame.dropna(subset=["label_robust", "augmentation_robust"], how="all")
-    blocks = frame.groupby(BLOCK, sort=False).ngroup()
-    order = frame.assign(block=blocks).sort_values(
-        ["block", "label_robust", "augmentation_robust"], ascending=[True, False, False]
-    )
-    return frame.loc[order.index].reset_index(drop=True)
+    return best_first(frame, ["label_robust", "augmentation_robust"])
 
 
 class _Cells:

@@ -27,9 +27,15 @@ def ordered(cells: pd.DataFrame, algorithms: Mapping[str, str]) -> pd.DataFrame:
     ``cells`` and ``algorithms`` as in ``of_cells``.
     """
     gained = cells.join(of_cells(cells, algorithms)).dropna(subset="gain")
-    blocks = gained.groupby(BLOCK, sort=False).ngroup()
-    order = gained.assign(block=blocks).sort_values(["block", "gain"], ascending=[True, False])
-    return gained.loc[order.index, [*_CELL, *COLUMNS]].reset_index(drop=True)
+    return best_first(gained[[*_CELL, *COLUMNS]], ["gain"])
+
+
+def best_first(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Return the rows with the largest values of each block first; blocks keep their order."""
+    blocks = rows.groupby(BLOCK, sort=False).ngroup()
+    ascending = [True, *(False for _ in by)]
+    order = rows.assign(block=blocks).sort_values(["block", *by], ascending=ascending).index
+    return rows.loc[order].reset_index(drop=True)
 
 
 def cells_of(runs: pd.DataFrame) -> pd.DataFrame:

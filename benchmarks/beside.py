@@ -1,6 +1,7 @@
 """What the benchmarks share: options, the machine and its peaks, turns, ratios of neighbours."""
 
 import contextlib
+import ctypes
 import math
 import platform
 import re
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 from condensation.config import loading
-from condensation.core import compute
+from condensation.core import allocator, compute
 from condensation.methods.recorder import Recorder
 from condensation.workflow import jobs
 from condensation.workflow.grid import SetId
@@ -130,6 +131,15 @@ def announce(of_precision: dict[str, dict[str, float]], device: torch.device) ->
         print(f"peaks, {name}: {shown}", flush=True)
 
 
+def usual_allocator() -> None:
+    """Let glibc return freed memory as in a process that never asked it to keep some."""
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        # names of mallopt's parameters in malloc.h, and the most that glibc itself moves them to
+        for name, value in ((-3, 32 * 2**20), (-1, 64 * 2**20)):
+            library.mallopt(name, value)
+
+
 # --- turns ----------------------------------------------------------------------------------------
 
 
@@ -189,7 +199,8 @@ class _Enough(Exception):
 class Turns(Recorder):
     """Runs some steps of ours, then the plain loop once, and keeps both times.
 
-    To ours counts what the recorder does after a step too.
+    To ours counts what the recorder does after a step too. Ours keeps freed memory, as a job does;
+    the plain loop does not.
 
     Parameters
     ----------
@@ -216,6 +227,7 @@ class Turns(Recorder):
         limit: float = math.inf,
     ):
         super().__init__()
+        allocator.keep_freed_memory()
         self.turns, self.group, self.warm_up, self.limit = turns, group, warm_up, limit
         self.clock, self.memory = Clock(device), Memory(device)
         self.ours, self.theirs, self.first = [], [], 0.0
@@ -264,9 +276,11 @@ class Turns(Recorder):
         if self._plain is None:
             return
         self.memory.reset()
+        usual_allocator()
         self.clock.start()
         self._guarded(lambda: self._plain(turn))
         seconds = self.clock.stop()
+        allocator.keep_freed_memory()
         if counts and self.plain_fits:
             self.theirs.append(seconds)
             self.theirs_mb = max(self.theirs_mb, self.memory.peak() - of_ours)

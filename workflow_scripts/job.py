@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from condensation.core import checksums, devices
+from condensation.core import allocator, checksums, devices
 from condensation.core.errors import InputError
 from condensation.workflow import digest, made_from
 
@@ -49,6 +49,8 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
         torch.set_num_threads(snakemake.threads)
         compute.set_up(precision=options["precision"], deterministic=options["deterministic"])
         compute.limit_memory(options["memory_limit_mb"])
+        if options["memory_limit_mb"] is None:  # kept memory has gaps, which count against a limit
+            allocator.keep_freed_memory()
     try:
         for folder in map(Path, settings["folders"]):
             if any(folder in Path(output).parents for output in snakemake.output):

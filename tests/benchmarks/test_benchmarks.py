@@ -9,6 +9,7 @@ from conftest import ROOT, small_dataset
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+import allocator
 import beside
 import methods
 import plain
@@ -127,3 +128,10 @@ def test_the_turns_of_a_plain_loop_that_does_not_fit_are_ours_alone():
     assert not turns.theirs
     assert len(turns.ours) == 2
     assert beside.ratio(turns.theirs, turns.ours) == "-"
+
+
+def test_steps_with_and_without_kept_memory_take_turns():
+    recorder, numbers = allocator.Steps(turns=3), []
+    recorder.run({}, numbers.append, 1)
+    assert numbers == list(range(1 + 2 * 3 * allocator.STEPS_PER_TURN))
+    assert len(recorder.kept) == len(recorder.usual) == 3

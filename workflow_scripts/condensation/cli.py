@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import condensation
+from condensation.core import allocator
 from condensation.core.errors import InputError
 
 # subcommand: its module, imported only when it runs, and its line in the help
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    allocator.keep_freed_memory()
     module, _ = COMMANDS[options.command]
     try:
         return importlib.import_module(module).main(options.arguments) or 0

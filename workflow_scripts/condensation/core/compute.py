@@ -24,7 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from condensation.core import devices
+from condensation.core import allocator, devices
 from condensation.core.errors import InputError
 
 log = logging.getLogger("condensation")
@@ -415,6 +415,7 @@ def limit_memory(megabytes: int | None) -> None:
 def free_memory() -> None:
     """Free unreachable memory, on the device too."""
     gc.collect()
+    allocator.return_freed_memory()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 

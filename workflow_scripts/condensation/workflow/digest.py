@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]  # the folder that holds the package and the ru
 # Modules that no digest covers, because no result depends on them, with the reason.
 WITHOUT_EFFECT = {
     "__init__": "names the version and loads the API on demand",
+    "core/allocator": "chooses when freed memory goes back to the system",
     "core/checksums": "compares files with the checksums beside them",
     "core/devices": "chooses among the GPUs of a machine; the kind of device is a param",
     "core/errors": "words messages",

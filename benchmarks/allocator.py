@@ -41,6 +41,7 @@ class Steps(Recorder):
         step: Callable[[int], None],
         iterations: int,
         parts: int = 1,
+        check: Callable[[], None] | None = None,
     ) -> None:
         """Run one step to warm up, and the turns; see ``Recorder.run``."""
         step(0)

@@ -244,6 +244,7 @@ class Turns(Recorder):
         step: Callable[[int], None],
         iterations: int,
         parts: int = 1,
+        check: Callable[[], None] | None = None,
     ) -> None:
         """Run the turns in place of all iterations; see ``Recorder.run``."""
         began = time.monotonic()
@@ -263,7 +264,7 @@ class Turns(Recorder):
 
         needed = (self.turns + self.warm_up) * self.group + 1
         with contextlib.suppress(_Enough):
-            super().run(state, timed, max(iterations, math.ceil(needed / parts)), parts)
+            super().run(state, timed, max(iterations, math.ceil(needed / parts)), parts, check)
 
     def _finish(self, turn: int, of_ours: float) -> None:
         """End our side of a turn, and run the plain loop's."""

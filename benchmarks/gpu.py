@@ -5,12 +5,14 @@
 
 Parts, the most important first:
 
-    correctness   each operator, gradient and step on the device, against float64 on the CPU
+    correctness   each operator, gradient and step on the device, against float64 on the CPU; and
+                  five iterations by CUDA graphs against five without
     speed         seconds and peak memory of an iteration of each method, ours beside the plain loop
                   (``plain.py``) in turns, eager, beside the paper's Table 8
     stacking      five networks as one, against one after the other
     expert        an epoch of an expert
     compiled      as ``speed``, through torch.compile
+    launches      as ``speed``, without CUDA graphs
 
 The output holds every case that was done; run again, only the others are. No case begins when the
 minutes are over, and one that is running then is broken off. Without a dataset, random images of
@@ -19,12 +21,13 @@ are by CUDA's events, after a warm-up; memory is what the tensors of one side ta
 """
 
 import argparse
+import contextlib
 import csv
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +39,7 @@ from beside import CONVNET, Clock, Memory, machine, options, peaks, policies, qu
 from methods import Pair, pair, side_by_side, wandering
 
 from condensation import augmentation, networks
-from condensation.core import compute, randomness, storage
+from condensation.core import capture, compute, randomness, storage
 from condensation.data import datasets
 from condensation.methods import dc, dm, kernels, kip, tm
 from condensation.methods import experts as trajectories
@@ -45,8 +48,9 @@ from condensation.methods.derivatives import Flat
 from condensation.methods.trajectory_gradients import GRADIENTS, Step
 from condensation.training import fitting, stacking
 
-PARTS = ("correctness", "speed", "stacking", "expert", "compiled")
+PARTS = ("correctness", "speed", "stacking", "expert", "compiled", "launches")
 METHODS = ("dm", "dc", "dsa", "tm", "kip")
+RECORDED = ("dm", "dc", "dsa", "tm")  # as CUDA graphs
 CPU = torch.device("cpu")
 # The largest error that is taken for rounding: the norm of the difference over that of the value in
 # float64. That of float32 is small enough to find TF32 in its place (5e-4 to 1e-3). A slope of
@@ -143,7 +147,68 @@ def correctness(scale: Scale) -> list[Case]:
             )
             for name in METHODS
         ),
+        *(
+            (
+                f"correctness/graphs/{name}",
+                lambda name=name: judged(graph_errors(scale, name), OF_JUMPS),
+            )
+            for name in RECORDED
+        ),
+        ("correctness/graphs/training", lambda: judged(training_errors(scale), OF_JUMPS)),
     ]
+
+
+@contextlib.contextmanager
+def without_graphs() -> Iterator[None]:
+    """Run all functions as usual, on any device."""
+    recorders = dict(capture.RECORDERS)
+    capture.RECORDERS.clear()
+    try:
+        yield
+    finally:
+        capture.RECORDERS.update(recorders)
+
+
+def graph_errors(scale: Scale, method: str, iterations: int = 5) -> dict[str, float]:
+    """Return how far a set made by graphs is from one made without, of the way from the start."""
+    compute.set_up()
+    changes = {"iterations": iterations} | scale.changes.get(method, {})
+
+    def images() -> torch.Tensor:
+        both = pair(method, scale.dataset, 1, scale.device, changes)
+        result = both.ours(Problem(both.dataset, 1, 0, scale.device))
+        return result.images if method == "tm" else result
+
+    by_graphs = images()
+    with without_graphs():
+        usual = images()
+        changes["iterations"] = 0
+        start = images()
+    return {"images": error(by_graphs - start, usual - start)}
+
+
+def training_errors(scale: Scale) -> dict[str, float]:
+    """Return how far a network trained by graphs is from one trained without, of its way."""
+    compute.set_up()
+    dataset, device = scale.dataset, scale.device
+    images, labels = (part.to(device) for part in some_images(scale))
+    images = images.float()
+
+    def parameters(epochs: int) -> torch.Tensor:
+        network = networks.build(CONVNET, dataset.shape, len(dataset.classes), 0).to(device)
+        fitting.fit(
+            *(stacking.alone(network), list(network.parameters())),
+            *(lambda positions: images[positions], labels),
+            **{"epochs": epochs, "batch_size": 8, "optimizer": SGD, "decay_after": None},
+            augment=augmentation.build(policies()["dsa"], dataset),
+            generators=[randomness.generator(0, "benchmark")],
+        )
+        return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+    by_graphs = parameters(4)
+    with without_graphs():
+        usual, start = parameters(4), parameters(0)
+    return {"parameters": error(by_graphs - start, usual - start)}
 
 
 def some_images(scale: Scale, count: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
@@ -173,6 +238,8 @@ def operator_errors(scale: Scale, operators: list[str]) -> dict[str, float]:
             (actual_slope,) = torch.autograd.grad((actual * weights.to(scale.device)).sum(), ours)
             errors[f"{operator} {use}"] = error(actual, shown)
             errors[f"{operator} {use} gradient"] = error(actual_slope, slope)
+            packed = augment.packed(drawn).to(scale.device)
+            errors[f"{operator} {use} packed"] = error(augment.apply(ours, packed), shown)
     return errors
 
 
@@ -385,7 +452,8 @@ def timed(scale: Scale, both: Pair, ipc: int, compiled: bool, precision: str) ->
     """Return seconds and memory of ours and the plain loop in turns; a step of each is a turn."""
     done = side_by_side(
         *(both, ipc, scale.device, compiled, precision),
-        **{"turns": scale.turns, "limit": scale.seconds, "warm_up": 1 if compiled else 2},
+        # the first turn compiles, the second records a graph
+        **{"turns": scale.turns, "limit": scale.seconds, "warm_up": 2 if compiled else 3},
     )
     result = {
         "status": "ok",
@@ -400,16 +468,18 @@ def timed(scale: Scale, both: Pair, ipc: int, compiled: bool, precision: str) ->
     return result
 
 
-def speed(scale: Scale, compiled: bool = False) -> list[Case]:
-    """Return a case for each method, IPC and precision."""
-    part = "compiled" if compiled else "speed"
+def speed(scale: Scale, part: str = "speed") -> list[Case]:
+    """Return a case of a part for each method, IPC and precision."""
+    compiled = part == "compiled"
 
     def case(method: str, ipc: int, precision: str) -> Result:
         changes = scale.changes.get(method, {})
         steps = (options(method, ipc) | changes).get("outer") or 1
         both = pair(method, scale.dataset, ipc, scale.device, changes)
-        # of DC and DSA a turn is one matching step with the training after it
-        return timed(scale, both, ipc, compiled, precision) | {"turns_of_an_iteration": steps}
+        with without_graphs() if part == "launches" else contextlib.nullcontext():
+            # of DC and DSA a turn is one matching step with the training after it
+            result = timed(scale, both, ipc, compiled, precision)
+        return result | {"turns_of_an_iteration": steps}
 
     return [
         (
@@ -420,7 +490,7 @@ def speed(scale: Scale, compiled: bool = False) -> list[Case]:
         for ipc in scale.ipc
         for method in METHODS
         if not (method in ("tm", "kip") and precision != "float32")  # always in float32
-        and not (compiled and method == "kip")  # never compiled
+        and not (part != "speed" and method == "kip")  # never compiled, never recorded
     ]
 
 
@@ -429,7 +499,7 @@ def expert(scale: Scale, compiled: bool = False) -> list[Case]:
 
     def case(precision: str) -> Result:
         batches = scale.batches or -(-len(scale.dataset.train_labels) // plain.BATCH)
-        changes = {"batches": batches, "epochs": scale.turns + 3}
+        changes = {"batches": batches, "epochs": scale.turns + 4}
         return timed(
             scale, pair("expert", scale.dataset, 1, scale.device, changes), 1, compiled, precision
         )
@@ -517,7 +587,8 @@ def cases(scale: Scale, parts: list[str]) -> list[Case]:
         "speed": lambda: speed(scale),
         "stacking": lambda: stacks(scale),
         "expert": lambda: expert(scale),
-        "compiled": lambda: expert(scale, True) + speed(scale, True),
+        "compiled": lambda: expert(scale, True) + speed(scale, "compiled"),
+        "launches": lambda: speed(scale, "launches"),
     }
     return [case for part in PARTS if part in parts for case in of_part[part]()]
 

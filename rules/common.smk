@@ -173,6 +173,10 @@ def light(mem_mb=2000, minutes=10):
 if workflow.global_resources.get("turn").value is None:
     workflow.register_resource("turn", 1)
 
+# Jobs share a GPU, unless the command line asks for another number of them (--resources gpu=8).
+if workflow.global_resources.get("gpu").value == devices.at_once() and devices.usable():
+    workflow.register_resource("gpu", devices.at_once() * CONFIG.compute.jobs_per_gpu)
+
 
 def in_turns(wildcards):
     return 0 if workflow.is_main_process and workflow.local_exec else 1

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
+from launches import as_on_a_gpu
 
 from condensation.data.datasets import Dataset
 from condensation.methods.contract import Problem
@@ -58,6 +59,16 @@ def dataset() -> Dataset:
 @pytest.fixture
 def problem(dataset) -> Problem:
     return Problem(dataset, ipc=2, seed=0)
+
+
+@pytest.fixture(params=["on a cpu", "as on a gpu"])
+def either_way(request, monkeypatch):
+    """Run a test twice: as always, and with what only GPUs do (``launches.Replays``)."""
+    if request.param == "on a cpu":
+        yield None
+        return
+    with as_on_a_gpu(monkeypatch) as replays:
+        yield replays
 
 
 def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:

@@ -8,7 +8,11 @@ with job(snakemake):
     settings = snakemake.config["compute"]
     device = compute.device_named(settings["device"])
     # the memory of the device that the job may use, as the config declares it
-    limit = settings["device_memory_mb" if device.type == "cuda" else "memory_limit_mb"]
+    limit = settings["memory_limit_mb"]
+    if device.type == "cuda":
+        limit = settings["device_memory_mb"] and (
+            settings["device_memory_mb"] / settings["jobs_per_gpu"]
+        )
     condensing.condense(
         dict(snakemake.wildcards.items()),
         snakemake.params.job,

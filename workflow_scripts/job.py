@@ -49,6 +49,7 @@ def job(snakemake: Any, torch_threads: bool = True) -> Iterator[None]:
         torch.set_num_threads(snakemake.threads)
         compute.set_up(precision=options["precision"], deterministic=options["deterministic"])
         compute.limit_memory(options["memory_limit_mb"])
+        compute.limit_device(options["jobs_per_gpu"])
         if options["memory_limit_mb"] is None:  # kept memory has gaps, which count against a limit
             allocator.keep_freed_memory()
     try:

@@ -203,3 +203,34 @@ def test_every_operator_is_equally_likely():
         assert names.count(operator) == pytest.approx(1000, abs=120)  # 4 standard deviations
     unflipped = augmentation.build(options, replace(small_dataset(per_class=1), flip=False))
     assert "flip" not in {unflipped.draw(g, 1).operator for _ in range(200)}
+
+
+def with_doubles(drawn):
+    return dsa.Drawn(drawn.operator, drawn.parameters.double())
+
+
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("operator", DSA_OPERATORS)
+def test_all_operators_at_once_give_the_drawn_one_and_its_gradient(operator, shape, count, align):
+    augment = build(shape, operator, align)
+    x, weights = images(shape).requires_grad_(), images(shape).flip(0)
+    for seed in range(5):
+        drawn = with_doubles(augment.draw(generator(seed, "draw"), count))
+        packed = augment.packed(drawn)
+        assert packed.shape == (count, len(dsa.NEUTRAL))
+        results = [augment.apply(x, choice) for choice in (drawn, packed)]
+        torch.testing.assert_close(*results, rtol=0, atol=1e-9)
+        gradients = [torch.autograd.grad((r * weights).sum(), x)[0] for r in results]
+        torch.testing.assert_close(*gradients, rtol=0, atol=1e-9)
+
+
+def test_draws_of_several_operators_are_applied_image_by_image():
+    x = images((3, 32, 32), n=len(DSA_OPERATORS))
+    policies = [build((3, 32, 32), operator) for operator in DSA_OPERATORS]
+    draws = [with_doubles(p.draw(generator(3, p.operators), 1)) for p in policies]
+    packed = torch.cat([p.packed(drawn) for p, drawn in zip(policies, draws, strict=True)])
+    parts = zip(policies, x.split(1), draws, strict=True)
+    expected = [p.apply(part, drawn) for p, part, drawn in parts]
+    torch.testing.assert_close(policies[0].apply(x, packed), torch.cat(expected), rtol=0, atol=1e-9)

@@ -27,7 +27,7 @@ def run(output, *arguments):
 def done(tmp_path_factory):
     """All parts but the compiled one, which takes a minute to compile."""
     output = tmp_path_factory.mktemp("gpu") / "small.json"
-    parts = ("--parts", "correctness", "speed", "stacking", "expert")
+    parts = ("--parts", "correctness", "speed", "stacking", "expert", "launches")
     completed = run(output, "--minutes", "20", *parts, "--precision", "float32")
     assert completed.returncode == 0, completed.stdout + completed.stderr
     return output, completed
@@ -39,6 +39,8 @@ def test_every_part_runs_in_small(done):
     assert {result["status"] for result in results.values()} == {"ok"}
     expected = [f"correctness/step/{name}" for name in METHODS]
     expected += [f"speed/{name}/ipc1/float32" for name in METHODS]
+    expected += [f"correctness/graphs/{name}" for name in (*gpu.RECORDED, "training")]
+    expected += [f"launches/{name}/ipc1/float32" for name in gpu.RECORDED]
     expected += ["correctness/operators", "stacking/mlp/ipc1", "expert/expert/float32"]
     assert set(expected) <= set(results)
     assert all(name in completed.stdout for name in expected if not name.startswith("correctness"))

@@ -36,6 +36,7 @@ torch.set_num_threads(1)
 JOB = """
 from types import SimpleNamespace
 options = {"precision": "float32", "deterministic": False, "memory_limit_mb": %s, "device": "cpu"}
+options["jobs_per_gpu"] = 1
 settings = {"compute": options, "folders": [], "made_from": []}
 snakemake = SimpleNamespace(
     log=["r/logs/condense.log"], rule="condense", resources={}, threads=1, input=[], output=[],

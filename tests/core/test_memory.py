@@ -48,6 +48,7 @@ def test_a_limit_below_what_a_process_needs_is_refused(limit):
 def failing(folder, error):
     """Run a job that raises ``error``; return its exit message and its log."""
     compute_options = {"memory_limit_mb": None, "precision": "float32", "deterministic": False}
+    compute_options["jobs_per_gpu"] = 1
     settings = {"compute": compute_options, "folders": [], "made_from": []}
     rule = SimpleNamespace(
         **{

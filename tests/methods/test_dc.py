@@ -78,9 +78,13 @@ def plain(problem, o):
 
 @pytest.mark.parametrize("policy", [{"policy": "none"}, DSA], ids=["dc", "dsa"])
 @pytest.mark.parametrize("update", ["joint", "class_wise"])
-def test_dc_and_dsa_are_the_loop_of_their_papers(problem, policy, update):
+def test_dc_and_dsa_are_the_loop_of_their_papers(problem, policy, update, either_way):
     options = OPTIONS | {"augmentation": policy, "update": update}
     actual, expected = dc.condense(problem, **options), plain(problem, options)
+    if either_way:
+        matches = 2 * 3 * (3 if update == "class_wise" else 1)
+        trainings = 2 * 2 * 2 * 2  # with batches of 4 and of 2 images
+        assert either_way.replayed == (matches - 1) + (trainings - 2)
     start = initial_images(problem, "noise")
     assert (expected - start).norm() > 0.05, "nothing moved"
     # float noise, grown through networks that were trained on the set

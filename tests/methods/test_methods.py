@@ -269,6 +269,7 @@ def dm_by_the_book(problem, iterations, lr, momentum, batch_real, entry, network
     return images.detach()
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("most_real", [8, 1024])
 def test_dm_is_the_loop_of_its_paper_whatever_the_chunk(problem, monkeypatch, most_real):
     monkeypatch.setattr(dm, "_MOST_REAL", most_real)
@@ -310,6 +311,7 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_a_killed_run_continues_and_ends_with_the_same_bytes(problem, tmp_path, monkeypatch, at):
     monkeypatch.setattr("condensation.methods.recorder.CHECKPOINT_EVERY", 0.0)

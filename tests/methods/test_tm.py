@@ -41,6 +41,7 @@ def ready(problem, whole):
     return replace(problem, trajectories=experts.Trajectories([snapshots], CONVNET))
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_an_expert_is_a_plain_training_loop(whole, momentum):
     snapshots = experts.train(whole, **EXPERT | {"momentum": momentum})
@@ -62,6 +63,7 @@ def test_an_expert_is_a_plain_training_loop(whole, momentum):
     assert all(not torch.equal(a, b) for a, b in zip(snapshots[1:], snapshots[:-1], strict=True))
 
 
+@pytest.mark.usefixtures("either_way")
 def test_an_expert_that_was_interrupted_ends_with_the_same_bytes(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(recorder, "CHECKPOINT_EVERY", 0.0)
     undisturbed = experts.train(whole, **EXPERT)
@@ -99,6 +101,7 @@ def test_files_of_other_experts_are_refused(whole, tmp_path):
         experts.load([path], whole, CONVNET)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_the_loss_falls(ready):
     """Images that have learned bring a student of fixed augmentation nearer to the expert."""
     none = {"augmentation": {"policy": "none"}, "max_start": 1, "lr_step": 0.0}
@@ -116,6 +119,7 @@ def test_the_loss_falls(ready):
     assert distance(after) < 0.9 * distance(before)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("gradient", ["exact", "unroll", "tesla"])
 def test_the_step_size_goes_down_its_slope(ready, gradient, monkeypatch):
     slopes = []
@@ -143,6 +147,7 @@ def test_the_set_depends_on_the_seed_and_not_on_the_global_state(ready):
     assert torch.equal(first.images, larger.images), "a batch above the set is the set"
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_step_size_that_falls_to_zero_ends_the_run(ready):
     with pytest.raises(FloatingPointError, match=r"step size fell to -.*smaller lr_step"):
         tm.condense(ready, **OPTIONS | {"iterations": 20, "lr_step": 1e3})

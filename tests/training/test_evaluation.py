@@ -97,6 +97,7 @@ def plain_loop(condensed, dataset, seed, epochs, batch_size, entry):
     return 100 * right / len(dataset.test_labels), total / len(dataset.test_labels)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("entry", [NONE, DSA], ids=lambda e: e["policy"])
 @pytest.mark.parametrize("batch_size", [256, 5])
 def test_an_evaluation_is_the_plain_loop(condensed, dataset, entry, batch_size):
@@ -106,6 +107,7 @@ def test_an_evaluation_is_the_plain_loop(condensed, dataset, entry, batch_size):
     assert row["loss"] == pytest.approx(loss, rel=1e-4)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_seed_does_not_depend_on_the_others_of_its_job(condensed, dataset):
     together = judged(condensed, dataset, [0, 1, 2], stack=False)
     assert [row["seed"] for row in together] == [0, 1, 2]
@@ -140,6 +142,7 @@ def test_the_whole_set_is_read_from_the_dataset(dataset):
     assert judged(whole, dataset, [0]) == judged(explicit, dataset, [0])
 
 
+@pytest.mark.usefixtures("either_way")
 def test_soft_labels_train_as_their_cross_entropy(condensed, dataset):
     one_hot = F.one_hot(condensed.labels, 3).float()
     hard = judged(condensed, dataset, [0])[0]
@@ -162,6 +165,7 @@ def test_the_schedule_is_the_released_codes(options, policy, expected):
     assert evaluation.epochs_of(protocol(**options), {"policy": policy}) == expected
 
 
+@pytest.mark.usefixtures("either_way")
 def test_learning_rates_and_steps_as_they_are_used(monkeypatch, condensed, dataset):
     used = []
 
@@ -176,6 +180,7 @@ def test_learning_rates_and_steps_as_they_are_used(monkeypatch, condensed, datas
     assert [i for i, (_, fresh) in enumerate(used) if fresh] == [0, 7]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_adam_is_torchs_and_does_not_decay(monkeypatch, condensed, dataset):
     used = []
 
@@ -248,6 +253,7 @@ def in_float64(monkeypatch):
     torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("entry", [NONE, DSA], ids=lambda e: e["policy"])
 @pytest.mark.parametrize("name", SMALL)
 def test_stacked_networks_are_the_same_as_one_at_a_time(in_float64, name, entry):
@@ -265,6 +271,7 @@ def test_stacked_networks_are_the_same_as_one_at_a_time(in_float64, name, entry)
     same_up_to_rounding(stacked, alone, rounding)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("stack", [False, True])
 def test_a_batch_in_parts_gives_the_gradient_of_the_whole(
     in_float64, condensed, dataset, monkeypatch, stack
@@ -343,6 +350,7 @@ def test_the_curve_is_sparse_and_falls(dataset):
     assert [epoch for epoch, _ in short["curve"]] == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_the_first_point_of_the_curve_is_the_loss_of_the_first_epoch(condensed, dataset):
     still = OPTIMIZER | {"lr": 1e-12}
     (row,) = judged(condensed, dataset, [3], epochs=1, batch_size=5, entry=NONE, optimizer=still)

@@ -77,6 +77,7 @@ def plain(condensed, dataset, policy, targets_of, temperature=1.0):
     return curve, float((predicted == dataset.test_labels).float().mean() * 100)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 @pytest.mark.parametrize("labels", ["distilled", "distilled_views"])
 def test_a_teacher_labels_images_or_their_views(condensed, dataset, teacher, labels, temperature):

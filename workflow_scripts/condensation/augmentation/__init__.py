@@ -2,7 +2,9 @@
 
 An augmentation has two methods, so that two batches can share one draw: ``draw(generator, count)``
 draws the parameters for ``count`` images (1 for siamese use), and ``apply(images, drawn)`` is a
-pure function of standardised images.
+pure function of standardised images. One whose draws all launch the same operations on a GPU also
+has ``packed(drawn)``: the draw as a float32 tensor on the CPU, a row per image, that ``apply``
+takes too once it is on the device.
 """
 
 import importlib

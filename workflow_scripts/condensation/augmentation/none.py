@@ -11,7 +11,11 @@ class Identity:
     def draw(self, generator: torch.Generator, count: int) -> None:
         """Draw nothing."""
 
-    def apply(self, images: torch.Tensor, drawn: None) -> torch.Tensor:
+    def packed(self, drawn: None) -> torch.Tensor:
+        """Return a row without parameters."""
+        return torch.empty(1, 0)
+
+    def apply(self, images: torch.Tensor, drawn: torch.Tensor | None) -> torch.Tensor:
         """Return ``images``."""
         return images
 

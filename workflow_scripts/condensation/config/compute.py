@@ -34,6 +34,12 @@ class Compute(Strict):
         ge=1,
         description="CPU threads per job; two jobs of one thread beat one of two threads.",
     )
+    jobs_per_gpu: int = Field(
+        1,
+        ge=1,
+        description="Jobs that share a GPU on one machine, each with an equal part of its memory. "
+        "Small networks leave most of a GPU idle. Jobs of a group on a cluster run in turn.",
+    )
     compile: bool | Literal["auto"] = Field(
         "auto",
         description="Compile networks with torch.compile (needs a C++ compiler on the CPU; "
@@ -91,4 +97,5 @@ class Compute(Strict):
     def declared_mb(self) -> float:
         """Memory that a job may use, in MB."""
         on_device = self.device_memory_mb if self.device != "cpu" else None
+        on_device = on_device and on_device / self.jobs_per_gpu
         return on_device or self.memory_limit_mb or DECLARED_MB

@@ -24,9 +24,9 @@ def keep_freed_memory() -> bool:
         Whether the C library can do this: only glibc, on Linux, can.
     """
     library = _glibc()
-    return library is not None and all(
-        [library.mallopt(name, _MOST) == 1 for name in (_MMAP_THRESHOLD, _TRIM_THRESHOLD)]
-    )
+    if library is None:
+        return False
+    return library.mallopt(_MMAP_THRESHOLD, _MOST) + library.mallopt(_TRIM_THRESHOLD, _MOST) == 2
 
 
 def return_freed_memory() -> None:

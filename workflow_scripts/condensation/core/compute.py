@@ -412,6 +412,12 @@ def limit_memory(megabytes: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 2**20, hard))
 
 
+def limit_device(jobs: int) -> None:
+    """Leave this process one of ``jobs`` equal parts of the memory of its GPU, if it has one."""
+    if jobs > 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(1 / jobs)
+
+
 def free_memory() -> None:
     """Free unreachable memory, on the device too."""
     gc.collect()

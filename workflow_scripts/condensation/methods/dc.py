@@ -17,9 +17,13 @@ import torch
 
 from condensation import augmentation as augmentations
 from condensation import networks
+from condensation.augmentation import packing
+from condensation.core import capture, compute
 from condensation.methods.contract import Problem
 from condensation.methods.derivatives import Flat
 from condensation.methods.start import initial_images
+
+_GRAPH_BYTES = 8  # of a gradient's graph, per value that a layer outputs: values and gradients
 
 
 def condense(
@@ -57,7 +61,8 @@ def condense(
         momentum is then spent within one pass over the classes.
     augmentation, architecture : entries of the config.
 
-    Memory does not grow with the number of classes, which are processed one after the other.
+    On a CPU the classes are processed one after the other. A GPU takes as many at once as fit into
+    half of its memory.
 
     Raises
     ------
@@ -81,57 +86,104 @@ def condense(
     # a backward pass costs two forward passes, the second-order pass about nine
     passes = outer * problem.classes * (3 * batch_real + 12 * ipc)
     passes += (outer - 1) * inner * 3 * len(images)
-    launched = outer * problem.classes * 3
+    counts = [min(batch_real, len(indices)) for indices in by_class]
+    together = 1
+    if update == "joint" and len(set(counts)) == 1:
+        together = _classes_together(problem, structure, counts[0])
+    groups = [range(problem.classes)[i : i + together] for i in range(0, problem.classes, together)]
+    launched = outer * len(groups) * 3
     launched += (outer - 1) * inner * math.ceil(len(images) / batch_network)
     mode = problem.mode(structure, iterations * passes, iterations * launched)
     network = Flat(structure, problem.shape, problem.device, mode)
     parameters = network.vector(structure)
+    of_distance = torch.func.grad(
+        lambda gradient, real: _DISTANCES[distance](network.split(gradient), network.split(real))
+    )
 
-    def match(label: int, stream: torch.Generator) -> torch.Tensor:
-        """Return the gradient of the distance with respect to the images of one class."""
-        indices = by_class[label]
-        selected = indices[torch.randperm(len(indices), generator=stream)[:batch_real]]
-        drawn = augment.draw(stream, 1)
-        of_class = slice(label * ipc, (label + 1) * ipc)
-        real = augment.apply(problem.real(selected), drawn)
-        real_gradient = network.gradient(parameters, real, labels[of_class][:1].expand(len(real)))
-        leaf = images[of_class].clone().requires_grad_()
-        synthetic = augment.apply(leaf, drawn)
-        gradient = network.gradient(
-            parameters, synthetic.detach(), labels[of_class]
-        ).requires_grad_()
-        value = _DISTANCES[distance](network.split(gradient), network.split(real_gradient))
-        (direction,) = torch.autograd.grad(value, gradient)
-        rates = network.rates_of_images(parameters, direction, synthetic.detach(), labels[of_class])
-        return torch.autograd.grad(synthetic, leaf, rates)[0]
+    def match(
+        chosen: torch.Tensor, classes: torch.Tensor, positions: torch.Tensor, draws: Any
+    ) -> torch.Tensor:
+        """Return the gradient of the distance with respect to the images of some classes.
+
+        ``chosen`` and ``positions`` are those of the synthetic and real images, [classes * n].
+        """
+        many = len(classes)
+        real = packing.apply_to_classes(
+            augment, problem.real(positions), draws, [len(positions) // many] * many
+        )
+        leaf = images[chosen].requires_grad_()
+        synthetic = packing.apply_to_classes(augment, leaf, draws, [ipc] * many)
+        batches = [part.detach().view(many, -1, *problem.shape) for part in (real, synthetic)]
+        targets = [classes[:, None].expand(-1, batch.shape[1]) for batch in batches]
+        real_gradients, gradients = (
+            network.gradients(parameters, *pair) for pair in zip(batches, targets, strict=True)
+        )
+        directions = (
+            torch.func.vmap(of_distance)(gradients, real_gradients)
+            if many > 1
+            else of_distance(gradients[0], real_gradients[0])[None]
+        )
+        rates = network.rates_of_each(parameters, directions, batches[1], targets[1])
+        return torch.autograd.grad(synthetic, leaf, rates.flatten(0, 1))[0]
+
+    def train(positions: torch.Tensor, draws: Any) -> None:
+        """Take a step of the network on the images at ``positions``."""
+        batch = augment.apply(images[positions], draws)
+        parameters.sub_(network.gradient(parameters, batch, labels[positions]), alpha=lr_network)
+
+    static = packing.static(augment)
+    captured_match = capture.Captured(match, problem.device, possible=static)
+    captured_train = capture.Captured(train, problem.device, possible=static)
+
+    def draw(iteration: int, turn: int) -> list[Any]:
+        """Return the draws of a turn: network, groups of classes, training batches."""
+        drawn: list[Any] = [network.values(fresh(iteration))] if turn == 0 else []
+        for group in groups:
+            streams = [problem.generator("dc", iteration, turn, label) for label in group]
+            positions = [
+                by_class[label][torch.randperm(len(by_class[label]), generator=stream)[:batch_real]]
+                for label, stream in zip(group, streams, strict=True)
+            ]
+            draws = [augment.draw(stream, 1) for stream in streams]
+            chosen = torch.arange(group.start * ipc, group.stop * ipc)
+            drawn += [chosen, torch.tensor(group), torch.cat(positions)]
+            drawn.append(packing.for_classes(augment, draws, problem.device))
+        if turn + 1 < outer:
+            stream = problem.generator("dc training", iteration, turn)
+            for _ in range(inner):
+                for positions in torch.randperm(len(images), generator=stream).split(batch_network):
+                    draws = augment.draw(stream, len(positions))
+                    drawn += [positions, packing.for_device(augment, draws, problem.device)]
+        return drawn
 
     def step(number: int) -> None:
         iteration, turn = divmod(number, outer)
+        arrived = iter(capture.to_device(draw(iteration, turn), problem.device))
         if turn == 0:
-            parameters.copy_(network.vector(fresh(iteration)))
+            parameters.copy_(next(arrived))
         gradient = torch.zeros_like(images)
-        for label in range(problem.classes):
-            of_class = slice(label * ipc, (label + 1) * ipc)
-            gradient[of_class] = match(label, problem.generator("dc", iteration, turn, label))
-            if update == "class_wise" or label == problem.classes - 1:
+        for group in groups:
+            arguments = [next(arrived) for _ in range(4)]
+            gradient[group.start * ipc : group.stop * ipc] = captured_match(*arguments)
+            if update == "class_wise" or group.stop == problem.classes:
                 velocity.mul_(momentum).add_(gradient)
                 images.sub_(velocity, alpha=lr)
                 gradient.zero_()
-        if turn + 1 < outer:
-            train(problem.generator("dc training", iteration, turn))
-
-    def train(stream: torch.Generator) -> None:
-        for _ in range(inner):
-            for positions in torch.randperm(len(images), generator=stream).split(batch_network):
-                drawn = augment.draw(stream, len(positions))
-                positions = positions.to(problem.device)
-                batch = augment.apply(images[positions], drawn)
-                gradient = network.gradient(parameters, batch, labels[positions])
-                parameters.sub_(gradient, alpha=lr_network)
+        for positions in arrived:
+            captured_train(positions, next(arrived))
 
     state = {"images": images, "velocity": velocity, "parameters": parameters}
     problem.recorder.run(state, step, iterations, parts=outer)
     return images
+
+
+def _classes_together(problem: Problem, network: torch.nn.Module, batch_real: int) -> int:
+    """Return how many classes to match at once: on a GPU, as many as half of its memory holds."""
+    if not capture.pays(problem.device):
+        return 1
+    values = sum(compute.values_of_layers(network, problem.shape))
+    fitting = problem.memory_mb * 1e6 / 2 // (_GRAPH_BYTES * batch_real * values)
+    return int(min(problem.classes, max(1, fitting)))
 
 
 Tensors = list[torch.Tensor]

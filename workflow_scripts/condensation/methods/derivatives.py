@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.func import functional_call, grad, jvp
+from torch.func import functional_call, grad, jvp, vmap
 
 from condensation.core import compute
 
@@ -68,11 +68,16 @@ class Flat:
         self._gradient = prepared(grad(self._loss))
         self._image_rates = prepared(self._rates_of_images)
         self._all_rates = prepared(self._rates_of_all)
+        self._gradients = prepared(vmap(grad(self._loss), in_dims=(None, 0, 0)))
+        self._rates_each = prepared(vmap(self._rates_of_images, in_dims=(None, 0, 0, 0)))
 
     def vector(self, network: nn.Module) -> torch.Tensor:
         """Return a copy of the parameters of ``network`` as a vector on the device."""
-        parts = [p.detach().flatten() for p in network.parameters()]
-        return torch.cat(parts).to(self.device)
+        return self.values(network).to(self.device)
+
+    def values(self, network: nn.Module) -> torch.Tensor:
+        """Return a copy of the parameters of ``network`` as a vector where they are."""
+        return torch.cat([p.detach().flatten() for p in network.parameters()])
 
     def split(self, vector: torch.Tensor) -> list[torch.Tensor]:
         """Return views of the vector with the shapes of the parameter tensors."""
@@ -93,6 +98,30 @@ class Flat:
             with compute.lower_precision(self.precision, self.device):
                 total.add_(self._gradient(vector, images[part], labels[part]), alpha=weight)
         return total
+
+    def gradients(
+        self, vector: torch.Tensor, images: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        """Return ``gradient`` for each batch of images [b, n, C, H, W], labels [b, n]: [b, P].
+
+        Several batches are one computation, whatever ``chunk`` is.
+        """
+        if len(images) == 1:
+            return self.gradient(vector, images[0], labels[0])[None]
+        with compute.lower_precision(self.precision, self.device):
+            return self._gradients(vector, images, labels).to(vector.dtype)
+
+    def rates_of_each(
+        self,
+        vector: torch.Tensor,
+        directions: torch.Tensor,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return ``rates_of_images`` for each batch [b, n, ...] and its direction of [b, P]."""
+        if len(images) == 1:
+            return self.rates_of_images(vector, directions[0], images[0], labels[0])[None]
+        return self._rates_each(vector, directions, images, labels)
 
     def rates_of_images(
         self,

@@ -14,12 +14,14 @@ import torch
 
 from condensation import augmentation as augmentations
 from condensation import networks
-from condensation.core import compute
+from condensation.augmentation import packing
+from condensation.core import capture, compute
 from condensation.methods.contract import Problem
+from condensation.methods.redrawn import Redrawn
 from condensation.methods.start import initial_images
 
-# Real images in one forward pass: bounds memory for any number of classes.
-_MOST_REAL = 1024
+_MOST_REAL = 1024  # real images in one forward pass: bounds memory for any number of classes
+_LAYERS_HELD = 3  # outputs of layers that a pass without a graph holds at a time
 
 
 def condense(
@@ -53,54 +55,78 @@ def condense(
     images = initial_images(problem, init, features)
     velocity = torch.zeros_like(images)
     augment = augmentations.build(augmentation, problem.dataset)
-    network = networks.build(architecture, problem.shape, problem.classes, problem.seed, "dm")
-    network = network.to(problem.device).train().requires_grad_(False)
+    structure = networks.build(architecture, problem.shape, problem.classes, problem.seed, "dm")
+    per_pass = max(1, _most_real(problem, structure) // batch_real)
+    network = Redrawn(structure, problem.device)
     passes = iterations * problem.classes * (batch_real + 3.0 * ipc)
-    per_pass = max(1, _MOST_REAL // batch_real)
     steps = iterations * 2 * math.ceil(problem.classes / per_pass)
-    mode = problem.mode(network, passes, steps)
-    embed = compute.compiled(network.embed, mode.compile, problem.device)
+    mode = problem.mode(structure, passes, steps)
+    embed = compute.compiled(structure.embed, mode.compile, problem.device)
     read = problem.reader(iterations * problem.classes * batch_real)
-    at_once = compute.images_at_once(network, problem.shape, problem.device)
+    at_once = compute.images_at_once(structure, problem.shape, problem.device)
     by_class = problem.dataset.indices_by_class()
-    classes_needed = -(-compute.fewest_at_once(network, problem.shape) // ipc)
+    counts = [min(batch_real, len(indices)) for indices in by_class]
+    classes_needed = -(-compute.fewest_at_once(structure, problem.shape) // ipc)
     per_pass = max(per_pass, classes_needed)
     groups = [
-        range(int(labels[0]), int(labels[-1]) + 1)
+        slice(int(labels[0]), int(labels[-1]) + 1)
         for labels in compute.batches(torch.arange(problem.classes), per_pass, classes_needed)
     ]
 
+    def differentiate(positions: torch.Tensor, draws: Any) -> torch.Tensor:
+        """Return the gradient of the loss for all images."""
+        selected = positions.split(counts)
+        gradients = []
+        for group in groups:
+            of_group = slice(group.start * ipc, group.stop * ipc)
+            with torch.no_grad():
+                # augment in float32: in bf16 the sampling grid is off by whole pixels
+                real = read(torch.cat(selected[group]))
+                real = packing.apply_to_classes(augment, real, draws[group], counts[group])
+                with compute.lower_precision(mode.precision, problem.device):
+                    targets = _class_means(compute.in_parts(embed, real, at_once), counts[group])
+            leaf = images[of_group].clone().requires_grad_()
+            of_class = [ipc] * (group.stop - group.start)
+            synthetic = packing.apply_to_classes(augment, leaf, draws[group], of_class)
+            means = _class_means(compute.in_parts(embed, synthetic, at_once), of_class)
+            gradients.append(torch.autograd.grad((targets - means).square().sum(), leaf)[0])
+        return torch.cat(gradients)
+
+    gradient = capture.Captured(differentiate, problem.device, possible=packing.static(augment))
+
     def step(iteration: int) -> None:
+        # one stream per class, so that the draws do not depend on the grouping
+        streams = [problem.generator("dm", iteration, label) for label in range(problem.classes)]
+        positions = torch.cat(
+            [
+                indices[torch.randperm(len(indices), generator=stream)[:batch_real]]
+                for indices, stream in zip(by_class, streams, strict=True)
+            ]
+        )
+        draws = packing.for_classes(
+            augment, [augment.draw(stream, 1) for stream in streams], problem.device
+        )
         fresh = networks.build(
             architecture, problem.shape, problem.classes, problem.seed, "dm network", iteration
         )
-        network.load_state_dict(fresh.state_dict())
-        gradient = torch.zeros_like(images)
-        for group in groups:
-            # one stream per class, so that the draws do not depend on the grouping
-            streams = [problem.generator("dm", iteration, label) for label in group]
-            selected = [
-                by_class[label][torch.randperm(len(by_class[label]), generator=stream)[:batch_real]]
-                for label, stream in zip(group, streams, strict=True)
-            ]
-            drawn = [augment.draw(stream, 1) for stream in streams]
-            counts = [len(part) for part in selected]
-            with torch.no_grad():
-                # augment in float32: in bf16 the sampling grid is off by whole pixels
-                real = read(torch.cat(selected)).split(counts)
-                real = torch.cat(list(map(augment.apply, real, drawn)))
-                with compute.lower_precision(mode.precision, problem.device):
-                    targets = _class_means(compute.in_parts(embed, real, at_once), counts)
-            of_group = slice(group.start * ipc, group.stop * ipc)
-            leaf = images[of_group].clone().requires_grad_()
-            synthetic = torch.cat(list(map(augment.apply, leaf.split(ipc), drawn)))
-            means = _class_means(compute.in_parts(embed, synthetic, at_once), [ipc] * len(group))
-            gradient[of_group] = torch.autograd.grad((targets - means).square().sum(), leaf)[0]
-        velocity.mul_(momentum).add_(gradient)
+        values, *drawn = capture.to_device(
+            [network.values(fresh), positions, draws], problem.device
+        )
+        network.load(values, fresh)
+        velocity.mul_(momentum).add_(gradient(*drawn))
         images.sub_(velocity, alpha=lr)
 
     problem.recorder.run({"images": images, "velocity": velocity}, step, iterations)
     return images
+
+
+def _most_real(problem: Problem, network: torch.nn.Module) -> int:
+    """Return how many real images a pass may take: on a GPU, what half of its memory holds."""
+    if problem.device.type == "cpu":
+        return _MOST_REAL
+    largest = max(compute.values_of_layers(network, problem.shape))
+    fitting = problem.memory_mb * 1e6 / 2 // (_LAYERS_HELD * 4 * largest)
+    return max(_MOST_REAL, int(fitting))
 
 
 def _class_means(embedding: torch.Tensor, sizes: list[int]) -> torch.Tensor:

@@ -12,7 +12,8 @@ import torch
 
 from condensation import augmentation as augmentations
 from condensation import networks
-from condensation.core import compute, storage
+from condensation.augmentation import packing
+from condensation.core import capture, compute, storage
 from condensation.core.errors import InputError
 from condensation.data import datasets, whitening
 from condensation.methods import recorder as loop
@@ -142,19 +143,30 @@ def train(
     snapshots[0] = parameters
     augment = augmentations.build(augmentation, dataset)
     labels = dataset.train_labels.to(problem.device)
-    order = torch.empty(0)
+    epoch_data: list[Any] = []  # positions and draws of the batches of an epoch, on the device
 
-    def step(number: int) -> None:
-        nonlocal order
-        epoch, batch = divmod(number, batches)
-        if batch == 0 or not len(order):
-            order = torch.randperm(count, generator=problem.generator("expert order", epoch))
-        positions = order[batch * batch_size : (batch + 1) * batch_size]
-        drawn = augment.draw(problem.generator("expert", epoch, batch), len(positions))
-        images = augment.apply(read(positions), drawn)
-        slope = network.gradient(parameters, images, labels[positions.to(problem.device)])
+    def load_epoch(epoch: int) -> list[Any]:
+        order = torch.randperm(count, generator=problem.generator("expert order", epoch))
+        data: list[Any] = []
+        for batch, positions in enumerate(order.split(batch_size)):
+            drawn = augment.draw(problem.generator("expert", epoch, batch), len(positions))
+            data += [positions, packing.for_device(augment, drawn, problem.device)]
+        return capture.to_device(data, problem.device)
+
+    def update(positions: torch.Tensor, draws: Any) -> None:
+        images = augment.apply(read(positions), draws)
+        slope = network.gradient(parameters, images, labels[positions])
         velocity.mul_(momentum).add_(slope)
         parameters.sub_(velocity, alpha=lr)
+
+    captured = capture.Captured(update, problem.device, possible=packing.static(augment))
+
+    def step(number: int) -> None:
+        nonlocal epoch_data
+        epoch, batch = divmod(number, batches)
+        if batch == 0 or not epoch_data:
+            epoch_data = load_epoch(epoch)
+        captured(*epoch_data[2 * batch : 2 * batch + 2])
         if batch == batches - 1:
             snapshots[epoch + 1] = parameters
 

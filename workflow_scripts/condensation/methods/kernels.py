@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
+from condensation.core import capture
 from condensation.networks.convnet import standard_depth
 
 WEIGHT_STD, BIAS_STD = math.sqrt(2), 0.1  # of both, as in KIP's published notebooks
@@ -48,12 +49,17 @@ def random_features(
     networks: int,
     width: int,
     depth: int | None = None,
+    device: torch.device | None = None,
 ) -> Kernel:
-    """Return the kernel that ``networks`` random networks estimate.
+    """Return the kernel that ``networks`` random networks estimate, for images on ``device``.
 
     With F their features, it is WEIGHT_STD^2 mean(F F^T) + BIAS_STD^2.
     """
     drawn = [draw_layers(shape, generator, width=width, depth=depth) for _ in range(networks)]
+    if device is not None:
+        tensors = [tensor for layers in drawn for layer in layers for tensor in layer]
+        moved = iter(capture.to_device(tensors, device))
+        drawn = [[(next(moved), next(moved)) for _ in layers] for layers in drawn]
 
     def embed(images: torch.Tensor) -> torch.Tensor:
         features = torch.cat([conv_features(images, layers) for layers in drawn], dim=1)

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
+from condensation.core import capture
 from condensation.core.errors import InputError
 from condensation.data.sets import Condensed
 from condensation.methods import kernels
@@ -67,6 +68,7 @@ def condense(
         for name, tensor in (("images", images), ("labels", labels))
         for order in ("first", "second")
     }
+    last_loss = torch.zeros((), dtype=torch.float64, device=problem.device)
     by_class = problem.dataset.indices_by_class()
     per_class = max(1, batch_real // classes)
     read = problem.reader(iterations * per_class * classes)
@@ -76,7 +78,10 @@ def condense(
             return kernels.exact(depth=depth)
         generator = problem.generator("kip networks", iteration)
         return kernels.random_features(
-            problem.dataset.shape, generator, networks=networks, width=width
+            *(problem.dataset.shape, generator),
+            networks=networks,
+            width=width,
+            device=problem.device,
         )
 
     def step(iteration: int) -> None:
@@ -89,17 +94,14 @@ def condense(
         )
         points = images.clone().requires_grad_()
         answers = labels.clone().requires_grad_()
-        targets = problem.dataset.train_labels[selected]
-        value = loss(
-            kernel_of(iteration),
-            points,
-            answers,
-            read(selected),
-            centred(targets, classes).to(problem.device),
-            ridge,
+        chosen, targets = capture.to_device(
+            [selected, problem.dataset.train_labels[selected]], problem.device
         )
-        if not torch.isfinite(value):
-            raise FloatingPointError("the loss is no longer finite")
+        value = loss(
+            *(kernel_of(iteration), points, answers),
+            *(read(chosen), centred(targets, classes), ridge),
+        )
+        last_loss.copy_(value.detach())
         gradients = torch.autograd.grad(value, (points, answers))
         moving = {"images": images, "labels": labels} if learn_labels else {"images": images}
         for (name, tensor), gradient in zip(moving.items(), gradients, strict=False):
@@ -118,8 +120,12 @@ def condense(
         variance = second / (1 - _BETAS[1] ** (iteration + 1))
         tensor.addcdiv_(mean, variance.sqrt() + _EPSILON, value=-lr)
 
+    def check() -> None:
+        if not torch.isfinite(last_loss):
+            raise FloatingPointError("the loss is no longer finite")
+
     state = {"images": images, "labels": labels, **moments}
-    problem.recorder.run(state, step, iterations)
+    problem.recorder.run(state, step, iterations, check=check)
     if learn_labels:
         return Condensed(images, (labels + 1 / classes).float())
     return Condensed(images, problem.labels)

@@ -57,6 +57,7 @@ class Recorder:
         step: Callable[[int], None],
         iterations: int,
         parts: int = 1,
+        check: Callable[[], None] | None = None,
     ) -> None:
         """Call ``step(i)`` for i = 0 .. iterations * parts - 1.
 
@@ -69,6 +70,8 @@ class Recorder:
         step : must draw random numbers that depend on the seed and i alone.
         iterations : iterations of the loop.
         parts : steps of an iteration; more than one allows checkpoints inside an iteration.
+        check : raises FloatingPointError for values that are finite but wrong. It is called when
+            the state is checked, because reading a value waits for the device.
 
         Raises
         ------
@@ -85,6 +88,12 @@ class Recorder:
         last = iterations * parts
         part_seconds: list[float] = []
         self._snapshot(state, first, parts)
+
+        def verify() -> None:
+            if check is not None:
+                check()
+            _check(state)
+
         patience = _CHECK_EVERY if any(tensor.is_cuda for tensor in state.values()) else 1
         checked = first
         for number in range(first, last):
@@ -94,7 +103,7 @@ class Recorder:
             done = number + 1
             whole = done % parts == 0 and done - checked >= patience
             if whole or done == last:
-                _check(state)
+                verify()
                 checked = done
             now = time.monotonic()
             part_seconds.append(now - started)
@@ -109,7 +118,7 @@ class Recorder:
             progress.step()
             if now - saved >= self.interval and done < last:
                 if checked < done:
-                    _check(state)
+                    verify()
                     checked = done
                 self._save(state, done)
                 saved = time.monotonic()

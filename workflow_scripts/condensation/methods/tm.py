@@ -16,7 +16,8 @@ import torch
 
 from condensation import augmentation as augmentations
 from condensation import networks
-from condensation.core import compute, memory
+from condensation.augmentation import packing
+from condensation.core import capture, compute, memory
 from condensation.core.errors import InputError
 from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
@@ -99,33 +100,51 @@ def condense(
         problem.recorder.facts["compile"] = False
     network = Flat(structure, problem.shape, problem.device, mode, batch, chunk)
     differentiate = GRADIENTS[gradient]
+    sizes: list[int] = []  # of the batches of all steps
+    while len(sizes) < steps:
+        sizes += [len(part) for part in torch.arange(len(images)).split(batch)]
+    sizes = sizes[:steps]
+
+    def gradients(
+        start: torch.Tensor, target: torch.Tensor, positions: torch.Tensor, draws: Any
+    ) -> tuple[torch.Tensor, ...]:
+        if isinstance(draws, torch.Tensor):
+            draws = draws.split(sizes)
+        plan = list(map(Step, positions.split(sizes), draws))
+        return differentiate(network, start, target, images, labels, a, plan, augment.apply)
+
+    captured = capture.Captured(gradients, problem.device, possible=packing.static(augment))
 
     def step(iteration: int) -> None:
         stream = problem.generator("tm", iteration)
         expert = loaded.snapshots[int(torch.randint(experts, (1,), generator=stream))]
         first = int(torch.randint(max_start, (1,), generator=stream))
-        start = expert[first].to(problem.device)
-        target = expert[first + expert_epochs].to(problem.device)
-        plan = []
         batches: list[torch.Tensor] = []
-        for _ in range(steps):
+        positions, draws = [], []
+        for size in sizes:
             if not batches:
                 batches = list(torch.randperm(len(images), generator=stream).split(batch))
-            positions = batches.pop(0)
-            drawn = augment.draw(stream, len(positions))
-            plan.append(Step(positions.to(problem.device), drawn))
-        _, of_images, of_a = differentiate(
-            network, start, target, images, labels, a, plan, augment.apply
+            positions.append(batches.pop(0))
+            draws.append(augment.draw(stream, size))
+        arrived = capture.to_device(
+            [
+                *(expert[first], expert[first + expert_epochs], torch.cat(positions)),
+                packing.for_steps(augment, draws, sizes, problem.device),
+            ],
+            problem.device,
         )
+        _, of_images, of_a = captured(*arrived)
         velocity.mul_(momentum).add_(of_images)
         images.sub_(velocity, alpha=lr)
         a_velocity.mul_(momentum).add_(of_a)
         a.sub_(a_velocity, alpha=lr_step)
+
+    def check() -> None:
         if not float(a) > 0:
             raise FloatingPointError(
                 f"the learned step size fell to {float(a):.3g}; a smaller lr_step or lr may hold it"
             )
 
     state = {"images": images, "velocity": velocity, "step_size": a, "step_velocity": a_velocity}
-    problem.recorder.run(state, step, iterations)
+    problem.recorder.run(state, step, iterations, check=check)
     return Condensed(images, labels, step_size=float(a))

@@ -96,6 +96,7 @@ def forecast(
     timed = [estimate for estimate in estimates if estimate.hours is not None]
     timed.sort(key=lambda estimate: estimate.hours, reverse=True)
     limit = config.compute.device_memory_mb or asks.calibration.get("memory_mb")
+    limit = limit and limit / config.compute.jobs_per_gpu
     by_rule: dict[str, list[_Estimate]] = {}
     for estimate in estimates:
         by_rule.setdefault(estimate.job.rule, []).append(estimate)

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from condensation.core import compute
+from condensation.augmentation import packing
+from condensation.core import capture, compute
 from condensation.core.errors import InputError
 from condensation.core.progress import Progress
 from condensation.training import updates
@@ -70,6 +71,7 @@ def fit(
     the loss is None where it is not finite.
     """
     lr = optimizer["lr"]
+    device = labels.device
     updater = build_optimizer(parameters, optimizer, lr)
     count = len(generators)
     points = min(_CURVE_POINTS, epochs)
@@ -77,36 +79,54 @@ def fit(
     curve = {}
     # parts of one size, so that torch.compile makes one graph; a smaller rest runs without it
     full = compute.part_size(min(batch_size, len(labels)), at_once)
+
+    def step(positions: torch.Tensor, *draws: Any) -> torch.Tensor:
+        """Take a step on the images at ``positions`` [networks, n]; return sums of losses."""
+        size = positions.shape[1]
+        images = [
+            augment.apply(batch(row), draw) for row, draw in zip(positions, draws, strict=True)
+        ]
+        part = min(size, full) if at_once else size
+        views = torch.stack(images)
+        targets = labels[positions] if relabel is None else relabel(views)
+        total = torch.zeros(count, device=device)
+        updater.zero_grad()
+        step_data = (positions, views, targets)
+        for where, shown, goals in zip(*(t.split(part, 1) for t in step_data), strict=True):
+            logits = forward(shown)
+            losses = _cross_entropy(logits / temperature, goals) * temperature**2
+            if watch is not None:
+                watch(where, logits.detach())
+            (losses.sum() * (shown.shape[1] / size)).backward()
+            total += losses.detach() * shown.shape[1]
+        updater.step()
+        return total
+
+    def captured() -> capture.Captured:
+        # the steps of Adam count on the host, and a watcher may do anything
+        possible = isinstance(updater, updates.SGD) and packing.static(augment) and watch is None
+        return capture.Captured(step, device, possible=possible)
+
+    take = captured()
     for epoch in range(epochs):
         orders = [torch.randperm(len(labels), generator=generator) for generator in generators]
-        total = torch.zeros(count, device=labels.device)
-        order = torch.stack(orders).to(labels.device)
-        for positions in compute.batches(order, batch_size, fewest):
-            size = positions.shape[1]
-            draws = [augment.draw(generator, size) for generator in generators]
-            images = [
-                augment.apply(batch(row), draw) for row, draw in zip(positions, draws, strict=True)
-            ]
-            part = min(size, full) if at_once else size
-            views = torch.stack(images)
-            targets = labels[positions] if relabel is None else relabel(views)
-            step_data = (positions, views, targets)
-            updater.zero_grad()
-            for where, shown, goals in zip(*(t.split(part, 1) for t in step_data), strict=True):
-                logits = forward(shown)
-                losses = _cross_entropy(logits / temperature, goals) * temperature**2
-                if watch is not None:
-                    watch(where, logits.detach())
-                (losses.sum() * (shown.shape[1] / size)).backward()
-                if epoch + 1 in recorded:
-                    total += losses.detach() * shown.shape[1]
-            updater.step()
+        data: list[list[Any]] = []
+        for positions in compute.batches(torch.stack(orders), batch_size, fewest):
+            draws = [augment.draw(generator, positions.shape[1]) for generator in generators]
+            data.append([positions, *(packing.for_device(augment, d, device) for d in draws)])
+        arrived = iter(capture.to_device([value for inputs in data for value in inputs], device))
+        total = torch.zeros(count, device=device)
+        for _ in data:
+            losses = take(*(next(arrived) for _ in range(1 + count)))
+            if epoch + 1 in recorded:
+                total += losses
             if progress is not None:
                 progress.step()
         if epoch + 1 in recorded:
             curve[epoch + 1] = total / len(labels)
         if epoch == decay_after:
             updater = build_optimizer(parameters, optimizer, lr * 0.1)
+            take = captured()
     # wait for the device once, after the last step
     means = torch.stack(list(curve.values())).T.tolist() if curve else [[]] * count
     return [

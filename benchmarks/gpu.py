@@ -176,8 +176,7 @@ def graph_errors(scale: Scale, method: str, iterations: int = 5) -> dict[str, fl
 
     def images() -> torch.Tensor:
         both = pair(method, scale.dataset, 1, scale.device, changes)
-        result = both.ours(Problem(both.dataset, 1, 0, scale.device))
-        return result.images if method == "tm" else result
+        return both.ours(Problem(both.dataset, 1, 0, scale.device)).images
 
     by_graphs = images()
     with without_graphs():
@@ -419,9 +418,8 @@ def step_errors(scale: Scale, method: str) -> dict[str, float]:
         )
     (slope,) = torch.autograd.grad(loss, leaf)
     arguments["lr"] = float(1 / slope.square().mean().sqrt())
-    result = condense(problem, **arguments)
-    result = result.images if method == "tm" else result
-    return {"step": error(first - result.cpu(), arguments["lr"] * slope)}
+    images = condense(problem, **arguments).images.cpu()
+    return {"step": error(first - images, arguments["lr"] * slope)}
 
 
 def _kip_step(scale: Scale, arguments: dict[str, Any]) -> dict[str, float]:

@@ -20,7 +20,10 @@ with job(snakemake, torch_threads=False):
     facts = {name: metadata[name] for name in names if name in metadata}
     if iteration in images:
         labels = torch.arange(len(dataset.classes)).repeat_interleave(metadata["ipc"])
-        taken = sets.Condensed(images[iteration], labels if condensed is None else condensed.labels)
+        factor = metadata["options"].get("factor", 1)
+        taken = sets.Condensed(
+            images[iteration], labels if condensed is None else condensed.labels, factor=factor
+        )
         sets.write(taken, dataset, snakemake.output.condensed, iterations=int(iteration), **facts)
     else:  # the method failed before this iteration
         status, cause, at = metadata["status"], metadata["cause"], metadata["iteration"]

@@ -31,6 +31,7 @@ def main(snakemake):
         held = splits.subset(dataset, held, count, options["seed"], "validation images")
     if hasattr(snakemake.input, "condensed"):
         condensed, metadata = sets.load(snakemake.input.condensed, dataset)
+        condensed = condensed and condensed.formed()
         set_record = {name: metadata.get(name) for name in SET_METADATA}
     else:
         if options["images"]:

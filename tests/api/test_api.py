@@ -73,8 +73,8 @@ def test_a_set_equals_that_of_the_method_called_with_the_options_of_the_job(data
         }
     )
     options = jobs.condense(config, jobs.SetId("d", "m", "2", 3))["options"]
-    images = dm.condense(Problem(dataset, ipc=2, seed=3, compile="auto"), **options)
-    assert torch.equal(condensed.images, images.detach())
+    expected = dm.condense(Problem(dataset, ipc=2, seed=3, compile="auto"), **options)
+    assert torch.equal(condensed.images, expected.images.detach())
     assert condensed.labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert condensed.metadata["options"] == options
 

@@ -52,7 +52,8 @@ def start():
 
 def ours_from_start(function, module, monkeypatch, **options):
     monkeypatch.setattr(module, "initial_images", lambda *_: start())
-    return function(Problem(small_dataset(), 2, 0), init="random", features="pixels", **options)
+    problem = Problem(small_dataset(), 2, 0)
+    return function(problem, init="random", features="pixels", **options).images
 
 
 def test_the_plain_loop_of_dm_makes_the_images_that_ours_makes(alike, monkeypatch):

@@ -97,3 +97,13 @@ def test_functions_that_cannot_be_recorded_run_as_usual(monkeypatch, caplog):
     ]
     never = capture.Captured(lambda x, y: (x, y), CPU, possible=False)
     assert never(None, 3) == (None, 3)
+
+
+def test_deterministic_algorithms_record_nothing(monkeypatch):
+    with as_on_a_gpu(monkeypatch) as replays:
+        assert capture.pays(CPU)
+        monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
+        assert not capture.pays(CPU)
+        captured = capture.Captured(lambda x: x + 1, CPU)
+        assert [float(captured(torch.zeros(()))) for _ in range(3)] == [1, 1, 1]
+    assert replays.recorded == 0

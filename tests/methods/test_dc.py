@@ -8,6 +8,7 @@ from conftest import small_dataset
 
 from condensation import augmentation, networks
 from condensation.config.entries import DSA_OPERATORS
+from condensation.data import formation
 from condensation.methods import dc
 from condensation.methods.contract import Problem
 from condensation.methods.start import initial_images
@@ -35,8 +36,9 @@ def distance(gradients, targets):
 def plain(problem, o):
     """DC in the order of its paper's code, with the draws of ours."""
     dataset = problem.dataset
-    images = initial_images(problem, o["init"]).clone().requires_grad_()
-    labels = problem.labels
+    factor = o.get("factor", 1)
+    images = initial_images(problem, o["init"], factor=factor).clone().requires_grad_()
+    labels = problem.labels.repeat_interleave(factor**2)
     steps = torch.optim.SGD([images], lr=o["lr"], momentum=o["momentum"])
     augment = augmentation.build(o["augmentation"], dataset)
     by_class = dataset.indices_by_class()
@@ -51,9 +53,10 @@ def plain(problem, o):
                 chosen = by_class[label][torch.randperm(20, generator=stream)[: o["batch_real"]]]
                 drawn = augment.draw(stream, 1)
                 real = augment.apply(problem.real(chosen), drawn)
-                ours = augment.apply(images[labels == label], drawn)
-                target = torch.full((len(real),), label)
-                value = F.cross_entropy(network(real), target)
+                ours = formation.decode(images[problem.labels == label], factor)
+                ours = augment.apply(ours, drawn)
+                target = torch.full((max(len(real), len(ours)),), label)
+                value = F.cross_entropy(network(real), target[: len(real)])
                 real_gradients = torch.autograd.grad(value, weights)
                 value = F.cross_entropy(network(ours), target[: len(ours)])
                 synthetic_gradients = torch.autograd.grad(value, weights, create_graph=True)
@@ -66,10 +69,11 @@ def plain(problem, o):
             if turn + 1 < o["outer"]:
                 stream = problem.generator("dc training", iteration, turn)
                 for _ in range(o["inner"]):
-                    order = torch.randperm(len(images), generator=stream)
+                    order = torch.randperm(len(labels), generator=stream)
                     for positions in order.split(o["batch_network"]):
                         drawn = augment.draw(stream, len(positions))
-                        shown = augment.apply(images.detach()[positions], drawn)
+                        formed = formation.decode(images.detach(), factor)
+                        shown = augment.apply(formed[positions], drawn)
                         trainer.zero_grad()
                         F.cross_entropy(network(shown), labels[positions]).backward()
                         trainer.step()
@@ -77,15 +81,16 @@ def plain(problem, o):
 
 
 @pytest.mark.parametrize("policy", [{"policy": "none"}, DSA], ids=["dc", "dsa"])
-@pytest.mark.parametrize("update", ["joint", "class_wise"])
-def test_dc_and_dsa_are_the_loop_of_their_papers(problem, policy, update, either_way):
+@pytest.mark.parametrize(("update", "factor"), [("joint", 1), ("class_wise", 1), ("joint", 2)])
+def test_dc_and_dsa_are_the_loop_of_their_papers(problem, policy, update, factor, either_way):
     options = OPTIONS | {"augmentation": policy, "update": update}
-    actual, expected = dc.condense(problem, **options), plain(problem, options)
-    if either_way:
+    options |= {"factor": factor, "init": "noise" if factor == 1 else "random"}
+    actual, expected = dc.condense(problem, **options).images, plain(problem, options)
+    if either_way and factor == 1:
         matches = 2 * 3 * (3 if update == "class_wise" else 1)
         trainings = 2 * 2 * 2 * 2  # with batches of 4 and of 2 images
         assert either_way.replayed == (matches - 1) + (trainings - 2)
-    start = initial_images(problem, "noise")
+    start = initial_images(problem, options["init"], factor=factor)
     assert (expected - start).norm() > 0.05, "nothing moved"
     # float noise, grown through networks that were trained on the set
     assert (actual - expected).norm() < 5e-3 * (expected - start).norm()
@@ -93,7 +98,8 @@ def test_dc_and_dsa_are_the_loop_of_their_papers(problem, policy, update, either
 
 def test_the_two_updates_differ_by_the_momentum(problem):
     joint, class_wise = (
-        dc.condense(problem, **OPTIONS | {"update": update}) for update in ("joint", "class_wise")
+        dc.condense(problem, **OPTIONS | {"update": update}).images
+        for update in ("joint", "class_wise")
     )
     assert not torch.allclose(joint, class_wise, atol=1e-4)
 
@@ -114,7 +120,7 @@ def test_distances_follow_their_definitions():
 
 @pytest.mark.parametrize("name", ["mse", "cosine"])
 def test_other_distances_run(problem, name):
-    images = dc.condense(problem, **OPTIONS | {"distance": name})
+    images = dc.condense(problem, **OPTIONS | {"distance": name}).images
     assert torch.isfinite(images).all()
 
 
@@ -127,5 +133,5 @@ def test_at_one_step_the_network_is_never_trained(problem, monkeypatch):
 
 def test_a_class_smaller_than_the_batch_gives_all_it_has():
     problem = Problem(small_dataset(per_class=5), ipc=2, seed=0)
-    images = dc.condense(problem, **OPTIONS | {"batch_real": 256})
+    images = dc.condense(problem, **OPTIONS | {"batch_real": 256}).images
     assert torch.isfinite(images).all()

@@ -16,6 +16,7 @@ from condensation.config.loading import parse
 from condensation.config.methods import METHODS
 from condensation.config.methods.base import Synthesis
 from condensation.core.errors import InputError
+from condensation.data import formation
 from condensation.data.sets import Condensed
 from condensation.methods import contract, dm, kcenter
 from condensation.methods.contract import Problem
@@ -243,9 +244,9 @@ def test_initial_images_follow_the_start_option(problem, tmp_path):
 # --- DM -------------------------------------------------------------------------------------------
 
 
-def dm_by_the_book(problem, iterations, lr, momentum, batch_real, entry, network_entry):
+def dm_by_the_book(problem, iterations, lr, momentum, batch_real, entry, network_entry, factor):
     """DM as its paper writes it: class after class, one loss, torch's own optimizer."""
-    images = initial_images(problem, "random").requires_grad_()
+    images = initial_images(problem, "random", factor=factor).requires_grad_()
     optimizer = torch.optim.SGD([images], lr=lr, momentum=momentum)
     augment = augmentation.build(entry, problem.dataset)
     by_class = problem.dataset.indices_by_class()
@@ -261,6 +262,7 @@ def dm_by_the_book(problem, iterations, lr, momentum, batch_real, entry, network
             drawn = augment.draw(stream, 1)
             real = network.embed(augment.apply(problem.real(batch), drawn)).mean(0).detach()
             synthetic = images[label * problem.ipc : (label + 1) * problem.ipc]
+            synthetic = formation.decode(synthetic, factor)
             mean = network.embed(augment.apply(synthetic, drawn)).mean(0)
             loss = loss + (real - mean).pow(2).sum()
         optimizer.zero_grad()
@@ -270,8 +272,8 @@ def dm_by_the_book(problem, iterations, lr, momentum, batch_real, entry, network
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.parametrize("most_real", [8, 1024])
-def test_dm_is_the_loop_of_its_paper_whatever_the_chunk(problem, monkeypatch, most_real):
+@pytest.mark.parametrize(("most_real", "factor"), [(8, 1), (1024, 1), (8, 2), (1024, 2)])
+def test_dm_is_the_loop_of_its_paper_whatever_the_chunk(problem, monkeypatch, most_real, factor):
     monkeypatch.setattr(dm, "_MOST_REAL", most_real)
     entry = {"policy": "dsa", "operators": list(DSA_OPERATORS), "align_corners": False}
     network = {"network": "convnet", "width": 8, "depth": 1}
@@ -279,10 +281,11 @@ def test_dm_is_the_loop_of_its_paper_whatever_the_chunk(problem, monkeypatch, mo
         problem,
         **{"init": "random", "features": "embedding", "iterations": 4, "lr": 0.5},
         **{"momentum": 0.5, "batch_real": 8, "augmentation": entry, "architecture": network},
-    )
-    expected = dm_by_the_book(problem, 4, 0.5, 0.5, 8, entry, network)
+        factor=factor,
+    ).images
+    expected = dm_by_the_book(problem, 4, 0.5, 0.5, 8, entry, network, factor)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
-    assert (got - initial_images(problem, "random")).abs().max() > 0.01
+    assert (got - initial_images(problem, "random", factor=factor)).abs().max() > 0.01
 
 
 def test_dm_moves_the_class_means_of_the_embedding_closer(problem):
@@ -303,7 +306,7 @@ def test_dm_moves_the_class_means_of_the_embedding_closer(problem):
         **{"init": "random", "features": "embedding", "iterations": 60, "lr": 0.1},
         **{"momentum": 0.5, "batch_real": 20, "augmentation": {"policy": "none"}},
         architecture={"network": "convnet", "width": 16, "depth": 1},
-    )
+    ).images
     assert distance(got) < 0.5 * distance(initial_images(problem, "random"))
 
 

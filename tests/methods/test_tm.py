@@ -11,7 +11,7 @@ from condensation import augmentation, networks
 from condensation.config.entries import DSA_OPERATORS
 from condensation.core import storage
 from condensation.core.errors import InputError
-from condensation.data import whitening
+from condensation.data import formation, whitening
 from condensation.methods import experts, recorder, tm
 from condensation.methods.contract import Problem
 from condensation.methods.recorder import Recorder
@@ -173,3 +173,24 @@ def test_auto_is_one_of_the_two_gradients(problem, memory_mb, expected):
     for gradient in ("exact", "unroll"):
         images = tm.condense(ready, **OPTIONS | {"gradient": gradient}).images
         torch.testing.assert_close(auto.images, images, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("gradient", ["exact", "unroll"])
+def test_the_gradient_reaches_the_images_of_a_multi_formation(ready, gradient):
+    """A step of condense, against back-propagation through the decoded images."""
+    none = {"augmentation": {"policy": "none"}, "max_start": 1, "lr_step": 0.0, "momentum": 0.0}
+    options = OPTIONS | none | {"gradient": gradient, "factor": 2}
+    start = tm.condense(ready, **options | {"iterations": 0})
+    assert start.factor == 2 and start.images.shape == (6, 3, 8, 8)
+    leaf = start.images.clone().requires_grad_()
+    theta, target = ready.trajectories.snapshots[0][:2]
+    flat = tm.Flat(networks.build(CONVNET, ready.shape, 3, 0), ready.shape, ready.device)
+    student, labels = theta.clone().requires_grad_(), ready.labels.repeat_interleave(4)
+    for _ in range(4):
+        loss = F.cross_entropy(flat.forward(student, formation.decode(leaf, 2)), labels)
+        student = student - 0.05 * torch.autograd.grad(loss, student, create_graph=True)[0]
+    distance = (student - target).square().sum() / (theta - target).square().sum()
+    (slope,) = torch.autograd.grad(distance, leaf)
+    moved = tm.condense(ready, **options | {"iterations": 1}).images - start.images
+    torch.testing.assert_close(moved, -options["lr"] * slope, rtol=1e-3, atol=1e-6)

@@ -219,7 +219,7 @@ def test_dm_takes_a_library_network_when_a_class_of_one_image_is_left_over(monke
         **{"init": "random", "features": "pixels", "iterations": 1, "lr": 1.0, "momentum": 0.5},
         **{"batch_real": 4, "augmentation": {"policy": "none"}},
         architecture={"network": "torchvision:resnet18"},
-    )
+    ).images
     start = dm.initial_images(problem, "random", "pixels")
     assert torch.isfinite(images).all()
     assert ((images - start).flatten(1).norm(dim=1) > 0).all()

@@ -99,6 +99,11 @@ class CondensedSet:
         return tuple(self.metadata["classes"])
 
     @property
+    def factor(self) -> int:
+        """Each image holds factor^2 training images (multi-formation)."""
+        return self.metadata.get("factor", 1)
+
+    @property
     def label_kind(self) -> str:
         """``soft`` for a row of class scores per image, else ``hard``."""
         return "soft" if self.labels.dim() == 2 else "hard"
@@ -110,7 +115,9 @@ class CondensedSet:
         return f"{images}, {len(self.classes)} classes, {self.label_kind} labels"
 
     def tensor_dataset(self) -> TensorDataset:
-        """Return images and labels as a torch dataset, for a ``DataLoader``.
+        """Return training images and labels as a torch dataset, for a ``DataLoader``.
+
+        A set by multi-formation has ``factor``^2 training images for each of ``images``.
 
         Examples
         --------
@@ -119,7 +126,8 @@ class CondensedSet:
         >>> image.shape, label
         (torch.Size([1, 8, 8]), tensor(1))
         """
-        return TensorDataset(self.images, self.labels)
+        formed = self._condensed().formed()
+        return TensorDataset(formed.images, formed.labels)
 
     def pixels(self) -> torch.Tensor:
         """Return the images as uint8 pixels [n, C, H, W], clipped to 0 .. 255.
@@ -157,7 +165,8 @@ class CondensedSet:
         storage.write_tensors(path, tensors, self.metadata)
 
     def _condensed(self) -> sets.Condensed:
-        return sets.Condensed(self.images, self.labels, self.indices, self.step_size)
+        rest = self.indices, self.step_size, self.factor
+        return sets.Condensed(self.images, self.labels, *rest)
 
 
 def _per_class(count: int) -> str:

@@ -62,8 +62,12 @@ def _offsets(tensors: Sequence[torch.Tensor]) -> list[int]:
 
 
 def pays(device: torch.device) -> bool:
-    """Return whether launches on ``device`` cost more than small kernels do."""
-    return device.type in RECORDERS
+    """Return whether launches on ``device`` cost more than small kernels do.
+
+    With deterministic algorithms everything runs as on a CPU: all of DSA's operators at once
+    include the warp, whose gradient has no such algorithm.
+    """
+    return device.type in RECORDERS and not torch.are_deterministic_algorithms_enabled()
 
 
 class Captured:
@@ -86,7 +90,7 @@ class Captured:
 
     def __init__(self, function: Function, device: torch.device, possible: bool = True):
         self.function = function
-        self._recorder = RECORDERS.get(device.type) if possible else None
+        self._recorder = RECORDERS[device.type] if possible and pays(device) else None
         self._graphs: dict[Any, Function] = {}
         self._warm: set[Any] = set()  # shapes of the inputs of earlier calls
 

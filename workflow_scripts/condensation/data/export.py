@@ -160,6 +160,7 @@ def load(
     dataset = replace(dataset, whitening=whitening)
     condensed, metadata = sets.load(path, dataset)
     assert condensed is not None  # `read_metadata` refuses failed sets
+    condensed = condensed.formed()
     if whitening is None:
         mean, std = (tuple(preprocessing[name]) for name in ("mean", "std"))
         dataset = replace(dataset, mean=mean, std=std)

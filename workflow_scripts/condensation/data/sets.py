@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 
 from condensation.core import storage
 from condensation.core.errors import InputError
+from condensation.data import formation
 from condensation.data.datasets import Dataset
 
 KIND = "condensed set"
@@ -26,12 +27,25 @@ class Condensed:
     labels : int64 [n], or float32 [n, classes] for soft labels.
     indices : int64 [n], positions in the training set, for selected real images.
     step_size : the learned learning rate, for methods that learn one.
+    factor : each image holds factor^2 training images (``data.formation``).
     """
 
     images: torch.Tensor | None
     labels: torch.Tensor
     indices: torch.Tensor | None = None
     step_size: float | None = None
+    factor: int = 1
+
+    def formed(self) -> "Condensed":
+        """Return the set with a training image per image, as networks are trained on it."""
+        if self.images is None or self.factor == 1:
+            return self
+        return replace(
+            self,
+            images=formation.decode(self.images, self.factor),
+            labels=self.labels.repeat_interleave(self.factor**2, dim=0),
+            factor=1,
+        )
 
 
 def write(condensed: Condensed, dataset: Dataset, path: str | Path, **facts: Any) -> None:
@@ -58,6 +72,7 @@ def metadata_of(condensed: Condensed, dataset: Dataset, **facts: Any) -> dict[st
         "labels": "soft" if condensed.labels.dim() == 2 else "hard",
         "content": content_digest(condensed),
         "status": "ok",
+        **({"factor": condensed.factor} if condensed.factor > 1 else {}),
         **facts,
     }
 
@@ -142,7 +157,8 @@ def of_tensors(
         real = len(dataset.train_labels)
         if indices is None or not len(indices) or indices.min() < 0 or indices.max() >= real:
             raise InputError(f"{path}: refers to images that {dataset.name} does not have")
-    return Condensed(images, labels, indices, metadata["step_size"]), metadata
+    rest = indices, metadata["step_size"], metadata.get("factor", 1)
+    return Condensed(images, labels, *rest), metadata
 
 
 def images_of(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
@@ -210,10 +226,12 @@ def check_labels(labels: torch.Tensor, count: int, classes: int, where: str) -> 
 
 
 def content_digest(condensed: Condensed) -> str:
-    """Return 16 hex digits that identify the images (or positions) and labels."""
+    """Return 16 hex digits that identify images (or positions), labels and factor."""
     digest = hashlib.sha256()
     for tensor in (condensed.images, condensed.labels, condensed.indices):
         if tensor is not None:
             plain = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
             digest.update(plain.numpy().data)
+    if condensed.factor > 1:
+        digest.update(f"factor {condensed.factor}".encode())
     return digest.hexdigest()[:16]

@@ -37,8 +37,8 @@ def condensed_images(
 ) -> Iterator[tuple[str, Dataset, torch.Tensor]]:
     """Yield the method, its view of the dataset and its images, for each set.
 
-    The images are network input [classes, IPC, C, H, W]; ``views`` are those of
-    ``dataset_views``. Skips failed sets and sets of other datasets.
+    The images are network input [classes, IPC, C, H, W], as they are stored; ``views`` are those
+    of ``dataset_views``. Skips failed sets and sets of other datasets.
     """
     standard = views["standardize"]
     for path in paths:

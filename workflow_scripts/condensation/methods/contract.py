@@ -222,7 +222,8 @@ def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> 
         order = torch.argsort(hard, stable=True)  # all sets are in class order
         images, image_labels = images[order], image_labels[order]
         indices = None if indices is None else indices[order]
-    return Condensed(images.contiguous(), image_labels.contiguous(), indices, result.step_size)
+    tensors = images.contiguous(), image_labels.contiguous(), indices
+    return Condensed(*tensors, result.step_size, result.factor)
 
 
 def _is_integer(tensor: torch.Tensor) -> bool:
@@ -307,6 +308,10 @@ def _check(condensed: Condensed, problem: Problem, method: str) -> None:
         if condensed.indices is None or problem.ipc is not None:
             raise InputError(f"{method}: returned no images")
         return
+    if not isinstance(condensed.factor, int) or condensed.factor < 1:
+        raise InputError(
+            f"{method}: returned factor {condensed.factor!r}; expected a whole number from 1"
+        )
     ipc = problem.images_per_class
     expected = (problem.classes * ipc, *problem.shape)
     if tuple(images.shape) != expected:

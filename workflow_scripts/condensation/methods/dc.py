@@ -19,6 +19,8 @@ from condensation import augmentation as augmentations
 from condensation import networks
 from condensation.augmentation import packing
 from condensation.core import capture, compute
+from condensation.data import formation
+from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
 from condensation.methods.derivatives import Flat
 from condensation.methods.start import initial_images
@@ -43,7 +45,8 @@ def condense(
     update: str,
     augmentation: dict[str, Any],
     architecture: dict[str, Any],
-) -> torch.Tensor:
+    factor: int = 1,
+) -> Condensed:
     """Return images [classes * ipc, C, H, W], standardised, in class order.
 
     Parameters
@@ -60,6 +63,7 @@ def condense(
         ``momentum`` times their last move during the steps of the following classes. The
         momentum is then spent within one pass over the classes.
     augmentation, architecture : entries of the config.
+    factor : each image holds factor^2 training images (``data.formation``).
 
     On a CPU the classes are processed one after the other. A GPU takes as many at once as fit into
     half of its memory.
@@ -67,12 +71,13 @@ def condense(
     Raises
     ------
     InputError
-        If a class has fewer than ``ipc`` images.
+        If a class has fewer images than the set starts from.
     """
     ipc = problem.images_per_class
-    images = initial_images(problem, init, features)
+    images = initial_images(problem, init, features, factor)
+    shown = ipc * factor**2  # training images per class
     velocity = torch.zeros_like(images)
-    labels = problem.labels.to(problem.device)
+    labels = torch.arange(problem.classes).repeat_interleave(shown).to(problem.device)
     augment = augmentations.build(augmentation, problem.dataset)
     by_class = problem.dataset.indices_by_class()
 
@@ -84,15 +89,15 @@ def condense(
 
     structure = fresh(0)
     # a backward pass costs two forward passes, the second-order pass about nine
-    passes = outer * problem.classes * (3 * batch_real + 12 * ipc)
-    passes += (outer - 1) * inner * 3 * len(images)
+    passes = outer * problem.classes * (3 * batch_real + 12 * shown)
+    passes += (outer - 1) * inner * 3 * len(labels)
     counts = [min(batch_real, len(indices)) for indices in by_class]
     together = 1
     if update == "joint" and len(set(counts)) == 1:
         together = _classes_together(problem, structure, counts[0])
     groups = [range(problem.classes)[i : i + together] for i in range(0, problem.classes, together)]
     launched = outer * len(groups) * 3
-    launched += (outer - 1) * inner * math.ceil(len(images) / batch_network)
+    launched += (outer - 1) * inner * math.ceil(len(labels) / batch_network)
     mode = problem.mode(structure, iterations * passes, iterations * launched)
     network = Flat(structure, problem.shape, problem.device, mode)
     parameters = network.vector(structure)
@@ -112,7 +117,9 @@ def condense(
             augment, problem.real(positions), draws, [len(positions) // many] * many
         )
         leaf = images[chosen].requires_grad_()
-        synthetic = packing.apply_to_classes(augment, leaf, draws, [ipc] * many)
+        synthetic = packing.apply_to_classes(
+            augment, formation.decode(leaf, factor), draws, [shown] * many
+        )
         batches = [part.detach().view(many, -1, *problem.shape) for part in (real, synthetic)]
         targets = [classes[:, None].expand(-1, batch.shape[1]) for batch in batches]
         real_gradients, gradients = (
@@ -128,7 +135,7 @@ def condense(
 
     def train(positions: torch.Tensor, draws: Any) -> None:
         """Take a step of the network on the images at ``positions``."""
-        batch = augment.apply(images[positions], draws)
+        batch = augment.apply(formation.decode(images, factor)[positions], draws)
         parameters.sub_(network.gradient(parameters, batch, labels[positions]), alpha=lr_network)
 
     static = packing.static(augment)
@@ -151,7 +158,7 @@ def condense(
         if turn + 1 < outer:
             stream = problem.generator("dc training", iteration, turn)
             for _ in range(inner):
-                for positions in torch.randperm(len(images), generator=stream).split(batch_network):
+                for positions in torch.randperm(len(labels), generator=stream).split(batch_network):
                     draws = augment.draw(stream, len(positions))
                     drawn += [positions, packing.for_device(augment, draws, problem.device)]
         return drawn
@@ -174,7 +181,7 @@ def condense(
 
     state = {"images": images, "velocity": velocity, "parameters": parameters}
     problem.recorder.run(state, step, iterations, parts=outer)
-    return images
+    return Condensed(images, problem.labels, factor=factor)
 
 
 def _classes_together(problem: Problem, network: torch.nn.Module, batch_real: int) -> int:

@@ -16,6 +16,8 @@ from condensation import augmentation as augmentations
 from condensation import networks
 from condensation.augmentation import packing
 from condensation.core import capture, compute
+from condensation.data import formation
+from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
 from condensation.methods.redrawn import Redrawn
 from condensation.methods.start import initial_images
@@ -35,7 +37,8 @@ def condense(
     batch_real: int,
     augmentation: dict[str, Any],
     architecture: dict[str, Any],
-) -> torch.Tensor:
+    factor: int = 1,
+) -> Condensed:
     """Return images [classes * ipc, C, H, W], standardised, in class order.
 
     Parameters
@@ -45,20 +48,22 @@ def condense(
     lr, momentum : of SGD on the images.
     batch_real : real images per class and iteration; a smaller class uses all its images.
     augmentation, architecture : entries of the config.
+    factor : each image holds factor^2 training images (``data.formation``).
 
     Raises
     ------
     InputError
-        If a class has fewer than ``ipc`` images.
+        If a class has fewer images than the set starts from.
     """
     ipc = problem.images_per_class
-    images = initial_images(problem, init, features)
+    images = initial_images(problem, init, features, factor)
+    shown = ipc * factor**2  # training images per class
     velocity = torch.zeros_like(images)
     augment = augmentations.build(augmentation, problem.dataset)
     structure = networks.build(architecture, problem.shape, problem.classes, problem.seed, "dm")
     per_pass = max(1, _most_real(problem, structure) // batch_real)
     network = Redrawn(structure, problem.device)
-    passes = iterations * problem.classes * (batch_real + 3.0 * ipc)
+    passes = iterations * problem.classes * (batch_real + 3.0 * shown)
     steps = iterations * 2 * math.ceil(problem.classes / per_pass)
     mode = problem.mode(structure, passes, steps)
     embed = compute.compiled(structure.embed, mode.compile, problem.device)
@@ -66,7 +71,7 @@ def condense(
     at_once = compute.images_at_once(structure, problem.shape, problem.device)
     by_class = problem.dataset.indices_by_class()
     counts = [min(batch_real, len(indices)) for indices in by_class]
-    classes_needed = -(-compute.fewest_at_once(structure, problem.shape) // ipc)
+    classes_needed = -(-compute.fewest_at_once(structure, problem.shape) // shown)
     per_pass = max(per_pass, classes_needed)
     groups = [
         slice(int(labels[0]), int(labels[-1]) + 1)
@@ -86,8 +91,10 @@ def condense(
                 with compute.lower_precision(mode.precision, problem.device):
                     targets = _class_means(compute.in_parts(embed, real, at_once), counts[group])
             leaf = images[of_group].clone().requires_grad_()
-            of_class = [ipc] * (group.stop - group.start)
-            synthetic = packing.apply_to_classes(augment, leaf, draws[group], of_class)
+            of_class = [shown] * (group.stop - group.start)
+            synthetic = packing.apply_to_classes(
+                augment, formation.decode(leaf, factor), draws[group], of_class
+            )
             means = _class_means(compute.in_parts(embed, synthetic, at_once), of_class)
             gradients.append(torch.autograd.grad((targets - means).square().sum(), leaf)[0])
         return torch.cat(gradients)
@@ -117,7 +124,7 @@ def condense(
         images.sub_(velocity, alpha=lr)
 
     problem.recorder.run({"images": images, "velocity": velocity}, step, iterations)
-    return images
+    return Condensed(images, problem.labels, factor=factor)
 
 
 def _most_real(problem: Problem, network: torch.nn.Module) -> int:

@@ -19,6 +19,7 @@ from condensation import networks
 from condensation.augmentation import packing
 from condensation.core import capture, compute, memory
 from condensation.core.errors import InputError
+from condensation.data import formation
 from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
 from condensation.methods.derivatives import Flat
@@ -46,6 +47,7 @@ def condense(
     chunk: int | None,
     augmentation: dict[str, Any],
     architecture: dict[str, Any],
+    factor: int = 1,
 ) -> Condensed:
     """Return images [classes * ipc, C, H, W] in class order, and the learned step size.
 
@@ -61,6 +63,7 @@ def condense(
     gradient : ``exact``, ``unroll`` or ``tesla``; ``auto`` unrolls if the graph fits into memory.
     chunk : maximum number of images in one pass; None for the fastest number.
     augmentation, architecture : entries of the config.
+    factor : each image holds factor^2 training images (``data.formation``).
 
     Raises
     ------
@@ -81,13 +84,13 @@ def condense(
             f"{max_start - 1 + expert_epochs}, but the experts {trajectories!r} were trained for "
             f"{loaded.epochs}"
         )
-    images = initial_images(problem, init, features)
+    images = initial_images(problem, init, features, factor)
     velocity = torch.zeros_like(images)
     a = torch.full((), step_size, device=problem.device)
     a_velocity = torch.zeros_like(a)
-    labels = problem.labels.to(problem.device)
+    labels = problem.labels.repeat_interleave(factor**2).to(problem.device)
     augment = augmentations.build(augmentation, problem.dataset)
-    batch = min(batch_syn or len(images), len(images))
+    batch = min(batch_syn or len(labels), len(labels))
     structure = networks.build(architecture, problem.shape, problem.classes, problem.seed, "tm")
     if gradient == "auto":
         outputs = sum(compute.values_of_layers(structure, problem.shape))
@@ -102,7 +105,7 @@ def condense(
     differentiate = GRADIENTS[gradient]
     sizes: list[int] = []  # of the batches of all steps
     while len(sizes) < steps:
-        sizes += [len(part) for part in torch.arange(len(images)).split(batch)]
+        sizes += [len(part) for part in torch.arange(len(labels)).split(batch)]
     sizes = sizes[:steps]
 
     def gradients(
@@ -111,7 +114,14 @@ def condense(
         if isinstance(draws, torch.Tensor):
             draws = draws.split(sizes)
         plan = list(map(Step, positions.split(sizes), draws))
-        return differentiate(network, start, target, images, labels, a, plan, augment.apply)
+        leaf = images.detach().requires_grad_(factor > 1)
+        shown = formation.decode(leaf, factor)
+        loss, of_images, of_a = differentiate(
+            network, start, target, shown.detach(), labels, a, plan, augment.apply
+        )
+        if factor > 1:
+            (of_images,) = torch.autograd.grad(shown, leaf, of_images)
+        return loss, of_images, of_a
 
     captured = capture.Captured(gradients, problem.device, possible=packing.static(augment))
 
@@ -123,7 +133,7 @@ def condense(
         positions, draws = [], []
         for size in sizes:
             if not batches:
-                batches = list(torch.randperm(len(images), generator=stream).split(batch))
+                batches = list(torch.randperm(len(labels), generator=stream).split(batch))
             positions.append(batches.pop(0))
             draws.append(augment.draw(stream, size))
         arrived = capture.to_device(
@@ -147,4 +157,4 @@ def condense(
 
     state = {"images": images, "velocity": velocity, "step_size": a, "step_velocity": a_velocity}
     problem.recorder.run(state, step, iterations, check=check)
-    return Condensed(images, labels, step_size=float(a))
+    return Condensed(images, problem.labels, step_size=float(a), factor=factor)

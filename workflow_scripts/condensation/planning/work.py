@@ -203,7 +203,9 @@ class Estimator:
         held["disk_bytes"] = count * image * (1 + snapshots)
         clusters = entry.algorithm == "kcenter" or options.get("init") == "kcenter"
         greedy = entry.algorithm in ("herding", "greedy_kcenter")
-        chosen = _comparing(data, count, rounds=100 if clusters else 2 if greedy else 0)
+        # by multi-formation, an image holds several training images
+        shown = count * options.get("factor", 1) ** 2
+        chosen = _comparing(data, shown, rounds=100 if clusters else 2 if greedy else 0)
         if entry.features_read:
             features = self.config.features[entry.features_read]
             network = self.network(features.architecture, dataset)
@@ -217,8 +219,8 @@ class Estimator:
         if entry.algorithm == "tm":
             architecture = self.config.trajectories[entry.trajectories].architecture
         network = None if architecture is None else self.network(architecture, dataset)
-        needs = work(options | {"memory_mb": self.config.compute.declared_mb}, data, count, network)
-        needs["device_bytes"] += data.bytes + 4 * count * image
+        needs = work(options | {"memory_mb": self.config.compute.declared_mb}, data, shown, network)
+        needs["device_bytes"] += data.bytes + 4 * shown * image
         needs["operations"] = needs.get("operations", 0.0) + chosen
         known = data.known and (network is None or network.known)
         return Work(architecture, **needs, **held, known=known)
@@ -229,6 +231,7 @@ class Estimator:
         network = self.network(architecture, dataset)
         whole = wildcards["ipc"] == WHOLE
         count = data.train if whole else data.classes * int(wildcards["ipc"])
+        count *= getattr(self.config.methods[wildcards["method"]], "factor", 1) ** 2
         seeds = int(wildcards["last"]) - int(wildcards["first"]) + 1
         epochs = protocol.epochs
         if self.config.augmentations[wildcards["augmentation"]].policy == "none":
@@ -256,6 +259,7 @@ class Estimator:
         held_out = nas.validation * data.train
         if isinstance(ranked, SetId):
             count = data.train if ranked.ipc == WHOLE else data.classes * int(ranked.ipc)
+            count *= getattr(self.config.methods[ranked.method], "factor", 1) ** 2
         else:
             reference = nas.references[ranked]
             count = reference.images or data.train - held_out

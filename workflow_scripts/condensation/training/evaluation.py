@@ -116,6 +116,7 @@ def evaluate(
     def build(seed: int) -> torch.nn.Module:
         return networks.build(architecture, shape, classes, seed, "evaluation network").to(device)
 
+    condensed = condensed.formed()
     example = build(seeds[0])
     augment = augmentations.build(augmentation, dataset)
     # raises before anything is trained if the optimizer does not take its options

@@ -192,3 +192,23 @@ class Synthesis(Method):
                     f"{self.iterations}"
                 )
         return self
+
+
+class MultiFormation(Synthesis):
+    """Options of all methods whose images may hold several training images."""
+
+    factor: int = Field(
+        1,
+        ge=1,
+        description="Multi-formation (IDC): each image holds `factor` x `factor` training images "
+        "at lower resolution, in as many stored pixels. 2 is usual for 32x32 images.",
+    )
+
+    def arguments(
+        self, options: dict[str, Any], dataset: str, ipc: str, seed: int
+    ) -> dict[str, Any]:
+        """Return the keyword arguments; without ``factor`` where it is 1, as before it existed."""
+        arguments = super().arguments(options, dataset, ipc, seed)
+        if arguments.get("factor") == 1:
+            del arguments["factor"]
+        return arguments

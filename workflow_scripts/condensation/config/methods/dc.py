@@ -4,14 +4,14 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from condensation.config.methods.base import Init, Synthesis
+from condensation.config.methods.base import Init, MultiFormation
 
 # `outer` and `inner` by IPC, from DC's released code; above IPC 50 from appendix A.1 of DC-BENCH.
 LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
 _LARGE_LOOPS = (10, 10)
 
 
-class GradientMatching(Synthesis):
+class GradientMatching(MultiFormation):
     """Options of DC and DSA."""
 
     network_use = "differentiate"
@@ -82,4 +82,4 @@ class DC(GradientMatching):
     citation = "Zhao, Mopuri & Bilen (2021), arXiv:2006.05929"
 
     algorithm: Literal["dc"] = Field(description="Selects this algorithm.")
-    init: Init = Field("noise", description=Synthesis.model_fields["init"].description)
+    init: Init = Field("noise", description=MultiFormation.model_fields["init"].description)

@@ -4,10 +4,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from condensation.config.methods.base import Synthesis
+from condensation.config.methods.base import MultiFormation
 
 
-class DM(Synthesis):
+class DM(MultiFormation):
     """Distribution matching: class means of random networks' embeddings."""
 
     paper_name = "DM"

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from condensation.config.methods.base import Synthesis
+from condensation.config.methods.base import MultiFormation
 
 _COLUMNS = ("steps", "expert_epochs", "max_start", "batch_syn", "lr", "lr_step", "step_size")
 # By (dataset, IPC, ZCA), from the released benchmark; CIFAR-10 at IPC 1 and 10 without ZCA from
@@ -25,7 +25,7 @@ _ROWS = {
 }
 
 
-class TM(Synthesis):
+class TM(MultiFormation):
     """Trajectory matching, also called MTT.
 
     Null takes the value of TM's table for the dataset and IPC; other datasets take the rows of

@@ -12,6 +12,7 @@ from condensation.config import loading
 from condensation.core import storage
 from condensation.data import datasets, sets
 from condensation.networks import stored
+from condensation.training import evaluation
 from condensation.workflow import grid
 
 CONFIG = "config/test/modern.yaml"
@@ -118,3 +119,24 @@ def test_another_teacher_reruns_what_it_labels_and_nothing_else(folder, tmp_path
     # three methods, two augmentations, two kinds of distilled labels
     assert len(jobs) == 12 and all("/labels_distilled" in line for line in jobs)
     assert "Condensing" not in done.stdout and "Training" not in done.stdout
+
+
+@pytest.mark.slow
+def test_networks_are_trained_on_all_images_that_an_image_holds(folder):
+    """The record, against a plain evaluation of the decoded images."""
+    dataset = datasets.load(folder / "digits/dataset.safetensors")
+    place = folder / "digits/dm_factor2/ipc2/set0"
+    condensed, metadata = sets.load(place / "condensed.safetensors", dataset)
+    assert condensed.images.shape == (20, 1, 8, 8) and metadata["factor"] == 2
+    record = storage.read_json(place / "evaluation/small/dsa/sgd/seeds0-1.json")
+    parts = condensed.images.view(20, 1, 2, 4, 2, 4).permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+    images = torch.nn.functional.interpolate(parts, size=(8, 8), mode="bilinear")
+    shown = sets.Condensed(images, torch.arange(10).repeat_interleave(8))
+    options = record["options"]
+    rows, _ = evaluation.evaluate(
+        *(shown, dataset, [0, 1]),
+        **{name: options[name] for name in ("architecture", "augmentation", "optimizer")},
+        protocol=options["protocol"],
+        device=torch.device("cpu"),
+    )
+    assert [row["accuracy"] for row in rows] == [row["accuracy"] for row in record["rows"]]

@@ -203,8 +203,7 @@ class Estimator:
         held["disk_bytes"] = count * image * (1 + snapshots)
         clusters = entry.algorithm == "kcenter" or options.get("init") == "kcenter"
         greedy = entry.algorithm in ("herding", "greedy_kcenter")
-        # by multi-formation, an image holds several training images
-        shown = count * options.get("factor", 1) ** 2
+        shown = count * entry.images_in_an_image
         chosen = _comparing(data, shown, rounds=100 if clusters else 2 if greedy else 0)
         if entry.features_read:
             features = self.config.features[entry.features_read]
@@ -231,7 +230,7 @@ class Estimator:
         network = self.network(architecture, dataset)
         whole = wildcards["ipc"] == WHOLE
         count = data.train if whole else data.classes * int(wildcards["ipc"])
-        count *= getattr(self.config.methods[wildcards["method"]], "factor", 1) ** 2
+        count *= self.config.methods[wildcards["method"]].images_in_an_image
         seeds = int(wildcards["last"]) - int(wildcards["first"]) + 1
         epochs = protocol.epochs
         if self.config.augmentations[wildcards["augmentation"]].policy == "none":
@@ -259,7 +258,7 @@ class Estimator:
         held_out = nas.validation * data.train
         if isinstance(ranked, SetId):
             count = data.train if ranked.ipc == WHOLE else data.classes * int(ranked.ipc)
-            count *= getattr(self.config.methods[ranked.method], "factor", 1) ** 2
+            count *= self.config.methods[ranked.method].images_in_an_image
         else:
             reference = nas.references[ranked]
             count = reference.images or data.train - held_out

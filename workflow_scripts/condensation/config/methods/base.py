@@ -44,6 +44,11 @@ class Method(Strict):
     algorithm: str
 
     @property
+    def images_in_an_image(self) -> int:
+        """Training images that each image of a set holds."""
+        return 1
+
+    @property
     def function(self) -> str:
         """Where the algorithm is: a module with ``condense``, or ``file.py:function``."""
         return f"condensation.methods.{self.algorithm}"
@@ -203,6 +208,11 @@ class MultiFormation(Synthesis):
         description="Multi-formation (IDC): each image holds `factor` x `factor` training images "
         "at lower resolution, in as many stored pixels. 2 is usual for 32x32 images.",
     )
+
+    @property
+    def images_in_an_image(self) -> int:
+        """Training images that each image of a set holds."""
+        return self.factor**2
 
     def arguments(
         self, options: dict[str, Any], dataset: str, ipc: str, seed: int

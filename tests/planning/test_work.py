@@ -30,6 +30,14 @@ METHODS = {
         **{"algorithm": "kip", "kernel": "conv_features", "iterations": 2, "batch_real": 30},
         **{"networks": 2, "width": 16, "preprocessing": "standardize"},
     },
+    "frepo": {
+        **{"algorithm": "frepo", "iterations": 3, "batch_real": 30, "networks": 2},
+        **{"architecture": "small", "preprocessing": "standardize"},
+    },
+    "dm_factor": {
+        **{"algorithm": "dm", "factor": 2, "iterations": 3, "batch_real": 10},
+        "architecture": "small",
+    },
     "random": {"algorithm": "random"},
     "mine": {"algorithm": f"{__file__}:mine"},
 }
@@ -97,7 +105,7 @@ def counted(function) -> float:
 CELL = {"dataset": "small", "ipc": "4", "condensation_seed": "0"}
 
 
-@pytest.mark.parametrize("method", ["dc", "dsa", "dm", "tm", "kip", "conv"])
+@pytest.mark.parametrize("method", ["dc", "dsa", "dm", "dm_factor", "tm", "kip", "conv", "frepo"])
 def test_a_condensation_computes_what_is_expected(method, data, estimator):
     config = make_config()
     job = jobs.condense(config, grid.SetId("small", method, "4", 0))

@@ -136,13 +136,15 @@ def centred(labels: torch.Tensor, classes: int) -> torch.Tensor:
     return F.one_hot(labels, classes).double() - 1 / classes
 
 
-def solve(kernel: torch.Tensor, labels: torch.Tensor, ridge: float) -> torch.Tensor:
+def solve(
+    kernel: torch.Tensor, labels: torch.Tensor, ridge: float, method: str = "kip"
+) -> torch.Tensor:
     """Return (K + ridge tr(K) / n I)^-1 y, float64 [n, C], by Cholesky.
 
     Raises
     ------
     InputError
-        If the matrix is singular to rounding.
+        If the matrix is singular to rounding; its message begins with ``method``.
     """
     count = len(kernel)
     shift = ridge * kernel.diagonal().mean()
@@ -155,7 +157,7 @@ def solve(kernel: torch.Tensor, labels: torch.Tensor, ridge: float) -> torch.Ten
     singular = (info != 0) | (pivots.min() <= rounding)
     if bool(torch.isfinite(kernel).all() & singular):
         raise InputError(
-            f"kip: with ridge {ridge:g} the kernel of the {count} images is singular (because "
+            f"{method}: with ridge {ridge:g} the kernel of the {count} images is singular (because "
             "some images are alike); set a larger ridge, 1e-6 is usual with fc_ntk"
         )
     return torch.cholesky_solve(labels, factor)

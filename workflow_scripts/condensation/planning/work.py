@@ -370,4 +370,19 @@ def _kip(options: dict, data: sizes.Images, count: int, network: None) -> dict:
     }
 
 
-_METHODS = {"dm": _dm, "dc": _dc, "dsa": _dc, "tm": _tm, "kip": _kip, "rded": _rded}
+def _frepo(options: dict, data: sizes.Images, count: int, network: sizes.Network) -> dict:
+    real, shown = min(options["batch_real"], data.train), 2.0 * count  # with mirror images
+    trained = min(count, 500)
+    products = 2.0 * network.features * (real + 3 * shown) * shown
+    return {
+        "passes": options["iterations"] * (real + 3.0 * shown + 3.0 * trained),
+        "steps": 3.0 * options["iterations"],
+        "operations": options["iterations"] * (products + 2.0 * shown**3),
+        "device_bytes": _backward(network, max(shown, trained))
+        + _FLOAT * (real * network.outputs + 3 * options["networks"] * network.parameters)
+        + 8.0 * (6 * shown**2 + 2 * (real + shown) * network.features),
+    }
+
+
+_METHODS = {"dm": _dm, "dc": _dc, "dsa": _dc, "tm": _tm, "kip": _kip, "frepo": _frepo}
+_METHODS |= {"rded": _rded}

@@ -10,6 +10,7 @@ from condensation.config.methods.dm import DM
 from condensation.config.methods.dsa import DSA
 from condensation.config.methods.el2n import EL2N
 from condensation.config.methods.forgetting import Forgetting
+from condensation.config.methods.frepo import FRePo
 from condensation.config.methods.greedy_kcenter import GreedyKCenter
 from condensation.config.methods.herding import Herding
 from condensation.config.methods.imported import Imported
@@ -37,6 +38,7 @@ METHODS: dict[str, type[Method]] = {
     "dm": DM,
     "tm": TM,
     "kip": KIP,
+    "frepo": FRePo,
     "rded": RDED,
     "whole": Whole,
     "random_labels": RandomLabels,

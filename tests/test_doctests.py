@@ -9,6 +9,7 @@ MODULES = [
     "condensation.api",
     "condensation.augmentation",
     "condensation.augmentation.dsa",
+    "condensation.data.corruptions",
     "condensation.data.datasets",
     "condensation.data.export",
     "condensation.data.sets",

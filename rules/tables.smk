@@ -89,6 +89,33 @@ if TARGETS.paper_tables:
             "../workflow_scripts/make_paper_tables.py"
 
 
+if CONFIG.evaluation.corruptions:
+
+    rule make_robustness:
+        input:
+            records=TARGETS.records,
+            runs=PATHS.table("runs.csv"),
+        output:
+            csv=report(
+                PATHS.table("robustness.csv"),
+                caption="captions/robustness.rst",
+                category="Tables",
+                labels=labels("Accuracy under corruptions", "robustness.csv"),
+            ),
+        log:
+            PATHS.log("make_robustness"),
+        conda:
+            "../environment.yml"
+        resources:
+            **light(),
+        params:
+            job=digest.code_of("make_robustness"),
+        message:
+            "Making the table of accuracies under corruptions"
+        script:
+            "../workflow_scripts/make_robustness.py"
+
+
 rule compare_methods:
     input:
         runs=PATHS.table("runs.csv"),

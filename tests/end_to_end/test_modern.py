@@ -1,4 +1,4 @@
-"""Selections, labels and scores that are younger than the paper, through the whole workflow."""
+"""What is younger than the paper, through the whole workflow: selections, labels, corruptions."""
 
 import json
 from itertools import product
@@ -10,8 +10,9 @@ from conftest import ROOT, build_once, copy_run, copy_workflow, snakemake
 
 from condensation.config import loading
 from condensation.core import storage
-from condensation.data import datasets, sets
+from condensation.data import corruptions, datasets, sets
 from condensation.networks import stored
+from condensation.results import frames
 from condensation.training import evaluation
 from condensation.workflow import grid
 
@@ -107,6 +108,25 @@ def test_tables_show_the_gain_over_random_and_the_scores(folder):
     assert "## Gain over Random" in text and "label-robust (%)" in text
     page = (folder / "leaderboard/index.html").read_text()
     assert "distilled_views" in page and ">Gain</th>" in page
+
+
+@pytest.mark.slow
+def test_the_table_of_corruptions_holds_what_the_records_do(folder):
+    table = pd.read_csv(folder / "tables/robustness.csv")
+    cells = pd.read_csv(folder / "tables/accuracy.csv").drop_duplicates(frames.CELL)
+    assert len(table) == len(cells) * (len(corruptions.NAMES) + 1)
+    record = storage.read_json(
+        folder / "digits/rded/ipc2/set0/evaluation/small/dsa/sgd/labels_distilled/seeds0-1.json"
+    )
+    table = table[(table["method"] == "rded") & (table["augmentation"] == "dsa")]
+    table = table[table["labels"] == "distilled"].set_index("corruption")
+    clean = sum(row["accuracy"] for row in record["rows"]) / 2
+    for name in corruptions.NAMES:
+        values = [value for row in record["rows"] for value in row["corruptions"][name]]
+        assert len(values) == 10
+        assert table.loc[name, "mean"] == pytest.approx(sum(values) / 10, abs=1e-3)
+        assert table.loc[name, "drop"] == pytest.approx(clean - sum(values) / 10, abs=1e-3)
+    assert table.loc["mean", "mean"] == pytest.approx(table["mean"].iloc[:-1].mean(), abs=1e-3)
 
 
 @pytest.mark.slow

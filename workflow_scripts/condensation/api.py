@@ -432,7 +432,8 @@ def evaluate(
     networks : number of networks, one for each evaluation seed from 0.
     epochs : training epochs.
     compute : as in ``condense``.
-    protocol : further options of the section ``evaluation`` of the config, such as ``batch_size``.
+    protocol : further options of the section ``evaluation`` of the config, such as ``batch_size``;
+        with ``corruptions=True``, each row also has the accuracies on corrupted test images.
 
     Returns
     -------

@@ -405,6 +405,12 @@ class Evaluation(Strict):
     seeds_per_job: int = Field(
         5, ge=1, description="Evaluation seeds that share one job; 1 gives one job per seed."
     )
+    corruptions: bool = Field(
+        False,
+        description="Also test each network on corrupted test images (Hendrycks & Dietterich, "
+        "2019, arXiv:1903.12261): noise, blur, brightness, contrast, JPEG and pixelation at five "
+        "strengths. Makes `tables/robustness.csv`. A change repeats all evaluations.",
+    )
 
 
 class Statistics(Strict):

@@ -20,6 +20,7 @@ from condensation.workflow.grid import WHOLE, Grid, SetId
 from condensation.workflow.jobs import train_expert
 
 _FLOAT = 4  # bytes
+CORRUPTED_COPIES = 30  # of the test images: corruptions times strengths
 _PLUGIN_BYTES = 4e9  # requested for a user's method
 
 _ESTIMATED = ("prepare_dataset", "fit_whitening", "train_expert", "extract_features")
@@ -239,13 +240,17 @@ class Estimator:
         batch = min(count, protocol.batch_size)
         # the teacher looks at each view; it counts as if it were the network
         by_views = layout.labels(wildcards.get("labels", "")) == "distilled_views"
+        copies = CORRUPTED_COPIES if protocol.corruptions else 0
+        image = prod(data.shape)
+        host_bytes = data.bytes + 3 * _FLOAT * count * image
+        host_bytes += data.test * image if copies else 0  # a copy at a time
         return Work(
             architecture,
-            passes=seeds * ((4.0 if by_views else 3.0) * epochs * count + data.test),
+            passes=seeds * ((4.0 if by_views else 3.0) * epochs * count + (1 + copies) * data.test),
             steps=seeds * epochs * ceil(count / protocol.batch_size),
             # networks that do not fit together train in turn
-            device_bytes=data.bytes + _FLOAT * count * prod(data.shape) + _backward(network, batch),
-            host_bytes=data.bytes + 3 * _FLOAT * count * prod(data.shape),
+            device_bytes=data.bytes + _FLOAT * count * image + _backward(network, batch),
+            host_bytes=host_bytes,
             disk_bytes=20_000 * seeds,
             known=data.known and network.known,
         )

@@ -156,6 +156,27 @@ def per_class(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*_NETWORK, "class", "accuracy"])
 
 
+def corruptions(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return one row per network and corruption, of records with ``corruptions``.
+
+    The cell, both seeds, ``corruption``, ``clean``, which is the accuracy on the images as they
+    are, and ``accuracy``, the mean over the strengths of the corruption; NaN where the network gave
+    no result at some strength.
+    """
+    rows = [
+        _network_key(record, row)
+        | {"corruption": name, "clean": row["accuracy"]}
+        | {"accuracy": None if None in accuracies else sum(accuracies) / len(accuracies)}
+        for record in records
+        for row in record["rows"]
+        for name, accuracies in (row.get("corruptions") or {}).items()
+    ]
+    columns = ["corruption", "clean", "accuracy"]
+    return pd.DataFrame(rows, columns=[*_NETWORK, *columns]).astype(
+        {"clean": float, "accuracy": float}
+    )
+
+
 def _network_key(record: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     key = {"evaluation_seed": row["seed"], **cell_of(record)}
     return key | {"iteration": _iteration(key.get("iteration"))}

@@ -3,6 +3,7 @@
 A network is trained on a condensed set and tested on the real test images after the last epoch.
 """
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from condensation.data.datasets import Dataset
 from condensation.data.sets import Condensed, by_position
 from condensation.training import fitting, jobs, metrics
 
+_ROBUSTNESS = "condensation.training.robustness"
 _TAUGHT_AT_ONCE = 500  # images in one pass through the teacher
 
 
@@ -55,6 +57,7 @@ def evaluate(
     labels: str = "own",
     teacher: torch.nn.Module | None = None,
     temperature: float = 1.0,
+    corruptions: bool = False,
 ) -> tuple[list[dict[str, Any]], list[dict[str, float]]]:
     """Train one network per seed on ``condensed`` and test each on the real test images.
 
@@ -72,11 +75,13 @@ def evaluate(
     labels : ``own`` for those of the set, ``hard``, ``distilled`` or ``distilled_views``, as the
         axis ``labels`` of the config.
     teacher, temperature : of the distilled labels; the network is on ``device``.
+    corruptions : also test each network on corrupted test images.
 
     Returns
     -------
     rows : ``{seed, **metrics, curve}`` per seed (``training.metrics.measure``); the curve holds
-        pairs (epochs done, training loss).
+        pairs (epochs done, training loss). With ``corruptions``, a row has these too, as
+        ``training.robustness.measure`` returns them.
     costs : ``{seed, seconds}`` per seed.
 
     Raises
@@ -112,6 +117,8 @@ def evaluate(
     [(0, 'ok', True), (1, 'ok', True)]
     """
     shape, classes = dataset.shape, len(dataset.classes)
+    # by name, so that the digests of other evaluations do not cover it
+    robustness = importlib.import_module(_ROBUSTNESS) if corruptions else None
 
     def build(seed: int) -> torch.nn.Module:
         return networks.build(architecture, shape, classes, seed, "evaluation network").to(device)
@@ -168,6 +175,9 @@ def evaluate(
     def test(group: list[int], forward: jobs.Forward, curves: list[fitting.Curve]) -> jobs.Rows:
         most = jobs.images_each(at_once, len(group))
         rows = metrics.measure(forward, len(group), dataset, device, most)
+        if robustness is not None:
+            accuracies = robustness.measure(forward, len(group), dataset, device, most)
+            rows = [row | {"corruptions": a} for row, a in zip(rows, accuracies, strict=True)]
         return [row | {"curve": curve} for row, curve in zip(rows, curves, strict=True)]
 
     return jobs.train_networks(

@@ -214,9 +214,12 @@ def evaluate(
         "architecture": network,
         "augmentation": policy,
         "optimizer": config.optimizers[optimizer].model_dump(),
-        "protocol": config.evaluation.model_dump(exclude={"seeds_per_job"}),
+        "protocol": config.evaluation.model_dump(exclude={"seeds_per_job", "corruptions"}),
     }
     modules = [*sources.of_network(network), *sources.of_augmentation(policy)]
+    if config.evaluation.corruptions:
+        options["corruptions"] = True
+        modules.append("condensation.training.robustness")
     if labels != OWN:
         options["labels"] = labels
     if labels in DISTILLED:

@@ -154,6 +154,7 @@ class Targets:
         """All tables but those of the ranking of architectures, and the config as used."""
         names = ["accuracy.csv", "accuracy.md", "runs.csv", "per_class.csv"]
         names += ["statistics.md", "ranking.json"]
+        names += ["robustness.csv"] if self.config.evaluation.corruptions else []
         paper = [path for form in _PAPER_TABLE_FORMS for path in self.paper_table_files(form)]
         return [*map(self.paths.table, names), *paper, self.paths(layout.CONFIG)]
 

@@ -36,6 +36,7 @@ def train(real, seeds, epochs=3, **more):
     )
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_network_is_what_a_plain_loop_with_torchs_own_parts_makes(real):
     rows, costs = train(real, [3])
     entry = {"network": "nasbench201", "cell": MIXED, **NETWORK}
@@ -62,6 +63,7 @@ def test_a_network_is_what_a_plain_loop_with_torchs_own_parts_makes(real):
     assert costs[0]["seconds"] > 0
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("affine", [False, True])
 def test_stacked_networks_train_as_they_do_alone(real, affine):
     network = {**NETWORK, "affine": affine}

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from condensation import networks
-from condensation.core import compute, randomness
+from condensation.core import capture, compute, randomness
 from condensation.data.datasets import Dataset
 from condensation.training import jobs, metrics, updates
 
@@ -108,20 +108,24 @@ def _fit(
 ) -> None:
     """Train in place; ``forward`` takes images [networks, n, C, H, W] to logits."""
     steps = updates.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
+
+    def differentiate(positions: torch.Tensor) -> None:
+        """Set the gradients of the parameters for images at ``positions`` [networks, n]."""
+        logits = forward(torch.stack([batch(order) for order in positions]))
+        targets = labels[positions]
+        losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(0, 1), reduction="none")
+        steps.zero_grad()
+        losses.view(positions.shape).mean(1).sum().backward()
+        if clip is not None:
+            _clip(parameters, clip, stacked=len(generators) > 1)
+
+    captured = capture.Captured(differentiate, labels.device)
     for epoch in range(epochs):
         steps.lr = rate(epoch, epochs, lr, lr_end)
         orders = [torch.randperm(len(labels), generator=stream) for stream in generators]
-        orders = torch.stack(orders).to(labels.device)
-        for positions in compute.batches(orders, batch_size, fewest):
-            logits = forward(torch.stack([batch(order) for order in positions]))
-            targets = labels[positions]
-            losses = F.cross_entropy(
-                logits.flatten(0, 1), targets.flatten(0, 1), reduction="none"
-            ).view(positions.shape)
-            steps.zero_grad()
-            losses.mean(1).sum().backward()
-            if clip is not None:
-                _clip(parameters, clip, stacked=len(generators) > 1)
+        batches = compute.batches(torch.stack(orders), batch_size, fewest)
+        for positions in capture.to_device(batches, labels.device):
+            captured(positions)
             steps.step()
 
 

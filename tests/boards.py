@@ -136,12 +136,14 @@ def write_set(path: Path, set_id: grid.SetId, dataset: datasets.Dataset) -> deta
     picture = ()
     if condensed is not None and condensed.images is not None:
         picture = pictures.picture_of_set(condensed, dataset, ipc)
-    return details.SetDetails(metadata, cost, *picture)
+    size = 0 if condensed is None else len(condensed.labels)
+    return details.SetDetails(metadata, cost, *picture, size=size)
 
 
 def with_costs_and_gains(board: pd.DataFrame, by_set) -> pd.DataFrame:
     """Join what rule make_leaderboard joins; methods are named after their algorithms."""
     board = board.join(details.costs(board, by_set))
+    board = board.join(details.budgets_of(board, by_set, "scoring"))
     return board.join(gains.of_cells(board, {name: name for name in set(board["method"])}))
 
 

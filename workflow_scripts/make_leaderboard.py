@@ -25,7 +25,8 @@ def set_details(snakemake, set_ids):
         picture = ()
         if condensed is not None and condensed.images is not None:
             picture = pictures.picture_of_set(condensed, dataset, metadata["ipc"])
-        by_set[set_id] = details.SetDetails(metadata, storage.read_json(cost), *picture)
+        size = 0 if condensed is None else len(condensed.labels)
+        by_set[set_id] = details.SetDetails(metadata, storage.read_json(cost), *picture, size=size)
     return by_set
 
 
@@ -35,6 +36,7 @@ with job(snakemake):
     by_set = set_details(snakemake, jobs.made_sets(config, cells))
     board = ranks.rows(frames.load_accuracy(snakemake.input.table), cells)
     board = board.join(details.costs(board, by_set))
+    board = board.join(details.budgets_of(board, by_set, config.teacher.features))
     algorithms = {name: entry.algorithm for name, entry in config.methods.items()}
     board = board.join(gains.of_cells(board, algorithms))
     contents = records.read(snakemake.input.records, [] if config.partial else None)

@@ -23,6 +23,7 @@ from condensation.results import frames
 from condensation.results.records import read
 from condensation.workflow.grid import SetId
 
+HOSTILE_TEACHER = "<b>"
 KEY = ["dataset", "ipc", "augmentation", "architecture", "optimizer", "labels", "method"]
 
 
@@ -105,6 +106,27 @@ def test_costs_are_the_mean_time_and_the_peak_over_sets(leaderboard):
     )
     board = pd.DataFrame([{"dataset": "d", "method": "m", "ipc": "1"}])
     assert details.costs(board, {SetId("d", "m", "1", 0): set_details})["memory_mb"][0] == 300.0
+
+
+def test_the_size_is_that_of_the_set_and_the_page_says_what_else_it_needs(leaderboard):
+    """Images of 3 x 8 x 8 bytes in three classes."""
+    board = leaderboard.board
+    expected = {"1": 192, "10": 1_920, "all": 192}  # the whole set of the board has three images
+    failed = (board["method"] == "tm") & (board["ipc"] == "10") | (board["method"] == "dc")
+    for _, row in board[~failed].iterrows():
+        assert (row["bytes_per_class"], row["beside_images"]) == (expected[row["ipc"]], "")
+    assert failed.any() and board[failed]["bytes_per_class"].isna().all()
+    # the same sets under a teacher's labels: four bytes for each of three scores
+    other = board.drop(columns=["bytes_per_class", "beside_images"]).assign(labels="distilled")
+    other = other.join(details.budgets_of(other, leaderboard.sets, HOSTILE_TEACHER))
+    assert set(other[~failed]["bytes_per_class"] - board[~failed]["bytes_per_class"]) == {12, 120}
+    of_rows = details.row_details(other, read(leaderboard.records).values(), leaderboard.sets)
+    text = leaderboard_page.render(other, of_rows)
+    ten = '<td class="wide number" data-order="2040.0">2.04 kB'
+    note = '<span class="quiet beside">soft labels (120 B), teacher &lt;b&gt;</span></td>'
+    assert f"{ten} {note}" in text
+    rows = pd.read_csv(io.StringIO(leaderboard_page.csv(other)), keep_default_na=False)
+    assert set(rows["beside_images"]) >= {"soft labels (120 B), teacher <b>", ""}
 
 
 def test_the_details_of_a_row_match_its_records(leaderboard):

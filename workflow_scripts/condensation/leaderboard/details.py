@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from condensation.leaderboard.ranks import CELL
+from condensation.results import budgets
 from condensation.results.records import cell_of
 from condensation.workflow.grid import SetId
 
@@ -25,12 +26,14 @@ class SetDetails:
     cost : content of its ``cost.json``.
     picture : data URI of some of its images (``leaderboard.pictures``), if it has any.
     caption : of the picture.
+    size : number of its images; 0 for a failed set.
     """
 
     metadata: Mapping[str, Any]
     cost: Mapping[str, Any]
     picture: str | None = None
     caption: str = ""
+    size: int = 0
 
 
 def costs(board: pd.DataFrame, sets: Mapping[SetId, SetDetails]) -> pd.DataFrame:
@@ -48,6 +51,25 @@ def costs(board: pd.DataFrame, sets: Mapping[SetId, SetDetails]) -> pd.DataFrame
         peaks = [cost.get("peak_cuda_mb", cost["peak_rss_mb"]) for cost in members]
         rows.append((fmean(cost["seconds"] for cost in members), max(peaks)))
     return pd.DataFrame(rows, board.index, ["seconds", "memory_mb"])
+
+
+def budgets_of(board: pd.DataFrame, sets: Mapping[SetId, SetDetails], teacher: str) -> pd.DataFrame:
+    """Return per row of ``board`` the bytes per class, and what is stored or needed beside images.
+
+    NaN and an empty text for a row without a finished set. ``teacher`` is the name of the network
+    behind the labels of rows with labels that come from one.
+    """
+    rows = []
+    for row in board.to_dict("records"):
+        key = row["dataset"], row["method"], row["ipc"]
+        members = (details for set_id, details in sets.items() if _key(set_id) == key)
+        of_sets = (
+            budgets.of_set(details.metadata, details.size, row["labels"], teacher)
+            for details in members
+        )
+        budget = next(filter(None, of_sets), None)
+        rows.append((budget.per_class, budget.beside_images) if budget else (nan, ""))
+    return pd.DataFrame(rows, board.index, budgets.COLUMNS)
 
 
 def row_details(

@@ -17,17 +17,17 @@ from itables.utils import read_package_file
 
 from condensation.leaderboard import ranks
 from condensation.leaderboard.ranks import CELL
-from condensation.results import gains
+from condensation.results import budgets, gains
 from condensation.results.frames import COUNTS
 
 _FOLDER = Path(__file__).parent
 COLUMNS = ["rank", "ranked", "method", *CELL, "state", "mean", "low", "high", "std"]
 COLUMNS += gains.COLUMNS
-COLUMNS += [*COUNTS, "seconds", "memory_mb"]
+COLUMNS += [*COUNTS, "seconds", "memory_mb", *budgets.COLUMNS]
 
 
 def csv(board: pd.DataFrame) -> str:
-    """Return the rows of the page (``ranks.rows``, ``details.costs``, ``gains``) as CSV."""
+    """Return the rows of the page, ``board`` of ``render``, as CSV."""
     board = board.assign(rank=board["rank"].astype("Int64"))
     return board[COLUMNS].to_csv(index=False, lineterminator="\n", float_format="%.4f")
 
@@ -35,8 +35,8 @@ def csv(board: pd.DataFrame) -> str:
 def render(board: pd.DataFrame, details: Mapping[str, Any]) -> str:
     """Return the page; the same input gives the same text.
 
-    ``board`` joins ``ranks.rows``, ``details.costs`` and ``gains.of_cells``; ``details`` are those
-    of ``details.row_details``.
+    ``board`` joins ``ranks.rows``, ``details.costs``, ``details.budgets_of`` and
+    ``gains.of_cells``; ``details`` are those of ``details.row_details``.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
@@ -45,7 +45,7 @@ def render(board: pd.DataFrame, details: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"seconds": _seconds, "base64": _base64}
+    environment.filters |= {"seconds": _seconds, "bytes": _bytes, "base64": _base64}
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "separators": (",", ":")}
     lows, highs = (board[name].fillna(board["mean"]) for name in ("low", "high"))
     values = {name: list(dict.fromkeys(board[name])) for name in CELL}
@@ -79,6 +79,14 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
+
+
+def _bytes(value: float) -> str:
+    """Return a size as text; prefixes are powers of ten."""
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.0f} B"
 
 
 def _seconds(value: float) -> str:

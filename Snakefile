@@ -4,8 +4,8 @@
     snakemake --cores all --configfile config/paper.yaml   the whole paper
     snakemake --profile slurm --configfile ...             the same on a cluster
 
-Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures, nas, leaderboard; and
-`plan`, an estimate of what a run takes.
+Stages by name: prepared_datasets, condensed_sets, evaluations, tables, figures, nas, leaderboard; and,
+not part of `all`, `sets`, what condensed sets are like, and `plan`, an estimate of what a run takes.
 """
 
 from snakemake.utils import min_version
@@ -99,6 +99,13 @@ rule leaderboard:
     localrule: True
 
 
+# What sets are like beside the real images; no other target needs it.
+rule sets:
+    input:
+        TARGETS.set_reports,
+    localrule: True
+
+
 # Every cell beside its printed number, to check a run against the paper.
 rule evidence:
     input:
@@ -117,6 +124,7 @@ if not CONFIG.partial:
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/leaderboard.smk"
+include: "rules/sets.smk"
 include: "rules/evidence.smk"
 include: "rules/plan.smk"
 

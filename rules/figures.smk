@@ -32,7 +32,7 @@ rule plot_accuracy:
 
 rule train_embedder:
     input:
-        unpack(INPUTS.embedder),
+        unpack(INPUTS.view),
         dataset=PATHS(layout.DATASET),
     output:
         network=PATHS(layout.EMBEDDER),

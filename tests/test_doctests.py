@@ -11,12 +11,14 @@ MODULES = [
     "condensation.augmentation.dsa",
     "condensation.data.corruptions",
     "condensation.data.datasets",
+    "condensation.data.distances",
     "condensation.data.export",
     "condensation.data.sets",
     "condensation.data.splits",
     "condensation.data.whitening",
     "condensation.networks",
     "condensation.networks.cells201",
+    "condensation.results.budgets",
     "condensation.training.evaluation",
 ]
 

@@ -381,6 +381,19 @@ def test_the_map_is_made_of_the_class_and_of_nothing_else(tmp_path):
         sources.inputs_of_class(views, 3, paths)
 
 
+def test_each_condensed_image_stands_beside_its_nearest_real_one():
+    dataset = small_dataset(classes=4, per_class=6, shape=(1, 4, 4))
+    pixels = torch.arange(4 * 5 * 16).view(4, 5, 1, 4, 4).remainder(256).to(torch.uint8)
+    inputs = dataset.standardize(pixels.flatten(0, 1)).view(pixels.shape)
+    positions = [(7 * place) % 24 for place in range(20)]
+    pairs = sources.beside_nearest(dataset, inputs, positions)
+    assert pairs.shape == (3, 6, 1, 4, 4)
+    for label, number in itertools.product(range(3), range(3)):
+        torch.testing.assert_close(pairs[label, 2 * number], pixels[label, number])
+        real = dataset.train_images[positions[5 * label + number]]
+        torch.testing.assert_close(pairs[label, 2 * number + 1], real)
+
+
 def test_the_map_keeps_neighbours_together_and_the_order():
     generator = np.random.default_rng(0)
     groups = [generator.normal(20 * k, 1, (n, 6)) for k, n in enumerate((30, 25, 4))]

@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from condensation.config import loading, schema
+from condensation.data import set_measures
 from condensation.data.sets import Condensed
 from condensation.methods import contract, experts
 from condensation.planning import requests, work
@@ -136,6 +137,27 @@ def test_an_evaluation_computes_what_is_expected(architecture, most, data, estim
     way |= {"optimizer": "sgd", "first": "0", "last": "1", "snapshot": ""}
     expected = estimator.operations_of(estimator.of("evaluate", CELL | way), "small")
     assert 0.8 < expected / operations < most, (expected, operations)
+
+
+def test_measures_of_sets_compute_what_is_expected(data, estimator, tmp_path, monkeypatch):
+    path, sizes, cdist = tmp_path / "neighbours", [], torch.cdist
+
+    def count(first, second):
+        sizes.append(2.0 * len(first) * len(second) * first.shape[1])
+        return cdist(first, second)
+
+    monkeypatch.setattr(torch, "cdist", count)
+    set_measures.write_neighbours(data, path)
+    around = sum(sizes)
+    neighbours = set_measures.load_neighbours(path, data)
+    condensed = Condensed(torch.randn(12, *data.shape), torch.arange(3).repeat_interleave(4))
+    set_measures.measure(condensed, data, neighbours)
+    for rule, wildcards, operations in (
+        ("find_neighbours", {"dataset": "small", "view": "standardize"}, around),
+        ("measure_set", CELL | {"method": "dm"}, sum(sizes) - around),
+    ):
+        expected = estimator.of(rule, wildcards).operations
+        assert 0.9 < expected / operations < 4, (rule, expected, operations)
 
 
 def test_an_expert_computes_what_is_expected(data, estimator):

@@ -126,3 +126,36 @@ def test_wildcards_without_a_value_stay():
     )
     assert PATHS.log("fit_whitening") == "r/logs/fit_whitening/{dataset}/{preprocessing}.log"
     assert PATHS.log("make_tables") == "r/logs/make_tables.log"
+
+
+def test_measures_are_those_of_sets_of_images_and_no_part_of_other_targets():
+    files = targets({"methods": ["random", "whole"], "ipc": [1, 5], "condensation_seeds": 2})
+    folders = [f"digits/random/ipc{ipc}/set{seed}" for ipc in (1, 5) for seed in (0, 1)]
+    assert files.measures == [f"r/{folder}/measures.json" for folder in folders]
+    figures = [f"f/nearest_digits_ipc{ipc}.{form}" for ipc in (1, 5) for form in ("png", "pdf")]
+    assert files.set_reports == ["r/tables/sets.csv", *figures]
+    assert not set(files.set_reports) & {*files.tables, *files.figures, *files.readable}
+
+
+def test_a_partial_run_measures_the_sets_that_exist():
+    files = targets({"methods": ["random"]}, exists=lambda path: False, partial=True)
+    assert files.measures == [] and files.set_reports == ["r/tables/sets.csv"]
+
+
+def test_measures_read_the_neighbours_of_the_images_as_the_method_sees_them():
+    inputs = Inputs(targets({"methods": ["random", "kip"], "condensation_seeds": 2}))
+    of_set = SimpleNamespace(dataset="digits", method="kip", ipc="1", condensation_seed="1")
+    whitening = "r/digits/whitening/zca_kip.safetensors"
+    assert inputs.measures(of_set) == {
+        "neighbours": "r/digits/neighbours/zca_kip.safetensors",
+        "whitening": whitening,
+    }
+    of_set.method = "random"
+    assert inputs.measures(of_set) == {"neighbours": "r/digits/neighbours/standardize.safetensors"}
+    assert inputs.nearest(SimpleNamespace(dataset="digits", ipc="1")) == {
+        "measures": [f"r/digits/{name}/ipc1/set0/measures.json" for name in ("random", "kip")],
+        "condensed": [
+            f"r/digits/{name}/ipc1/set0/condensed.safetensors" for name in ("random", "kip")
+        ],
+        "whitenings": [whitening],
+    }

@@ -1,6 +1,6 @@
 """Condensed sets for figures, each with the dataset in the preprocessing of its method."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from condensation.data import sets, whitening
 from condensation.data.datasets import Dataset
 
 SHOWN = 10  # classes, and images per class, of a picture
+PAIRS = 3  # classes, and images per class, of a picture of nearest real images
 
 
 def dataset_views(dataset: Dataset, whitenings: Iterable[str | Path]) -> dict[str, Dataset]:
@@ -58,6 +59,27 @@ def first_images(view: Dataset, images: torch.Tensor) -> torch.Tensor:
     """
     first = images[:SHOWN, :SHOWN]
     return view.to_pixels(first.flatten(0, 1)).view(*first.shape)
+
+
+def beside_nearest(view: Dataset, images: torch.Tensor, positions: Sequence[int]) -> torch.Tensor:
+    """Return the first images of the first classes, each followed by its nearest real image.
+
+    At most ``PAIRS`` images of ``PAIRS`` classes.
+
+    Parameters
+    ----------
+    view, images : as ``condensed_images`` yields them, with ``ipc`` images per class.
+    positions : of the nearest training image of each image, in the order of the set.
+
+    Returns
+    -------
+    uint8 [classes, 2 * images per class, C, H, W]
+    """
+    first = images[:PAIRS, :PAIRS]
+    nearest = torch.tensor(positions).view(images.shape[:2])[:PAIRS, :PAIRS]
+    condensed = view.to_pixels(first.flatten(0, 1)).view(*first.shape)
+    pairs = torch.stack([condensed, view.train_images[nearest]], dim=2)
+    return pairs.flatten(1, 2)
 
 
 def inputs_of_class(

@@ -25,6 +25,7 @@ _PLUGIN_BYTES = 4e9  # requested for a user's method
 
 _ESTIMATED = ("prepare_dataset", "fit_whitening", "train_expert", "extract_features")
 _ESTIMATED += ("train_embedder", "embed_class", "condense", "evaluate", "train_architectures")
+_ESTIMATED += ("find_neighbours", "measure_set")
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,27 @@ class Estimator:
             host_bytes=host_bytes,
             disk_bytes=20_000 * seeds,
             known=data.known and network.known,
+        )
+
+    def _find_neighbours(self, wildcards: dict[str, str]) -> Work:
+        data = self.images(wildcards["dataset"])
+        return self._distances(data, data.train, wildcards["view"])
+
+    def _measure_set(self, wildcards: dict[str, str]) -> Work:
+        data = self.images(wildcards["dataset"])
+        view = self.config.preprocessing_of(wildcards["method"])
+        return self._distances(data, data.classes * int(wildcards["ipc"]), view)
+
+    def _distances(self, data: sizes.Images, count: int, view: str) -> Work:
+        """The distances of ``count`` images to the real ones of their class, in float64."""
+        pixels, per_class = prod(data.shape), data.train / data.classes
+        inverting = 0.0 if view == "standardize" else 4.0 * data.train * pixels**2
+        return Work(
+            operations=2 * 3.0 * pixels * count * per_class + inverting,
+            # a class as numbers and their copies, and a part of its distances
+            host_bytes=data.bytes + 2 * _FLOAT * per_class * (4 * pixels + 2 * 1000),
+            disk_bytes=16.0 * count,
+            known=data.known,
         )
 
     def _train_architectures(self, wildcards: dict[str, str]) -> Work:

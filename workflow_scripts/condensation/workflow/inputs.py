@@ -28,8 +28,8 @@ class Inputs:
         entry = self._config.trajectories[wildcards.trajectories]
         return self._whitening(wildcards.dataset, entry.preprocessing)
 
-    def embedder(self, wildcards: Any) -> Files:
-        """Return the whitening that figure 7's network or a teacher is trained with, if any."""
+    def view(self, wildcards: Any) -> Files:
+        """Return the whitening of a view of the images, if it has one."""
         return self._whitening(wildcards.dataset, wildcards.view)
 
     def method(self, wildcards: Any) -> Files:
@@ -96,6 +96,23 @@ class Inputs:
             set_id for name in names for set_id in figure_plan.pictured_sets(targets.grid, name)
         ]
         return {"datasets": list(map(targets.dataset, names)), **self._sets(sets)}
+
+    def measures(self, wildcards: Any) -> Files:
+        """Return what the measures of a set need beside dataset and set: neighbours, whitening."""
+        view = self._config.preprocessing_of(wildcards.method)
+        neighbours = self._path(layout.NEIGHBOURS, dataset=wildcards.dataset, view=view)
+        return {"neighbours": neighbours, **self.whitening(wildcards)}
+
+    def nearest(self, wildcards: Any) -> Files:
+        """Return the first condensed set of each method at an IPC, and their measures."""
+        sets = [
+            set_id
+            for set_id in self.targets.sets
+            if (set_id.dataset, set_id.ipc) == (wildcards.dataset, wildcards.ipc)
+            and set_id.condensation_seed == 0
+        ]
+        measures = [self._path(layout.MEASURES, **set_id.wildcards) for set_id in sets]
+        return {"measures": measures, **self._sets(sets)}
 
     def embedding(self, wildcards: Any) -> Files:
         """Return the condensed sets of a map of features, and the networks that embed them."""

@@ -28,6 +28,11 @@ CONDENSED = SET + "{snapshot}/condensed.safetensors"
 SNAPSHOTS = SET + "/snapshots.safetensors"
 COST = SET + "/cost.json"
 
+# What sets are like beside the real images
+NEIGHBOURS = "{dataset}/neighbours/{view}.safetensors"
+MEASURES = SET + "/measures.json"
+NEAREST_FIGURE = "nearest_{dataset}_ipc{ipc}"
+
 # Evaluations; `labels` is empty for the set's own labels, or "/labels_<which>"
 _WAY = "{architecture}/{augmentation}/{optimizer}{labels}"
 LABELS = "/labels_{which}"
@@ -65,6 +70,9 @@ _JOBS = {
     "train_expert": "{dataset}/{trajectories}/expert{expert}",
     "condense": SET,
     "take_snapshot": SET + "/iteration{iteration}",
+    "find_neighbours": "{dataset}/{view}",
+    "measure_set": SET,
+    "draw_nearest": "{dataset}/ipc{ipc}",
     "evaluate": SET + "{snapshot}/" + _WAY + "/seeds{first}-{last}",
     "train_embedder": "{dataset}/{features}/{view}",
     "embed_class": "{dataset}/{features}/ipc{ipc}",

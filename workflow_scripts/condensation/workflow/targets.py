@@ -212,6 +212,27 @@ class Targets:
     def _figures(self, names: Iterable[str]) -> list[str]:
         return [self.paths.figure(name, form) for name in names for form in _FIGURE_FORMS]
 
+    # --- what sets are like ---
+
+    @cached_property
+    def measures(self) -> list[str]:
+        """What each set of images is like beside the real ones; not those of whole datasets."""
+        return [
+            self.paths(layout.MEASURES, **set_id.wildcards)
+            for set_id in self.sets
+            if set_id.ipc != WHOLE and self.available(self.dataset(set_id.dataset))
+        ]
+
+    @cached_property
+    def set_reports(self) -> list[str]:
+        """The table of ``measures``, and figures of images beside their nearest real ones."""
+        names = [
+            layout.fill(layout.NEAREST_FIGURE, dataset=dataset, ipc=ipc)
+            for dataset, ipc in self.datasets_and_ipcs
+            if self.available(self.dataset(dataset))
+        ]
+        return [self.paths.table("sets.csv"), *self._figures(names)]
+
     # --- reports ---
 
     @cached_property

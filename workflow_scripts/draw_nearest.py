@@ -11,8 +11,15 @@ with job(snakemake):
     contents = map(storage.read_json, snakemake.input.measures)
     measures = {content["method"]: content["measures"] for content in contents}
     drawn = {
-        method: sources.beside_nearest(view, inputs, measures[method]["nearest"]["positions"])
-        for method, view, inputs in sources.condensed_images(views, snakemake.input.condensed)
+        # as many per class as the set stores, so that all sets take as much room
+        method: sources.beside_nearest(
+            view,
+            inputs[:, : int(snakemake.wildcards.ipc)],
+            measures[method]["nearest"]["positions"],
+        )
+        for method, view, inputs in sources.condensed_images(
+            views, snakemake.input.condensed, formed=True
+        )
         if measures[method]["images"] != "real"  # those are their nearest real images
     }
     shown = "each image with the nearest real one\nof its class to its right"

@@ -19,6 +19,6 @@ with job(snakemake):
     content = {name: wildcards[name] for name in ("dataset", "method", "ipc")}
     content["condensation_seed"] = int(wildcards.condensation_seed)
     content["set"] = {name: metadata[name] for name in FACTS if name in metadata}
-    measures = condensed and set_measures.measure(condensed, dataset, around)
+    measures = condensed and set_measures.measure(condensed.formed(), dataset, around)
     content |= {"measures": measures, "source": snakemake.params.job["source"]}
     storage.write_json(snakemake.output.measures, content)

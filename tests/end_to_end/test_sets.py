@@ -14,6 +14,10 @@ CONFIG = {
     "methods": {
         "random": {"algorithm": "random"},
         "dm": {"algorithm": "dm", "iterations": 2, "batch_real": 8, "architecture": "small"},
+        "dm2": {
+            **{"algorithm": "dm", "iterations": 2, "batch_real": 8, "architecture": "small"},
+            "factor": 2,
+        },
         "kip": {"algorithm": "kip", "iterations": 2, "batch_real": 100},
         "whole": {"algorithm": "whole"},
     },
@@ -21,7 +25,11 @@ CONFIG = {
     "compute": {"device": "cpu"},
     "experiments": {
         "e": {
-            **{"datasets": ["digits"], "methods": ["random", "dm", "kip", "whole"], "ipc": [2]},
+            **{
+                "datasets": ["digits"],
+                "methods": ["random", "dm", "dm2", "kip", "whole"],
+                "ipc": [2],
+            },
             **{"condensation_seeds": 2, "evaluation_seeds": 1},
         }
     },
@@ -39,10 +47,12 @@ def test_sets_are_measured_without_evaluation_and_an_edit_of_the_measures_conden
     assert "Evaluating" not in done.stdout + done.stderr
     folder = checkout / "results"
     table = pd.read_csv(folder / "tables/sets.csv", keep_default_na=False).set_index("method")
-    assert list(table.index) == ["random", "dm", "kip"], "the whole dataset is not measured"
-    assert list(table["images"]) == ["real", "learned", "learned"]
+    assert list(table.index) == ["random", "dm", "dm2", "kip"], "the whole dataset is not measured"
+    assert list(table["images"]) == ["real", "learned", "learned", "learned"]
     assert (table["sets"] == 2).all() and (table["ipc"].astype(str) == "2").all()
-    assert table.loc["dm", "bytes_per_class"] == 2 * 64
+    assert table.loc["dm", "bytes_per_class"] == table.loc["dm2", "bytes_per_class"] == 2 * 64
+    formed = storage.read_json(folder / "digits/dm2/ipc2/set0/measures.json")["measures"]
+    assert len(formed["nearest"]["positions"]) == 10 * 2 * 4
     metadata = storage.read_metadata(folder / "digits/kip/ipc2/set0/condensed.safetensors")
     soft = metadata["labels"] == "soft"
     assert table.loc["kip", "bytes_per_class"] == 2 * 64 + soft * 2 * 10 * 4

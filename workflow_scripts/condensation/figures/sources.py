@@ -34,12 +34,13 @@ def preprocessing_kind(path: str | Path) -> str:
 
 
 def condensed_images(
-    views: dict[str, Dataset], paths: Iterable[str | Path]
+    views: dict[str, Dataset], paths: Iterable[str | Path], formed: bool = False
 ) -> Iterator[tuple[str, Dataset, torch.Tensor]]:
     """Yield the method, its view of the dataset and its images, for each set.
 
-    The images are network input [classes, IPC, C, H, W], as they are stored; ``views`` are those
-    of ``dataset_views``. Skips failed sets and sets of other datasets.
+    The images are network input [classes, n, C, H, W], those that are stored or, if ``formed``,
+    those that networks are trained on. ``views`` are those of ``dataset_views``. Skips failed sets
+    and sets of other datasets.
     """
     standard = views["standardize"]
     for path in paths:
@@ -48,8 +49,9 @@ def condensed_images(
         view = views[preprocessing_kind(path)]
         condensed, metadata = sets.load(path, view)
         if condensed is not None:
-            shape = len(standard.classes), metadata["ipc"], *standard.shape
-            yield metadata["method"], view, condensed.images.view(shape)
+            images = (condensed.formed() if formed else condensed).images
+            shape = len(standard.classes), -1, *standard.shape
+            yield metadata["method"], view, images.view(shape)
 
 
 def first_images(view: Dataset, images: torch.Tensor) -> torch.Tensor:
@@ -68,7 +70,7 @@ def beside_nearest(view: Dataset, images: torch.Tensor, positions: Sequence[int]
 
     Parameters
     ----------
-    view, images : as ``condensed_images`` yields them, with ``ipc`` images per class.
+    view, images : as ``condensed_images`` yields them; of each class the first images, or all.
     positions : of the nearest training image of each image, in the order of the set.
 
     Returns
@@ -76,7 +78,7 @@ def beside_nearest(view: Dataset, images: torch.Tensor, positions: Sequence[int]
     uint8 [classes, 2 * images per class, C, H, W]
     """
     first = images[:PAIRS, :PAIRS]
-    nearest = torch.tensor(positions).view(images.shape[:2])[:PAIRS, :PAIRS]
+    nearest = torch.tensor(positions).view(len(images), -1)[:PAIRS, : first.shape[1]]
     condensed = view.to_pixels(first.flatten(0, 1)).view(*first.shape)
     pairs = torch.stack([condensed, view.train_images[nearest]], dim=2)
     return pairs.flatten(1, 2)
@@ -99,7 +101,7 @@ def inputs_of_class(
         )
     real = standard.train_images[standard.train_labels == label]
     inputs: dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]] = {}
-    for method, view, images in condensed_images(views, paths):
+    for method, view, images in condensed_images(views, paths, formed=True):
         kind = view.preprocessing["kind"]
         _, methods = inputs.setdefault(kind, (view.preprocess(real), {}))
         methods[method] = images[label]

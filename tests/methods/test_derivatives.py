@@ -67,3 +67,20 @@ def test_lower_precision_is_near_and_comes_back_in_float32():
     expected, actual = (flat.gradient(vector, images, labels) for flat in (exact, rough))
     assert actual.dtype == torch.float32 and not torch.equal(actual, expected)
     assert (actual - expected).norm() < 0.05 * expected.norm()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_several_batches_at_once_are_double_back_propagation_of_each(name):
+    flat, vector, _, _, _ = build(name)
+    generator = torch.Generator().manual_seed(2)
+    images = torch.randn(4, 5, 3, 8, 8, generator=generator, dtype=torch.float64)
+    directions = torch.randn(4, len(vector), generator=generator, dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 1])[:, None].expand(4, 5)
+    gradients = flat.gradients(vector, images, labels)
+    rates = flat.rates_of_each(vector, directions, images, labels)
+    for i in range(4):
+        gradient, _, _, of_images = double_backward(name, images[i], labels[i], directions[i])
+        torch.testing.assert_close(gradients[i], gradient, rtol=0, atol=1e-9)
+        torch.testing.assert_close(rates[i], of_images, rtol=0, atol=1e-9)
+        single = flat.gradients(vector, images[i : i + 1], labels[i : i + 1])
+        torch.testing.assert_close(single[0], gradient, rtol=0, atol=1e-9)

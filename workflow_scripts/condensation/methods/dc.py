@@ -22,7 +22,7 @@ from condensation.core import capture, compute
 from condensation.data import formation
 from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
-from condensation.methods.derivatives import Flat
+from condensation.methods.derivatives import Flat, values
 from condensation.methods.start import initial_images
 
 _GRAPH_BYTES = 8  # of a gradient's graph, per value that a layer outputs: values and gradients
@@ -144,7 +144,7 @@ def condense(
 
     def draw(iteration: int, turn: int) -> list[Any]:
         """Return the draws of a turn: network, groups of classes, training batches."""
-        drawn: list[Any] = [network.values(fresh(iteration))] if turn == 0 else []
+        drawn: list[Any] = [values(fresh(iteration))] if turn == 0 else []
         for group in groups:
             streams = [problem.generator("dc", iteration, turn, label) for label in group]
             positions = [

@@ -27,6 +27,11 @@ log = logging.getLogger("condensation")
 EAGER = compute.Mode(compile=False, precision="float32")
 
 
+def values(network: nn.Module) -> torch.Tensor:
+    """Return a copy of the parameters of ``network`` as a vector where they are."""
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
 class Flat:
     """Gradients of the mean cross-entropy of a network, with its parameters as one vector.
 
@@ -73,11 +78,7 @@ class Flat:
 
     def vector(self, network: nn.Module) -> torch.Tensor:
         """Return a copy of the parameters of ``network`` as a vector on the device."""
-        return self.values(network).to(self.device)
-
-    def values(self, network: nn.Module) -> torch.Tensor:
-        """Return a copy of the parameters of ``network`` as a vector where they are."""
-        return torch.cat([p.detach().flatten() for p in network.parameters()])
+        return values(network).to(self.device)
 
     def split(self, vector: torch.Tensor) -> list[torch.Tensor]:
         """Return views of the vector with the shapes of the parameter tensors."""

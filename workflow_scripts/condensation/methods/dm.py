@@ -19,6 +19,7 @@ from condensation.core import capture, compute
 from condensation.data import formation
 from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
+from condensation.methods.derivatives import values
 from condensation.methods.redrawn import Redrawn
 from condensation.methods.start import initial_images
 
@@ -116,10 +117,8 @@ def condense(
         fresh = networks.build(
             architecture, problem.shape, problem.classes, problem.seed, "dm network", iteration
         )
-        values, *drawn = capture.to_device(
-            [network.values(fresh), positions, draws], problem.device
-        )
-        network.load(values, fresh)
+        vector, *drawn = capture.to_device([values(fresh), positions, draws], problem.device)
+        network.load(vector, fresh)
         velocity.mul_(momentum).add_(gradient(*drawn))
         images.sub_(velocity, alpha=lr)
 

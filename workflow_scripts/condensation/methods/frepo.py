@@ -22,6 +22,7 @@ from condensation import networks as built
 from condensation.core import capture, compute
 from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
+from condensation.methods.derivatives import values
 from condensation.methods.kip import centred, solve
 from condensation.methods.start import initial_images
 
@@ -97,9 +98,6 @@ def condense(
     total = len(problem.dataset.train_labels)
     batch_real = min(batch_real, total)
     read = problem.reader(iterations * batch_real)
-
-    def values(network: nn.Module) -> torch.Tensor:
-        return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
     pool = torch.stack([values(fresh("frepo network", "pool", i)) for i in range(networks)])
     state = {

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from condensation.methods.derivatives import values
+
 
 class Redrawn:
     """A network in training mode on the device, its parameters one block of memory.
@@ -14,22 +16,14 @@ class Redrawn:
 
     def __init__(self, structure: nn.Module, device: torch.device):
         self.structure = structure.to(device).train().requires_grad_(False)
-        self._block = _block(self.structure)
+        self._block = values(self.structure)
         parameters = list(self.structure.parameters())
         parts = self._block.split([parameter.numel() for parameter in parameters])
         for parameter, part in zip(parameters, parts, strict=True):
             parameter.data = part.view(parameter.shape)
 
-    def values(self, network: nn.Module) -> torch.Tensor:
-        """Return the parameters of ``network``, of the same structure, as one tensor."""
-        return _block(network)
-
-    def load(self, values: torch.Tensor, network: nn.Module) -> None:
-        """Take these parameters, on the device, and the buffers of ``network``."""
-        self._block.copy_(values)
+    def load(self, vector: torch.Tensor, network: nn.Module) -> None:
+        """Take the parameters in ``vector``, on the device, and the buffers of ``network``."""
+        self._block.copy_(vector)
         for buffer, fresh in zip(self.structure.buffers(), network.buffers(), strict=True):
             buffer.copy_(fresh)
-
-
-def _block(network: nn.Module) -> torch.Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])

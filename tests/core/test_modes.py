@@ -90,11 +90,11 @@ def test_without_its_tools_compiling_is_skipped_with_one_warning(
         monkeypatch.delenv(name, raising=False)
     triton = None if missing == "triton" else object()
     monkeypatch.setattr(compute.importlib.util, "find_spec", lambda _: triton)
-    compute._warn_once.cache_clear()
+    compute.warn_once.cache_clear()
     for _ in range(2):
         assert compute.compiled(len, True, device) is len
     assert message in caplog.text and len(caplog.records) == 1
-    compute._warn_once.cache_clear()
+    compute.warn_once.cache_clear()
 
 
 # --- precision ------------------------------------------------------------------------------------
@@ -354,8 +354,8 @@ def test_declared_memory_is_that_of_the_device():
 
 
 def test_warnings_go_to_the_projects_logger(caplog):
-    compute._warn_once.cache_clear()
-    compute._warn_once("a line")
+    compute.warn_once.cache_clear()
+    compute.warn_once("a line")
     assert caplog.records[0].name == "condensation"
     assert caplog.records[0].levelno == logging.WARNING
 

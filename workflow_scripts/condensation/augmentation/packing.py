@@ -22,9 +22,7 @@ def for_device(augment: Any, drawn: Any, device: torch.device) -> Any:
 
 def for_classes(augment: Any, draws: list[Any], device: torch.device) -> Any:
     """Return draws, one per class, in the form for ``device``: packed [classes, k], or a list."""
-    return (
-        torch.cat([augment.packed(drawn) for drawn in draws]) if _packs(augment, device) else draws
-    )
+    return for_steps(augment, draws, [1] * len(draws), device)
 
 
 def for_steps(augment: Any, draws: list[Any], sizes: list[int], device: torch.device) -> Any:

@@ -6,7 +6,6 @@ draws in one transfer that the host does not wait for. On a CPU both do nothing 
 """
 
 import functools
-import logging
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,8 +13,6 @@ from typing import Any
 import torch
 
 from condensation.core import compute
-
-log = logging.getLogger("condensation")
 
 Function = Callable[..., Any]  # tensors -> a tensor or a tuple of tensors
 _ALIGNMENT = 16  # bytes; a tensor inside a block starts at a multiple
@@ -110,7 +107,7 @@ class Captured:
         except Exception as error:
             obstacle = (str(error) or type(error).__name__).splitlines()[0]
         if obstacle:  # outside `except`: the error holds on to memory
-            _warn_once(f"running without CUDA graphs: {obstacle}")
+            compute.warn_once(f"running without CUDA graphs: {obstacle}")
             self._recorder = None
             self._graphs.clear()
             compute.free_memory()
@@ -152,8 +149,3 @@ class CudaGraphs:
 
 
 RECORDERS = {"cuda": CudaGraphs()}
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    log.warning("%s", message)

@@ -336,7 +336,7 @@ def compiled(
     if not compile:
         return function
     if obstacle := compiling_obstacle(device):
-        _warn_once(f"running without torch.compile: {obstacle}")
+        warn_once(f"running without torch.compile: {obstacle}")
         return function
     graph = torch.compile(function, dynamic=False)
     if full is None:
@@ -364,7 +364,8 @@ def compiling_obstacle(device: torch.device) -> str | None:
 
 
 @functools.cache
-def _warn_once(message: str) -> None:
+def warn_once(message: str) -> None:
+    """Write a warning to the log unless it is there already."""
     log.warning("%s", message)
 
 

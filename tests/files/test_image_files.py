@@ -2,15 +2,19 @@
 
 import io
 import os
+import re
 import struct
 import sys
 import tarfile
 import types
+import typing
 import unicodedata
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
+import pydantic
 import pytest
 import yaml
 from builders import encoded, pack, plain
@@ -21,7 +25,7 @@ from condensation.config import entries, loading
 from condensation.core import storage
 from condensation.core.errors import InputError
 from condensation.data import datasets, readers
-from condensation.files import image_files
+from condensation.files import image_files, subsets
 from condensation.workflow import grid, jobs
 
 
@@ -665,3 +669,98 @@ def test_bad_images_end_a_run_before_any_job_and_good_ones_are_reported(tmp_path
         ["train/a/text.png", "train/a/0.png"],
         ["test/b/leak.png", "train/b/0.png"],
     ]
+
+
+# --- subsets of ImageNet --------------------------------------------------------------------------
+
+
+def imagenet(tmp_path, leave=(), kind="folder"):
+    """ImageWoof's classes and two others, as ImageNet has them: train/ and val/, wide images."""
+    wide = np.zeros((8, 16, 3), np.uint8)
+    wide[:, 4:12] = 200  # the square in the middle
+    files = {
+        f"imagenet/{split}/{wnid}/{n}.JPEG": saved(wide, "PNG")
+        for wnid in [*subsets.SUBSETS["imagewoof"], "n01440764", "n00000001"]
+        for split, count in (("train", 3), ("val", 2))
+        for n in range(count)
+        if f"{split}/{wnid}" not in leave
+    }
+    return pack(tmp_path / "imagenet", files | {"imagenet/test/0.JPEG": saved(wide)}, kind)
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "zip"])
+def test_a_subset_of_imagenet_has_its_classes_by_name(tmp_path, kind):
+    path = imagenet(tmp_path, kind=kind)
+    options = entry(subset="imagewoof", image_size=4)
+    assert image_files.check(path, options) is None
+    got = readers.read("woof", options, [path])
+    assert list(got.classes) == sorted(subsets.SUBSETS["imagewoof"].values())
+    assert got.train_labels.tolist() == [n for n in range(10) for _ in range(3)]
+    assert got.test_labels.tolist() == [n for n in range(10) for _ in range(2)]
+    beagle = got.classes.index("beagle")
+    of_class = [f for f, n in zip(got.files["train"], got.train_labels, strict=True) if n == beagle]
+    assert all("train/n02088364/" in file for file in of_class)
+    assert got.train_images.eq(200).all(), "the borders belong to no square"
+    assert got.report["skipped"] == {
+        "of classes that imagewoof does not have": 10,
+        "images in no class folder of train/ or val/": 1,
+    }
+    assert image_files.count(path, None, "imagewoof") == (10, 30, 20, (8, 16))
+
+
+def test_images_are_stretched_or_cut_to_a_square(tmp_path):
+    path = imagenet(tmp_path)
+    stretched = readers.read("d", entry(subset="imagewoof", image_size=4, crop=False), [path])
+    assert stretched.train_images[0, 0, 0, 0] < 100 < stretched.train_images[0, 0, 0, 1]
+    wide = np.zeros((8, 24, 3), np.uint8)
+    wide[:, 8:16] = 90
+    path = tree(tmp_path, {"train/a/2.png": saved(wide)})
+    cut = readers.read("d", entry(image_size=4, crop=True), [path])
+    assert cut.train_images[2].eq(90).all()
+    assert readers.read("d", entry(image_size=4), [path]).train_images[2].min() < 45
+
+
+def test_a_subset_that_lacks_a_class_is_named(tmp_path):
+    path = imagenet(tmp_path, leave={"val/n02111889"})
+    for read in (image_files.check, lambda path, options: readers.read("d", options, [path])):
+        with pytest.raises(InputError, match="class 'Samoyed' of imagewoof has no test images"):
+            read(path, entry(subset="imagewoof", image_size=4))
+        with pytest.raises(InputError, match="no images under train/<WordNet id>/"):
+            read(path, entry(subset="imagemeow", image_size=4))
+        with pytest.raises(InputError, match="'English springer' of imagenette has no training"):
+            read(path, entry(subset="imagenette", image_size=4))
+
+
+def test_the_layout_of_imagenet_is_asked_for(tmp_path):
+    loose = {"train/n01440764/0.JPEG": plain(1), "val/0.JPEG": plain(1), "val/1.JPEG": plain(1)}
+    path = pack(tmp_path / "flat", loose, "folder")
+    message = r"no images under val/<WordNet id>/; there are 2 .*; imagenette needs ImageNet's fold"
+    with pytest.raises(InputError, match=message):
+        image_files.check(path, entry(subset="imagenette", image_size=4))
+    with pytest.raises(InputError, match="no images under train/<WordNet id>/"):
+        image_files.check(tree(tmp_path), entry(subset="imagenette", image_size=4))
+
+
+def test_the_subsets_are_those_of_the_config_with_ten_classes_each():
+    names = typing.get_args(entries.Subset)
+    assert set(names) == set(subsets.SUBSETS)
+    for classes in subsets.SUBSETS.values():
+        assert len(classes) == len(set(classes.values())) == 10
+        assert all(re.fullmatch(r"n\d{8}", wnid) for wnid in classes)
+
+
+def test_the_ids_are_those_of_their_names():
+    info = Path(pytest.importorskip("timm").__file__).parent / "data/_info"
+    lines = (info / "imagenet_synset_to_lemma.txt").read_text().splitlines()
+    lemmas = dict(line.split("\t")[:2] for line in lines)
+    for classes in subsets.SUBSETS.values():
+        for wnid, name in classes.items():
+            assert name in lemmas[wnid].split(", "), (wnid, name, lemmas[wnid])
+
+
+def test_options_of_subsets_are_for_folders():
+    for options in ({"subset": "imagenette"}, {"crop": True, "image_size": None}):
+        with pytest.raises(pydantic.ValidationError, match="is for `image_folder`"):
+            entries.Dataset(source="cifar10", **options)
+    with pytest.raises(pydantic.ValidationError, match="set `image_size` as well"):
+        entry(crop=True)

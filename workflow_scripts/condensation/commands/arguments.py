@@ -10,7 +10,7 @@ import yaml
 from condensation.core.errors import InputError
 from condensation.core.plugins import with_numbers
 
-_DATASET = ("path", "image_size", "test_fraction", "channels", "like")
+_DATASET = ("path", "image_size", "test_fraction", "channels", "like", "subset", "crop")
 _COMPUTE = ("device", "threads")
 
 
@@ -23,6 +23,12 @@ def add_dataset_options(parser: argparse.ArgumentParser) -> None:
         "--test-fraction", type=float, help="share to hold out for tests, if there is only train/"
     )
     group.add_argument("--channels", type=int, help="1 for grey, 3 for RGB images of a folder")
+    group.add_argument(
+        "--crop",
+        action=argparse.BooleanOptionalAction,
+        help="cut images to a square before they are resized, instead of stretching them",
+    )
+    group.add_argument("--subset", help="ten classes of ImageNet by name, such as imagenette")
     group.add_argument("--like", help="the official dataset that the images of a folder are like")
 
 

@@ -19,6 +19,10 @@ from condensation.config.base import (
 
 _PerChannel = Annotated[list[float], or_single(float)]
 
+Subset = Literal[  # of ImageNet; the classes are in ``files.subsets``
+    "imagenette", "imagewoof", "imagefruit", "imagemeow", "imagesquawk", "imageyellow"
+]
+
 # --- datasets -------------------------------------------------------------------------------------
 
 
@@ -45,6 +49,17 @@ class Dataset(Strict):
     )
     image_size: int | None = Field(
         None, ge=4, le=1024, description="Resize images to this height and width (`image_folder`)."
+    )
+    crop: bool | None = Field(
+        None,
+        description="Whether `image_size` cuts an image to a square around its middle instead of "
+        "stretching it; null: yes for a `subset`, else no.",
+    )
+    subset: Subset | None = Field(
+        None,
+        description="For `image_folder`: ten classes of ImageNet by name. `path` then holds "
+        "`train/<WordNet id>/*` and `val/<WordNet id>/*`: all of ImageNet, or ImageNette as "
+        "fast.ai distributes it.",
     )
     test_fraction: float | None = Field(
         None,
@@ -98,8 +113,11 @@ class Dataset(Strict):
             raise wrong("`fashion_mnist` takes no `checksum`: it is four files, each verified")
         if self.source != "image_folder" and self.image_size:
             raise wrong(f"`image_size` is for `image_folder`, not for `{self.source}`")
-        if self.source != "image_folder" and self.test_fraction:
-            raise wrong(f"`test_fraction` is for `image_folder`, not for `{self.source}`")
+        for option in ("test_fraction", "subset", "crop"):
+            if self.source != "image_folder" and getattr(self, option) is not None:
+                raise wrong(f"`{option}` is for `image_folder`, not for `{self.source}`")
+        if self.crop and not self.image_size:
+            raise wrong("`crop` says how images are made square; set `image_size` as well")
         if self.background != "white":
             self._check_background()
         if self.source != "image_folder" and self.like:

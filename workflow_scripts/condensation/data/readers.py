@@ -261,17 +261,18 @@ def _number(file: str) -> int:
 
 def _image_folder(name: str, path: str | Path, entry: Mapping[str, Any]) -> _Images:
     """Return ``train/<class>/*`` and ``test/<class>/*``; classes and images sorted by name."""
-    listing = image_files.Listing(path, entry["test_fraction"])
+    listing = image_files.Listing(path, entry["test_fraction"], entry["subset"])
+    crop = entry["subset"] is not None if entry["crop"] is None else entry["crop"]
     by_split: dict[str, list] = {"train": [], "test": []}
     first: tuple[str, tuple[int, int]] | None = None
     for member, content in archives.members(path, listing.take):
-        place, shown = image_files.place_of(member), image_files.as_text(member)
+        place, shown = listing.place(member), image_files.as_text(member)
         if place is None:  # `take` selects none of these
             continue
         picture = image_files.decode(
             content,
             f"{path}:{shown}",
-            *(entry["channels"], entry["image_size"], entry["background"]),
+            *(entry["channels"], entry["image_size"], entry["background"], crop),
         )
         _, height, width = picture.pixels.shape
         shape = height, width

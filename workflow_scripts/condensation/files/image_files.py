@@ -1,7 +1,7 @@
 """Image files of users: which files are images, and their pixels as a viewer shows them.
 
-A folder or archive holds ``train/<class>/*`` and ``test/<class>/*``, at any depth. This module does
-not import torch.
+A folder or archive holds ``train/<class>/*`` and ``test/<class>/*``, at any depth; that of a subset
+of ImageNet ``val/<class>/*``, as ImageNet does. This module does not import torch.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from condensation.core.errors import InputError
-from condensation.files import archives
+from condensation.files import archives, subsets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,9 @@ _OF_SYSTEMS = {
     *("$recycle.bin", "system volume information", "lost+found", "__pycache__"),
     *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"),
 }
-_SPLITS = ("train", "test")
+_SPLITS = {"train": "train", "test": "test"}  # folder -> split
+_SPLITS_OF_IMAGENET = {"train": "train", "val": "test"}
+_LAYOUT_OF_IMAGENET = "train/<WordNet id>/* and val/<WordNet id>/*, such as val/n01440764/a.JPEG"
 
 
 # --- names ----------------------------------------------------------------------------------------
@@ -94,15 +96,6 @@ def why_skipped(name: str) -> str | None:
     return f"{as_text(ending)}, no ending of an image" if ending else "without an ending"
 
 
-def place_of(name: str) -> Place | None:
-    """Return the place of a member, or None if it is in no class of a split."""
-    parts = PurePosixPath(as_text(name)).parts
-    for at, part in enumerate(parts[:-2]):  # the first, as a class may be called `train` too
-        if part in _SPLITS:
-            return Place(part, parts[at + 1], "/".join(parts[at + 2 :]))
-    return None
-
-
 class Listing:
     """Content of a folder or archive, from the names alone.
 
@@ -113,17 +106,37 @@ class Listing:
         for files in no class.
     """
 
-    def __init__(self, path: str | Path, test_fraction: float | None = None):
-        self.path, self.test_fraction = path, test_fraction
+    def __init__(
+        self, path: str | Path, test_fraction: float | None = None, subset: str | None = None
+    ):
+        self.path, self.test_fraction, self.subset = path, test_fraction, subset
+        self._names = subsets.class_names(subset)
+        self._folders = _SPLITS if subset is None else _SPLITS_OF_IMAGENET  # folder -> split
+        self._class_folder = "<class>" if subset is None else "<WordNet id>"
         self.images: Counter[tuple[str, str]] = Counter()
         self.skipped: Counter[tuple[str | None, str | None, str]] = Counter()
         self._elsewhere: Counter[str] = Counter()  # images by the folder where a split should be
 
+    def place(self, name: str) -> Place | None:
+        """Return the place of a member, or None if it is in no class of a split."""
+        parts = PurePosixPath(as_text(name)).parts
+        for at, part in enumerate(parts[:-2]):  # the first, as a class may be called `train` too
+            if part in self._folders:
+                label = parts[at + 1]
+                if self._names is not None:
+                    label = self._names.get(label, "")
+                return Place(self._folders[part], label, "/".join(parts[at + 2 :]))
+        return None
+
     def take(self, name: str) -> bool:
         """Count a member (a folder if its name ends in a slash); return whether to read it."""
         folder = name.endswith("/")
-        place = place_of(name + "x" * folder)  # an empty class has only its folder
+        place = self.place(name + "x" * folder)  # an empty class has only its folder
         reason = why_skipped(name + "x.png" * folder)
+        if place and not place.label:
+            if not folder:
+                self.skipped[None, None, f"of classes that {self.subset} does not have"] += 1
+            return False
         if folder:
             if place and reason is None:
                 self.images[place.split, place.label] += 0
@@ -131,7 +144,7 @@ class Listing:
         if reason is None and place is None:
             parts = PurePosixPath(as_text(name)).parts
             self._elsewhere[parts[-3] if len(parts) > 2 else ""] += 1
-            reason = "images in no class folder of train/ or test/"
+            reason = f"images in no class folder of {'/ or '.join(self._folders)}/"
         if reason is None:
             self.images[place.split, place.label] += 1
             return True
@@ -156,22 +169,28 @@ class Listing:
             for split in _SPLITS
         }
         if self.test_fraction is None:
-            needed = _SPLITS
+            needed = tuple(_SPLITS)
         elif any(counts["test"].values()):
             raise InputError(
                 f"{self.path}: holds test images; leave `test_fraction` out to judge on them"
             )
         else:
             needed = ("train",)
-        for split in needed:
-            if not any(counts[split].values()):
-                raise InputError(f"{self.path}: no images under {split}/<class>/{self._instead()}")
-        names = sorted({label for split in needed for label in counts[split]})
+        for folder, split in self._folders.items():
+            if split in needed and not any(counts[split].values()):
+                raise InputError(
+                    f"{self.path}: no images under {folder}/{self._class_folder}/{self._instead()}"
+                )
+        if self._names is None:
+            names = sorted({label for split in needed for label in counts[split]})
+        else:
+            names = sorted(self._names.values())
         for split, kind in zip(needed, ("training", "test"), strict=False):
             if bare := [label for label in names if not counts[split].get(label)]:
                 more = f" (nor have {', '.join(map(repr, bare[1:]))})" if bare[1:] else ""
+                of_subset = f" of {self.subset}" if self.subset else ""
                 raise InputError(
-                    f"{self.path}: class {bare[0]!r} has no {kind} images{more}"
+                    f"{self.path}: class {bare[0]!r}{of_subset} has no {kind} images{more}"
                     + self._skipped_of(split, bare[0])
                 )
         return names
@@ -182,6 +201,8 @@ class Listing:
         if self._elsewhere[""]:
             others.append(f"{self._elsewhere['']} images in folders without train/ or test/ above")
         text = f"; there are {', '.join(others[:_MOST_NAMED])}" if others else ""
+        if self.subset:
+            return text + f"; {self.subset} needs ImageNet's folders, {_LAYOUT_OF_IMAGENET}"
         if any(n for (split, _), n in self.images.items() if split == "train"):
             other = next((name for name in self._elsewhere if name), None)
             text += f"; rename {other}/ to test/, or set" if other else "; set"
@@ -201,14 +222,14 @@ class Listing:
 
 
 def count(
-    path: str | Path, test_fraction: float | None = None
+    path: str | Path, test_fraction: float | None = None, subset: str | None = None
 ) -> tuple[int, int, int, tuple[int, int]] | None:
     """Return the numbers of classes, training and test images, and (height, width) of an image.
 
     Reads names, and the header of the first image. Returns None if the images cannot be counted;
     the job that prepares the dataset reports the reason.
     """
-    listing = Listing(path, test_fraction)
+    listing = Listing(path, test_fraction, subset)
     size = None
 
     def is_first(name: str) -> bool:
@@ -237,6 +258,7 @@ def state(path: str | Path, entry: Mapping[str, Any]) -> str:
     path = Path(path)
     names = archives.listing_digest(path) if path.is_dir() else path.stat().st_size
     parts = [names, *(entry[key] for key in ("image_size", "channels", "test_fraction"))]
+    parts += [entry["subset"], entry["crop"]] if entry["subset"] or entry["crop"] else []
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -256,6 +278,7 @@ def decode(
     channels: int,
     size: int | None = None,
     background: str = "white",
+    crop: bool = False,
 ) -> Picture:
     """Return an image as a viewer shows it: turned by its orientation tag, with 8 bits.
 
@@ -268,6 +291,8 @@ def decode(
     channels : 1 for grey, 3 for RGB.
     size : height and width to resize to; None keeps the size.
     background : colour behind transparent pixels, as ``PIL.ImageColor`` reads it.
+    crop : cut an image to a square around its middle before it is resized, instead of stretching
+        it.
 
     Raises
     ------
@@ -299,7 +324,11 @@ def decode(
             changes.append(f"{image.mode} to {target}")
         picture = picture.convert(target)
         if size and picture.size != (size, size):
-            changes.append("resized")
+            changes.append("cut to a square and resized" if crop else "resized")
+            if crop:
+                side = min(picture.size)
+                left, top = ((length - side) // 2 for length in picture.size)
+                picture = picture.crop((left, top, left + side, top + side))
             picture = picture.resize((size, size), Image.Resampling.BILINEAR)
         pixels = np.asarray(picture)
     return Picture(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), tuple(changes))
@@ -411,7 +440,7 @@ def check(
         If there are no images, images differ in size and ``image_size`` is not set, or a class has
         no images in a split; names the files.
     """
-    listing, began = Listing(path, entry["test_fraction"]), clock()
+    listing, began = Listing(path, entry["test_fraction"], entry["subset"]), clock()
     problems: list[str] = []
     first: tuple[str, tuple[int, int]] | None = None
     looked_at, late = 0, False
@@ -438,7 +467,7 @@ def check(
     if late and not Path(path).is_dir():
         return _looked_at(path, looked_at)
     if late:
-        listing = Listing(path, entry["test_fraction"])
+        listing = Listing(path, entry["test_fraction"], entry["subset"])
         for name, _ in archives.files_below(Path(path)):
             listing.take(name)
     listing.classes()

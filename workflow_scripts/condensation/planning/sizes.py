@@ -52,7 +52,8 @@ def images(entry: Any, prepared: Path | None = None) -> Images:
         return header
     if entry.source != "image_folder":
         return OFFICIAL[entry.source]
-    if counted := image_files.count(Path(entry.path).expanduser(), entry.test_fraction):
+    path = Path(entry.path).expanduser()
+    if counted := image_files.count(path, entry.test_fraction, entry.subset):
         classes, train, test, size = counted
         shape = (entry.channels, *(2 * [entry.image_size] if entry.image_size else size))
         return Images(shape, classes, train, test)

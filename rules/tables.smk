@@ -134,6 +134,12 @@ rule compare_methods:
             category="Tables",
             labels=labels("Scores of DD-Ranking", "scores.csv"),
         ),
+        transfer=report(
+            PATHS.table("transfer.csv"),
+            caption="captions/statistics.rst",
+            category="Tables",
+            labels=labels("Transfer to other architectures", "transfer.csv"),
+        ),
         comparisons=report(
             PATHS.table("comparisons.csv"),
             caption="captions/statistics.rst",

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from condensation.config.schema import Config
-from condensation.results import dd_ranking, frames, gains, ranks, statistics
+from condensation.results import dd_ranking, frames, gains, ranks, statistics, transfer
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Comparison:
 
     Attributes
     ----------
-    tables : ``gains``, ``scores``, ``comparisons``, ``variance`` and ``equivalence``.
+    tables : ``gains``, ``scores``, ``transfer``, ``comparisons``, ``variance`` and
+        ``equivalence``.
     ranking : as ``ranks.ranking`` returns it.
     """
 
@@ -43,6 +44,9 @@ def compare(runs: pd.DataFrame, config: Config) -> Comparison:
     tables = {
         "gains": gains.ordered(cells, algorithms),
         "scores": dd_ranking.scores(cells, algorithms, plain),
+        "transfer": transfer.table(
+            final, {name: entry.network for name, entry in config.architectures.items()}
+        ),
         "comparisons": statistics.paired(final, settings.alpha),
         "variance": statistics.variance(final, frames.CELL),
         "equivalence": statistics.equivalence(
@@ -61,6 +65,7 @@ def markdown(comparison: Comparison, config: Config) -> str:
     pairs, variance, equivalence = (tables[n] for n in ("comparisons", "variance", "equivalence"))
     parts = ["# Comparisons of methods", "## Gain over Random", _gains(tables["gains"])]
     parts += ["## Scores of DD-Ranking", _scores(tables["scores"])]
+    parts += ["## Transfer to other architectures", _transfer(tables["transfer"])]
     parts += ["## Ranks", f"Over {', '.join(statistics.BLOCK)}:"]
     parts.append(_ranks(comparison.ranking))
     if "note" in comparison.ranking:
@@ -101,7 +106,8 @@ def markdown(comparison: Comparison, config: Config) -> str:
 
 def _places(table: pd.DataFrame) -> pd.DataFrame:
     """Return the block and method of each row, without the axes on which all rows agree."""
-    varied = [name for name in statistics.BLOCK if table[name].nunique() > 1]
+    block = [name for name in statistics.BLOCK if name in table]
+    varied = [name for name in block if table[name].nunique() > 1]
     return table[[*varied, "method"]].copy()
 
 
@@ -138,6 +144,24 @@ def _scores(table: pd.DataFrame) -> str:
         "(augmentation-robust), or a gain as large as the gap that is left to the whole dataset "
         "(label-robust). With 95 % intervals (scores.csv).\n\n"
         f"{_table(shown)}"
+    )
+
+
+def _transfer(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "No set was evaluated with several architectures."
+    shown = _places(table)
+    names = table["architectures"].str.replace(" ", ", ")
+    others = f", {names.iloc[0]}"
+    if names.nunique() > 1:
+        shown["others"], others = names, ""
+    shown[f"on {table['reference'].iloc[0]}"] = table["accuracy"].map("{:.2f}".format)
+    for name in ("transfer", "drop"):
+        shown[name] = [_interval(row, name, "{:.2f}") for row in table.to_dict("records")]
+    return (
+        f"`transfer`: mean accuracy on the other architectures{others}. `drop`: how far that is "
+        f"below the accuracy on {table['reference'].iloc[0]}. With 95 % intervals, on seeds that "
+        f"all architectures share (transfer.csv).\n\n{_table(shown)}"
     )
 
 

@@ -30,9 +30,9 @@ def ordered(cells: pd.DataFrame, algorithms: Mapping[str, str]) -> pd.DataFrame:
     return best_first(gained[[*_CELL, *COLUMNS]], ["gain"])
 
 
-def best_first(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+def best_first(rows: pd.DataFrame, by: list[str], block: list[str] = BLOCK) -> pd.DataFrame:
     """Return the rows with the largest values of each block first; blocks keep their order."""
-    blocks = rows.groupby(BLOCK, sort=False).ngroup()
+    blocks = rows.groupby(block, sort=False).ngroup()
     ascending = [True, *(False for _ in by)]
     order = rows.assign(block=blocks).sort_values(["block", *by], ascending=ascending).index
     return rows.loc[order].reset_index(drop=True)

@@ -42,6 +42,7 @@ class Steps(Recorder):
         iterations: int,
         parts: int = 1,
         check: Callable[[], None] | None = None,
+        labels: Callable[[], torch.Tensor] | None = None,
     ) -> None:
         """Run one step to warm up, and the turns; see ``Recorder.run``."""
         step(0)

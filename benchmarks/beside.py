@@ -245,6 +245,7 @@ class Turns(Recorder):
         iterations: int,
         parts: int = 1,
         check: Callable[[], None] | None = None,
+        labels: Callable[[], torch.Tensor] | None = None,
     ) -> None:
         """Run the turns in place of all iterations; see ``Recorder.run``."""
         began = time.monotonic()

@@ -89,7 +89,7 @@ def check():
 class Announced(Recorder):
     """Prints its progress now and then."""
 
-    def run(self, state, step, iterations, parts=1, check=None):
+    def run(self, state, step, iterations, parts=1, check=None, labels=None):
         began = time.monotonic()
 
         def reporting_step(number):
@@ -97,7 +97,7 @@ class Announced(Recorder):
             if number % 5 == 0:
                 print(f"  {number + 1} of {iterations * parts}, {time.monotonic() - began:.0f} s")
 
-        super().run(state, reporting_step, iterations, parts, check)
+        super().run(state, reporting_step, iterations, parts, check, labels)
 
 
 def condensed(method, dataset, seed, precision, iterations, batch_real):

@@ -111,6 +111,35 @@ def test_tables_show_the_gain_over_random_and_the_scores(folder):
 
 
 @pytest.mark.slow
+def test_a_snapshot_has_the_labels_of_its_iteration(folder):
+    dataset = datasets.load(folder / "digits/dataset.safetensors")
+    place = folder / "digits/datm/ipc2/set0"
+    last, metadata = sets.load(place / "condensed.safetensors", dataset)
+    early, _ = sets.load(place / "snapshots/iteration1/condensed.safetensors", dataset)
+    assert metadata["labels"] == "soft" and metadata["skipped_iterations"] == 0
+    assert last.labels.shape == early.labels.shape == (20, 10)
+    assert not torch.equal(last.labels, early.labels)
+    kept = storage.read_tensors(place / "snapshots.safetensors")[0]
+    assert set(kept) == {"1", "1-labels"}
+    assert sorted(early.labels.max(1).values.tolist()) == sorted(
+        kept["1-labels"].max(1).values.tolist()
+    )
+
+
+@pytest.mark.slow
+def test_the_table_of_transfer_holds_what_the_accuracies_do(folder):
+    (row,) = pd.read_csv(folder / "tables/transfer.csv").to_dict("records")
+    table = pd.read_csv(folder / "tables/accuracy.csv")
+    table = table[(table["experiment"] == "curve") & (table["iteration"] == "end")]
+    means = table.set_index("architecture")["mean"]
+    assert (row["method"], row["reference"], row["architectures"]) == ("datm", "small", "mlp")
+    assert row["accuracy"] == pytest.approx(means["small"], abs=1e-3)
+    assert row["drop"] == pytest.approx(means["small"] - means["mlp"], abs=1e-3)
+    text = (folder / "tables/statistics.md").read_text()
+    assert "mean accuracy on the other architectures, mlp." in text and "| on small" in text
+
+
+@pytest.mark.slow
 def test_the_table_of_corruptions_holds_what_the_records_do(folder):
     table = pd.read_csv(folder / "tables/robustness.csv")
     cells = pd.read_csv(folder / "tables/accuracy.csv").drop_duplicates(frames.CELL)

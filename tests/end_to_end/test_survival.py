@@ -74,7 +74,7 @@ for name in methods:
         problem = replace(problem, trajectories=loaded)
     result = contract.resolve(job["function"])(problem, **job["options"])
     condensed = contract.finish(result, problem, name)
-    images = {{str(i): x for i, x in problem.recorder.snapshots.items()}}
+    images = {{str(i): x["images"] for i, x in problem.recorder.snapshots.items()}}
     storage.write_tensors(folder / f"{{name}}-snapshots.safetensors", images, {{}})
     sets.write(condensed, dataset, output)
 print("finished")

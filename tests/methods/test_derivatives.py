@@ -15,6 +15,9 @@ NETWORKS = {
 }
 
 
+HARD = torch.tensor([0, 1, 2, 0, 1])
+
+
 def build(name, **options):
     network = networks.build(NETWORKS[name], (3, 8, 8), 3, 0, "test").double()
     flat = Flat(network, (3, 8, 8), torch.device("cpu"), **options)
@@ -22,31 +25,39 @@ def build(name, **options):
     images = torch.randn(5, 3, 8, 8, generator=generator, dtype=torch.float64)
     vector = flat.vector(network)
     direction = torch.randn(len(vector), generator=generator, dtype=torch.float64)
-    return flat, vector, direction, images, torch.tensor([0, 1, 2, 0, 1])
+    return flat, vector, direction, images, HARD
 
 
 def double_backward(name, images, labels, direction):
     """The same numbers with autograd's graph of a graph, on the module itself."""
     network = networks.build(NETWORKS[name], tuple(images.shape[1:]), 3, 0, "test").double()
     weights = list(network.parameters())
-    images = images.clone().requires_grad_()
-    value = F.cross_entropy(network(images), labels)
+    leaves = [images.clone().requires_grad_()]
+    if labels.is_floating_point():
+        labels = labels.clone().requires_grad_()
+        leaves.append(labels)
+    value = F.cross_entropy(network(leaves[0]), labels)
     gradient = torch.autograd.grad(value, weights, create_graph=True)
     gradient = torch.cat([member.flatten() for member in gradient])
     product = gradient @ direction
-    *of_weights, of_images = torch.autograd.grad(product, [*weights, images])
-    of_weights = torch.cat([member.flatten() for member in of_weights])
-    return gradient.detach(), product.detach(), of_weights, of_images
+    rates = torch.autograd.grad(product, [*weights, *leaves])
+    of_weights = torch.cat([member.flatten() for member in rates[: len(weights)]])
+    return gradient.detach(), product.detach(), of_weights, *rates[len(weights) :]
 
 
+@pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("chunk", [None, 2])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_rates_are_those_of_double_back_propagation(name, chunk):
+def test_rates_are_those_of_double_back_propagation(name, chunk, soft):
     flat, vector, direction, images, labels = build(name, chunk=chunk)
-    gradient, product, of_vector, of_images = double_backward(name, images, labels, direction)
+    if soft:
+        labels = torch.randn(5, 3, generator=torch.Generator().manual_seed(2)).double().softmax(1)
+    gradient, product, of_vector, *of_inputs = double_backward(name, images, labels, direction)
+    of_images = of_inputs[0]
+    assert len(of_inputs) == 1 + soft
     torch.testing.assert_close(flat.gradient(vector, images, labels), gradient)
     rates = flat.rates(vector, direction, images, labels)
-    for ours, theirs in zip(rates, (product, of_vector, of_images), strict=True):
+    for ours, theirs in zip(rates, (product, of_vector, *of_inputs), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(
         flat.rates_of_images(vector, direction, images, labels), of_images, rtol=1e-9, atol=1e-12

@@ -14,7 +14,7 @@ from launches import Launches, as_on_a_gpu
 
 from condensation.config.entries import DSA_OPERATORS
 from condensation.core import capture
-from condensation.methods import dc, dm, experts, tm
+from condensation.methods import datm, dc, dm, experts, tm
 from condensation.methods.contract import Problem
 from condensation.methods.recorder import Recorder
 
@@ -31,6 +31,10 @@ TM = SHARED | {
     **{"batch_syn": None, "lr": 1.0, "lr_step": 0.0, "step_size": 0.01, "momentum": 0.5},
     **{"chunk": None, "augmentation": DSA},
 }
+DATM = {
+    **{"min_start": 0, "first_max_start": 1, "growth": 0, "label_epoch": 1, "lr_labels": 1.0},
+    **{"momentum_labels": 0.9, "threshold": 1.0, "init": "noise"},
+}
 RUNS = {
     "dm": lambda problem, iterations: dm.condense(
         problem,
@@ -46,6 +50,9 @@ RUNS = {
     "tm exact": lambda problem, iterations: tm.condense(
         problem, iterations=iterations, **TM | {"gradient": "exact"}
     ),
+    "tm datm": lambda problem, iterations: datm.condense(
+        problem, iterations=iterations, **TM | DATM | {"gradient": "exact"}
+    ),
     "tm unroll": lambda problem, iterations: tm.condense(
         problem, iterations=iterations, **TM | {"gradient": "unroll"}
     ),
@@ -55,7 +62,7 @@ RUNS = {
 class Counting(Recorder):
     """Keeps the launches of each step."""
 
-    def run(self, state, step, iterations, parts=1, check=None):
+    def run(self, state, step, iterations, parts=1, check=None, labels=None):
         self.launches, self.transfers = [], []
         for number in range(iterations * parts):
             with Launches(META) as launches:
@@ -88,7 +95,14 @@ def usual_launches(method):
 
 @pytest.mark.parametrize(
     ("method", "share"),
-    [("dc", 1 / 5), ("dsa", 1 / 5), ("tm exact", 1 / 5), ("tm unroll", 1 / 5), ("dm", 1 / 3)],
+    [
+        ("dc", 1 / 5),
+        ("dsa", 1 / 5),
+        ("tm exact", 1 / 5),
+        ("tm unroll", 1 / 5),
+        ("tm datm", 1 / 5),
+        ("dm", 1 / 3),
+    ],
 )
 def test_an_iteration_launches_a_fraction_of_what_it_does_without_graphs(
     method, share, monkeypatch

@@ -18,13 +18,15 @@ from condensation.config.methods.base import Synthesis
 from condensation.core.errors import InputError
 from condensation.data import formation
 from condensation.data.sets import Condensed
-from condensation.methods import contract, dm, kcenter
+from condensation.methods import contract, datm, dm, experts, frepo, kcenter, kip, tm
 from condensation.methods.contract import Problem
 from condensation.methods.recorder import Recorder
 from condensation.methods.start import initial_images
 from condensation.workflow.grid import SetId
 from condensation.workflow.jobs import condense as job_of
 from condensation.workflow.jobs import features_of
+
+SMALL = {"network": "convnet", "width": 8, "depth": 1}
 
 
 def example_of_the_documentation(folder: Path) -> str:
@@ -104,17 +106,18 @@ def test_every_method_keeps_the_contract(name, problem, tmp_path):
 
 @pytest.mark.parametrize("algorithm", METHODS)
 def test_options_of_the_config_are_the_arguments_of_the_function(algorithm):
-    function = contract.resolve(f"condensation.methods.{algorithm}")
-    arguments = {
-        name
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
+    arguments = named_arguments(contract.resolve(f"condensation.methods.{algorithm}"))
     entry = METHODS[algorithm]
     expected = set(entry.model_fields) - entry.pipeline_options - {"algorithm"}
-    if algorithm == "tm":
+    if algorithm in ("tm", "datm"):
+        arguments |= named_arguments(tm.match) - {"factor", "threshold"}
         expected.add("architecture")  # that of the experts
     assert arguments == expected
+
+
+def named_arguments(function):
+    parameters = inspect.signature(function).parameters.items()
+    return {name for name, one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
 def test_each_method_has_an_entry_and_each_entry_an_algorithm():
@@ -127,7 +130,7 @@ def test_each_method_has_an_entry_and_each_entry_an_algorithm():
         assert entry.__module__ == f"condensation.config.methods.{name}"
         assert callable(contract.resolve(f"condensation.methods.{name}"))
         if issubclass(entry, Synthesis):  # all come from a paper
-            assert "arXiv:" in entry.citation and (entry.paper_name or name == "frepo")
+            assert "arXiv:" in entry.citation and (entry.paper_name or name in ("frepo", "datm"))
 
 
 def test_features_are_needed_only_where_they_are_read(tmp_path):
@@ -608,3 +611,58 @@ def test_herding_follows_the_class_mean_better_than_chance(problem, tmp_path):
     for label in range(3):
         gaps = [gap(condensed.images, label) for condensed in drawn]
         assert gap(herded.images, label) < np.mean(gaps)
+
+
+# --- snapshots ------------------------------------------------------------------------------------
+
+LEARNS_LABELS = {
+    "kip": {
+        **{"init": "random", "features": "pixels", "kernel": "fc_ntk", "depth": 1, "networks": 2},
+        **{"width": 8, "lr": 0.01, "batch_real": 12, "ridge": 1e-3, "learn_labels": True},
+    },
+    "frepo": {
+        **{"init": "random", "features": "pixels", "lr": 0.05, "batch_real": 12, "ridge": 1e-3},
+        **{"learn_labels": True, "flip": True, "networks": 2, "max_updates": 3},
+        **{"lr_network": 0.01, "architecture": SMALL},
+    },
+    "datm": {
+        **{"init": "random", "features": "pixels", "trajectories": "experts", "experts": 1},
+        **{"steps": 2, "expert_epochs": 1, "min_start": 0, "first_max_start": 1, "max_start": 1},
+        **{"growth": 0, "label_epoch": 1, "batch_syn": None, "lr": 5.0, "lr_step": 1e-3},
+        **{"lr_labels": 2.0, "momentum_labels": 0.9, "step_size": 0.05, "momentum": 0.5},
+        **{
+            "threshold": 2.0,
+            "gradient": "exact",
+            "chunk": None,
+            "augmentation": {"policy": "none"},
+        },
+        "architecture": SMALL,
+    },
+}
+
+
+@pytest.mark.parametrize("module", [kip, frepo, datm])
+def test_snapshots_hold_the_labels_of_their_iteration(module, problem, tmp_path):
+    name = module.__name__.rpartition(".")[2]
+    start = networks.build(SMALL, problem.shape, 3, 0)
+    first = torch.cat([p.detach().flatten() for p in start.parameters()])
+    path = torch.stack([first, first + 0.01 * torch.randn(len(first))])
+    problem = replace(problem, trajectories=experts.Trajectories([path], SMALL))
+
+    def run(iterations, recorder):
+        options = LEARNS_LABELS[name] | {"iterations": iterations}
+        return module.condense(replace(problem, recorder=recorder), **options)
+
+    recorder = Recorder("", tmp_path / "c.safetensors", "same", [0, 2, 4], interval=0.0)
+    result, kept = run(4, recorder), recorder.snapshots
+    assert torch.equal(kept[4]["labels"], result.labels.float())
+    assert torch.equal(kept[4]["images"], result.images)
+    assert not torch.equal(kept[2]["labels"], kept[4]["labels"])
+    if name != "frepo":  # its rate depends on the number of iterations
+        halfway = run(2, Recorder())
+        assert torch.equal(kept[2]["labels"], halfway.labels.float())
+        assert torch.equal(kept[2]["images"], halfway.images)
+    resumed = Recorder("", tmp_path / "c.safetensors", "same", [0, 2, 4])
+    run(4, resumed)  # from the checkpoint after three iterations
+    for iteration in (0, 2, 4):
+        assert torch.equal(resumed.snapshots[iteration]["labels"], kept[iteration]["labels"])

@@ -17,7 +17,7 @@ DSA = {"policy": "dsa", "operators": list(DSA_OPERATORS), "align_corners": False
 CONVNET = {"network": "convnet", "width": 4, "depth": 1}
 
 
-def problem(steps, batch=None, chunk=None, images=6):
+def problem(steps, batch=None, chunk=None, images=6, soft=False):
     dataset = small_dataset()
     network = networks.build(CONVNET, dataset.shape, 3, 0, "test").double()
     flat = Flat(network, dataset.shape, torch.device("cpu"), chunk=chunk)
@@ -25,6 +25,8 @@ def problem(steps, batch=None, chunk=None, images=6):
     augment = augmentation.build(DSA, dataset)
     set_ = torch.randn(images, *dataset.shape, generator=generator, dtype=torch.float64)
     labels = torch.arange(images) % 3
+    if soft:
+        labels = torch.randn(images, 3, generator=generator, dtype=torch.float64).softmax(1)
     start = flat.vector(network)
     target = start + 0.01 * torch.randn(len(start), generator=generator, dtype=torch.float64)
     plan, waiting = [], []
@@ -44,11 +46,14 @@ def off(ours, expected):
     return float((ours - expected).norm() / expected.norm())
 
 
+@pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("batch, chunk", [(None, None), (4, None), (4, 3)])
 @pytest.mark.parametrize("steps", range(1, 9))
-def test_the_recursion_is_back_propagation(steps, batch, chunk):
-    arguments = problem(steps, batch, chunk)
-    for ours, expected in zip(exact(*arguments), unroll(*arguments), strict=True):
+def test_the_recursion_is_back_propagation(steps, batch, chunk, soft):
+    arguments = problem(steps, batch, chunk, soft=soft)
+    whole = unroll(*arguments)
+    assert len(whole) == 3 + soft
+    for ours, expected in zip(exact(*arguments), whole, strict=True):
         assert off(ours, expected) < 1e-6
 
 
@@ -84,8 +89,21 @@ def test_back_propagation_is_the_slope_of_a_student_written_plainly():
     assert slope == pytest.approx(float((of_images * direction).sum()), rel=1e-4)
 
 
-def test_tesla_is_exact_for_one_step_and_not_for_more():
-    single = problem(1)
+def test_the_slope_of_soft_labels_is_that_of_differences():
+    flat, start, target, images, labels, a, plan, augment = problem(3, 4, soft=True)
+
+    def loss(labels):
+        return float(unroll(flat, start, target, images, labels, a, plan, augment)[0])
+
+    *_, of_labels = unroll(flat, start, target, images, labels, a, plan, augment)
+    direction = torch.randn_like(labels) * 1e-5
+    slope = (loss(labels + direction) - loss(labels - direction)) / 2
+    assert slope == pytest.approx(float((of_labels * direction).sum()), rel=1e-4)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_tesla_is_exact_for_one_step_and_not_for_more(soft):
+    single = problem(1, soft=soft)
     for ours, expected in zip(tesla(*single), exact(*single), strict=True):
         assert off(ours, expected) < 1e-9
     many = problem(8)
@@ -93,13 +111,15 @@ def test_tesla_is_exact_for_one_step_and_not_for_more():
     assert off(tesla(*many)[1], exact(*many)[1]) > 1e-3
 
 
-def test_tesla_is_the_slope_of_its_surrogate():
-    flat, start, target, images, labels, a, plan, augment = arguments = problem(4, 4)
+@pytest.mark.parametrize("soft", [False, True])
+def test_tesla_is_the_slope_of_its_surrogate(soft):
+    flat, start, target, images, labels, a, plan, augment = arguments = problem(4, 4, soft=soft)
     path = [start]
     for step in plan:
         shown = augment(images[step.positions], step.drawn)
         path.append(path[-1] - a * flat.gradient(path[-1], shown, labels[step.positions]))
     images, a = images.clone().requires_grad_(), a.clone().requires_grad_()
+    labels = labels.clone().requires_grad_(soft)
     total = 0
     for step, vector in zip(plan, path[:-1], strict=True):
         vector = vector.detach().requires_grad_()
@@ -108,7 +128,7 @@ def test_tesla_is_the_slope_of_its_surrogate():
         total = total + torch.autograd.grad(value, vector, create_graph=True)[0]
     loss = (start - target - a * total).square().sum() / (start - target).square().sum()
     # of the step size the surrogate's slope holds the sum of gradients fixed, as it is here
-    expected = torch.autograd.grad(loss, (images, a))
+    expected = torch.autograd.grad(loss, (images, a, labels) if soft else (images, a))
     for ours, slope in zip(tesla(*arguments)[1:], expected, strict=True):
         assert off(ours, slope) < 1e-9
 

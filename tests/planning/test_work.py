@@ -26,6 +26,11 @@ METHODS = {
         **{"algorithm": "tm", "iterations": 2, "experts": 1, "steps": 4, "expert_epochs": 1},
         **{"max_start": 1, "lr": 1.0, "lr_step": 1e-7, "step_size": 0.01},
     },
+    "datm": {
+        **{"algorithm": "datm", "iterations": 2, "experts": 1, "steps": 4, "expert_epochs": 1},
+        **{"min_start": 0, "first_max_start": 1, "max_start": 1, "growth": 0, "lr": 1.0},
+        **{"lr_labels": 1.0, "lr_step": 1e-7, "threshold": 2.0, "init": "random"},
+    },
     "kip": {"algorithm": "kip", "iterations": 3, "batch_real": 60, "preprocessing": "standardize"},
     "conv": {
         **{"algorithm": "kip", "kernel": "conv_features", "iterations": 2, "batch_real": 30},
@@ -106,12 +111,14 @@ def counted(function) -> float:
 CELL = {"dataset": "small", "ipc": "4", "condensation_seed": "0"}
 
 
-@pytest.mark.parametrize("method", ["dc", "dsa", "dm", "dm_factor", "tm", "kip", "conv", "frepo"])
+@pytest.mark.parametrize(
+    "method", ["dc", "dsa", "dm", "dm_factor", "tm", "datm", "kip", "conv", "frepo"]
+)
 def test_a_condensation_computes_what_is_expected(method, data, estimator):
     config = make_config()
     job = jobs.condense(config, grid.SetId("small", method, "4", 0))
     problem = contract.Problem(data, 4, 0)
-    if method == "tm":
+    if method in ("tm", "datm"):
         options = jobs.train_expert(config, grid.expand(config), "small", "experts")["options"]
         options.pop("preprocessing")
         snapshots, entry = experts.train(problem, **options), options["architecture"]

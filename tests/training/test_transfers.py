@@ -31,7 +31,7 @@ class Steps(Recorder):
 
     taken = 0
 
-    def run(self, state, step, iterations, parts=1, check=None):
+    def run(self, state, step, iterations, parts=1, check=None, labels=None):
         for number in range(iterations * parts):
             step(number)
             self.taken += 1

@@ -10,6 +10,7 @@ from itertools import chain, product
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
+from pydantic_core import PydanticCustomError
 
 from condensation.config.base import NAME, item, name_error, wrong
 from condensation.config.entries import Features
@@ -148,16 +149,23 @@ def _check_options(config: Config, where: str, dataset: str, method: str, ipc: i
             f"(they exist for IPC {error.args[0]}); set methods.{method}."
             f"{', '.join(entry.missing)}"
         ) from error
+    except PydanticCustomError as error:
+        raise wrong(
+            f"{where}: method {method!r} for {dataset} at IPC {ipc}, with the published values for "
+            f"what you left out: {error.message()}"
+        ) from error
     if entry.experts_read is None:
         return
     trajectories = entry.experts_read[0]
     epochs, needed = config.trajectories[trajectories].epochs, completed.last_expert_epoch
     if epochs is not None and needed > epochs:
         options = config.options_of(dataset, method, ipc)
+        start, span = options["max_start"], options["expert_epochs"]
+        why = f"max_start {start} - 1 + expert_epochs {span}"
         raise wrong(
             f"trajectories.{trajectories}.epochs: {epochs}, but {method!r} at IPC {ipc} on "
-            f"{dataset} reads up to epoch {needed} (max_start {options['max_start']} - 1 + "
-            f"expert_epochs {options['expert_epochs']})"
+            f"{dataset} reads up to epoch {needed} "
+            f"({why if needed == start - 1 + span else f'label_epoch {needed}'})"
         )
 
 

@@ -180,14 +180,14 @@ class Features(Strict):
 
 
 class Trajectories(Strict):
-    """Experts for TM: networks trained on real images, with their parameters after each epoch."""
+    """Experts for TM and DATM: networks trained on real images, kept after each epoch."""
 
     architecture: str = Field("convnet", description="A name under `architectures`.")
     epochs: int | None = Field(
         None,
         ge=1,
         description="Epochs to train and keep; null: as many as the sets of the config need. The "
-        "paper trained 50; a set reads the first max_start - 1 + expert_epochs.",
+        "paper trained 50; a set reads the first max_start - 1 + expert_epochs, and `label_epoch`.",
     )
     lr: float = Field(0.01, gt=0, description="Learning rate of SGD; it is not decayed.")
     momentum: float = Field(0.0, ge=0, lt=1, description="Momentum of SGD.")

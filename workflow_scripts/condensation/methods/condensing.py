@@ -101,8 +101,12 @@ def condense(
         metadata |= recorder.facts
         sets.write_failure(_dataset(inputs), output, *failure, **metadata)
     # a failed method keeps the snapshots up to its last iteration
-    images = {str(number): images for number, images in sorted(recorder.snapshots.items())}
-    storage.write_tensors(outputs["snapshots"], images, metadata | {"kind": "snapshots"})
+    snapshots = {
+        str(number) if name == "images" else f"{number}-{name}": tensor
+        for number, kept in sorted(recorder.snapshots.items())
+        for name, tensor in kept.items()
+    }
+    storage.write_tensors(outputs["snapshots"], snapshots, metadata | {"kind": "snapshots"})
     # outside the recorder's loop: initial images and selection
     outside = time.monotonic() - start - recorder.seconds_here
     cost = recorder.cost() | {"seconds": recorder.seconds + outside}

@@ -144,16 +144,19 @@ class Flat:
         direction: torch.Tensor,
         images: torch.Tensor,
         labels: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return direction . gradient, and its derivatives with respect to vector and images."""
+    ) -> tuple[torch.Tensor, ...]:
+        """Return direction . gradient, and its derivatives with respect to vector and images.
+
+        With soft labels, float [n, classes], also the one with respect to them.
+        """
         product = vector.new_zeros(())
-        of_vector, of_images = torch.zeros_like(vector), []
+        of_vector, of_inputs = torch.zeros_like(vector), []
         for part, weight in self._chunks(len(images)):
-            s, dv, dx = self._all_rates(vector, direction, images[part], labels[part])
+            s, dv, *rates = self._all_rates(vector, direction, images[part], labels[part])
             product.add_(s, alpha=weight)
             of_vector.add_(dv, alpha=weight)
-            of_images.append(dx * weight)
-        return product, of_vector, torch.cat(of_images)
+            of_inputs.append([rate * weight for rate in rates])
+        return product, of_vector, *map(torch.cat, zip(*of_inputs, strict=True))
 
     def _chunks(self, count: int) -> list[tuple[slice, float]]:
         size = self._part(count)
@@ -188,9 +191,11 @@ class Flat:
         direction: torch.Tensor,
         images: torch.Tensor,
         labels: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        def by_both(p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return grad(self._loss, argnums=(0, 1))(p, images, labels)
+    ) -> tuple[torch.Tensor, ...]:
+        of_what = (0, 1, 2) if labels.is_floating_point() else (0, 1)
 
-        (of_vector, _), (dv, dx) = jvp(by_both, (vector,), (direction,))[:2]
-        return (of_vector * direction).sum(), dv, dx
+        def by_all(p: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return grad(self._loss, argnums=of_what)(p, images, labels)
+
+        (of_vector, *_), rates = jvp(by_all, (vector,), (direction,))[:2]
+        return (of_vector * direction).sum(), *rates

@@ -155,10 +155,11 @@ def condense(
         direction = _adam_direction(state, "pool", number, slope, taken, _EPSILON_ADAM)
         state["pool"][number].sub_(direction, alpha=lr_network)
 
-    problem.recorder.run(state, step, iterations)
-    if learn_labels:
-        return Condensed(images, labels + 1 / classes)
-    return Condensed(images, problem.labels)
+    def shares() -> torch.Tensor:
+        return labels + 1 / classes
+
+    problem.recorder.run(state, step, iterations, labels=shares if learn_labels else None)
+    return Condensed(images, shares() if learn_labels else problem.labels)
 
 
 def loss(

@@ -125,10 +125,14 @@ def condense(
             raise FloatingPointError("the loss is no longer finite")
 
     state = {"images": images, "labels": labels, **moments}
-    problem.recorder.run(state, step, iterations, check=check)
-    if learn_labels:
-        return Condensed(images, (labels + 1 / classes).float())
-    return Condensed(images, problem.labels)
+
+    def shares() -> torch.Tensor:
+        return (labels + 1 / classes).float()
+
+    problem.recorder.run(
+        state, step, iterations, check=check, labels=shares if learn_labels else None
+    )
+    return Condensed(images, shares() if learn_labels else problem.labels)
 
 
 def centred(labels: torch.Tensor, classes: int) -> torch.Tensor:

@@ -27,7 +27,8 @@ class Recorder:
     checkpoint : file to save to and to resume from; None for no checkpoints.
     identity : identifies options, source and input; a checkpoint with another identity is ignored
         with a warning.
-    snapshots : iterations after which a copy of ``images`` is kept; 0 for the start.
+    snapshots : iterations after which a copy of ``images`` is kept, with the learned labels; 0 for
+        the start.
     interval : shortest time between two checkpoints, in seconds.
     """
 
@@ -41,9 +42,9 @@ class Recorder:
     ):
         self.label, self.checkpoint, self.identity = label, checkpoint, identity
         self.interval = CHECKPOINT_EVERY if interval is None else interval
-        self.facts: dict[str, bool | str] = {}  # compile and precision of the passes
+        self.facts: dict[str, bool | str | int] = {}  # compile and precision of the passes
         self.snapshot_iterations = frozenset(snapshots)
-        self.snapshots: dict[int, torch.Tensor] = {}
+        self.snapshots: dict[int, dict[str, torch.Tensor]] = {}  # images, and labels if learned
         self.iterations = 0  # to do, in all loops
         self.iteration = 0  # done in the current loop
         self.seconds = 0.0  # in loops, with earlier processes
@@ -58,6 +59,7 @@ class Recorder:
         iterations: int,
         parts: int = 1,
         check: Callable[[], None] | None = None,
+        labels: Callable[[], torch.Tensor] | None = None,
     ) -> None:
         """Call ``step(i)`` for i = 0 .. iterations * parts - 1.
 
@@ -72,6 +74,8 @@ class Recorder:
         parts : steps of an iteration; more than one allows checkpoints inside an iteration.
         check : raises FloatingPointError for values that are finite but wrong. It is called when
             the state is checked, because reading a value waits for the device.
+        labels : returns the labels as they are, float32 [n, classes], if the method learns them;
+            snapshots hold them.
 
         Raises
         ------
@@ -87,7 +91,7 @@ class Recorder:
         before, here = self.seconds, self.seconds_here
         last = iterations * parts
         part_seconds: list[float] = []
-        self._snapshot(state, first, parts)
+        self._snapshot(state, labels, first, parts)
 
         def verify() -> None:
             if check is not None:
@@ -114,7 +118,7 @@ class Recorder:
                 if len(part_seconds) == parts and number - first >= parts:
                     self.step_seconds.append(sum(part_seconds))
                 part_seconds = []
-            self._snapshot(state, done, parts)
+            self._snapshot(state, labels, done, parts)
             progress.step()
             if now - saved >= self.interval and done < last:
                 if checked < done:
@@ -154,15 +158,22 @@ class Recorder:
             return None
         return self.checkpoint.with_stem(f"{self.checkpoint.stem}-iteration{iteration}")
 
-    def _snapshot(self, state: dict[str, torch.Tensor], number: int, parts: int) -> None:
+    def _snapshot(
+        self,
+        state: dict[str, torch.Tensor],
+        labels: Callable[[], torch.Tensor] | None,
+        number: int,
+        parts: int,
+    ) -> None:
         iteration, rest = divmod(number, parts)
         if rest or iteration not in self.snapshot_iterations:
             return
-        images = state["images"].detach().cpu().clone()
-        self.snapshots[iteration] = images
+        kept = {"images": state["images"]} | ({"labels": labels()} if labels else {})
+        kept = {name: tensor.detach().cpu().clone() for name, tensor in kept.items()}
+        self.snapshots[iteration] = kept
         if path := self._snapshot_path(iteration):  # a resumed process needs it
             metadata = {"kind": "snapshot", "identity": self.identity}
-            storage.write_tensors(path, {"images": images}, metadata)
+            storage.write_tensors(path, kept, metadata)
 
     def _save(self, state: dict[str, torch.Tensor], number: int) -> None:
         path = self._path(self._runs)
@@ -178,7 +189,7 @@ class Recorder:
         try:
             tensors, metadata = self._read(path)
             kept = {
-                iteration: self._read(file)[0]["images"].clone()
+                iteration: {name: t.clone() for name, t in self._read(file)[0].items()}
                 for iteration in self.snapshot_iterations
                 if (file := self._snapshot_path(iteration)) and file.is_file()
             }

@@ -6,13 +6,16 @@ theta*. SGD on the images and on a minimises
 
     |theta_N - theta*|^2 / |theta_0 - theta*|^2
 
-The gradients are computed in ``trajectory_gradients``.
+The gradients are computed in ``trajectory_gradients``. ``match`` is the loop; DATM uses it, too.
 """
 
-from dataclasses import replace
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from condensation import augmentation as augmentations
 from condensation import networks
@@ -23,21 +26,100 @@ from condensation.data import formation
 from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
 from condensation.methods.derivatives import Flat
+from condensation.methods.experts import Trajectories
 from condensation.methods.start import initial_images
 from condensation.methods.trajectory_gradients import GRADIENTS, Step
 
+log = logging.getLogger("condensation")
+
+
+@dataclass
+class LearnedLabels:
+    """Soft labels that are learned with the images: the softmax of ``logits``.
+
+    Attributes
+    ----------
+    logits : float32 [n, classes], changed in place.
+    lr, momentum : of SGD on the logits.
+    """
+
+    logits: torch.Tensor
+    lr: float
+    momentum: float
+
+    def shares(self) -> torch.Tensor:
+        """Return the labels, float32 [n, classes], rows with sum 1."""
+        return F.softmax(self.logits, dim=1)
+
 
 def condense(
+    problem: Problem, *, init: str, features: str, max_start: int, factor: int = 1, **matching: Any
+) -> Condensed:
+    """Return images [classes * ipc, C, H, W] in class order, and the learned step size.
+
+    Parameters
+    ----------
+    init, features : see ``methods.start``.
+    max_start : students start after one of the epochs 0 .. max_start - 1.
+    factor : each image holds factor^2 training images (``data.formation``).
+    matching : the other options of ``match``.
+
+    Raises
+    ------
+    InputError
+        If there are too few experts or epochs.
+    FloatingPointError
+        If the step size falls to zero or below, where the student would ascend.
+    """
+    available(problem, max_start=max_start, **matching)
+    images = initial_images(problem, init, features, factor)
+    labels = problem.labels.repeat_interleave(factor**2)
+    a = match(problem, images, labels, lambda _: range(max_start), factor=factor, **matching)
+    return Condensed(images, problem.labels, step_size=a, factor=factor)
+
+
+def available(
     problem: Problem,
     *,
-    init: str,
-    features: str,
+    trajectories: str,
+    experts: int,
+    max_start: int,
+    expert_epochs: int,
+    **_: Any,
+) -> Trajectories:
+    """Return the experts of the problem; the options are those of ``condense`` and ``match``.
+
+    Raises
+    ------
+    InputError
+        If there are too few experts or epochs.
+    """
+    loaded = problem.trajectories
+    if loaded is None or len(loaded.snapshots) < experts:
+        raise InputError(
+            f"trajectory matching: {experts} experts of {trajectories!r} are needed, "
+            f"{len(loaded.snapshots) if loaded else 0} are available"
+        )
+    if max_start - 1 + expert_epochs > loaded.epochs:
+        raise InputError(
+            f"trajectory matching: max_start {max_start} - 1 + expert_epochs {expert_epochs} needs "
+            f"epoch {max_start - 1 + expert_epochs}, but the experts {trajectories!r} were trained "
+            f"for {loaded.epochs}"
+        )
+    return loaded
+
+
+def match(
+    problem: Problem,
+    images: torch.Tensor,
+    labels: torch.Tensor | LearnedLabels,
+    starts: Callable[[int], range],
+    *,
     iterations: int,
     trajectories: str,
     experts: int,
     steps: int,
     expert_epochs: int,
-    max_start: int,
     batch_syn: int | None,
     lr: float,
     lr_step: float,
@@ -48,15 +130,17 @@ def condense(
     augmentation: dict[str, Any],
     architecture: dict[str, Any],
     factor: int = 1,
-) -> Condensed:
-    """Return images [classes * ipc, C, H, W] in class order, and the learned step size.
+    threshold: float | None = None,
+) -> float:
+    """Learn images, and labels if they are ``LearnedLabels``, in place; return the step size.
 
     Parameters
     ----------
-    init, features : see ``methods.start``.
+    images, labels : the initial set, [n, C, H, W], and a label for each training image in it.
+    starts : iteration -> the epochs of an expert at which its student may start.
+    iterations : updates of the set.
     trajectories, experts : name and number of the experts in ``problem.trajectories``.
     steps, expert_epochs : expert epochs that N student steps must cover.
-    max_start : students start after one of the epochs 0 .. max_start - 1.
     batch_syn : images per student step, in passes over the shuffled set; None for all.
     lr, lr_step, momentum : of SGD on the images and on the step size.
     step_size : initial step size of the student.
@@ -64,33 +148,22 @@ def condense(
     chunk : maximum number of images in one pass; None for the fastest number.
     augmentation, architecture : entries of the config.
     factor : each image holds factor^2 training images (``data.formation``).
+    threshold : an iteration whose loss is larger changes nothing; None for no such limit.
 
     Raises
     ------
-    InputError
-        If there are too few experts or epochs.
     FloatingPointError
         If the step size falls to zero or below, where the student would ascend.
     """
-    loaded = problem.trajectories
-    if loaded is None or len(loaded.snapshots) < experts:
-        raise InputError(
-            f"tm: {experts} experts of {trajectories!r} are needed, "
-            f"{len(loaded.snapshots) if loaded else 0} are available"
-        )
-    if max_start - 1 + expert_epochs > loaded.epochs:
-        raise InputError(
-            f"tm: max_start {max_start} - 1 + expert_epochs {expert_epochs} needs epoch "
-            f"{max_start - 1 + expert_epochs}, but the experts {trajectories!r} were trained for "
-            f"{loaded.epochs}"
-        )
-    images = initial_images(problem, init, features, factor)
+    snapshots = problem.trajectories.snapshots
     velocity = torch.zeros_like(images)
     a = torch.full((), step_size, device=problem.device)
     a_velocity = torch.zeros_like(a)
-    labels = problem.labels.repeat_interleave(factor**2).to(problem.device)
+    learned = labels if isinstance(labels, LearnedLabels) else None
+    fixed = problem.labels if isinstance(labels, LearnedLabels) else labels.to(problem.device)
+    count = len(images) * factor**2
     augment = augmentations.build(augmentation, problem.dataset)
-    batch = min(batch_syn or len(labels), len(labels))
+    batch = min(batch_syn or count, count)
     structure = networks.build(architecture, problem.shape, problem.classes, problem.seed, "tm")
     if gradient == "auto":
         outputs = sum(compute.values_of_layers(structure, problem.shape))
@@ -105,8 +178,16 @@ def condense(
     differentiate = GRADIENTS[gradient]
     sizes: list[int] = []  # of the batches of all steps
     while len(sizes) < steps:
-        sizes += [len(part) for part in torch.arange(len(labels)).split(batch)]
+        sizes += [len(part) for part in torch.arange(count).split(batch)]
     sizes = sizes[:steps]
+    moved = [(images, velocity, lr, momentum), (a, a_velocity, lr_step, momentum)]
+    skipped = torch.zeros((), dtype=torch.int64, device=problem.device)
+    if learned is not None:
+        labels_velocity = torch.zeros_like(learned.logits)
+        moved.append((learned.logits, labels_velocity, learned.lr, learned.momentum))
+
+    def current_labels() -> torch.Tensor:
+        return fixed if learned is None else learned.shares()
 
     def gradients(
         start: torch.Tensor, target: torch.Tensor, positions: torch.Tensor, draws: Any
@@ -116,24 +197,30 @@ def condense(
         plan = list(map(Step, positions.split(sizes), draws))
         leaf = images.detach().requires_grad_(factor > 1)
         shown = formation.decode(leaf, factor)
-        loss, of_images, of_a = differentiate(
-            network, start, target, shown.detach(), labels, a, plan, augment.apply
+        loss, of_images, of_a, *of_shares = differentiate(
+            *(network, start, target, shown.detach()),
+            *(current_labels(), a, plan, augment.apply),
         )
         if factor > 1:
             (of_images,) = torch.autograd.grad(shown, leaf, of_images)
-        return loss, of_images, of_a
+        if learned is None:
+            return loss, of_images, of_a
+        # the derivative of a softmax y along v is y (v - y . v)
+        shares, (rates,) = learned.shares(), of_shares
+        return loss, of_images, of_a, shares * (rates - (shares * rates).sum(1, keepdim=True))
 
     captured = capture.Captured(gradients, problem.device, possible=packing.static(augment))
 
     def step(iteration: int) -> None:
         stream = problem.generator("tm", iteration)
-        expert = loaded.snapshots[int(torch.randint(experts, (1,), generator=stream))]
-        first = int(torch.randint(max_start, (1,), generator=stream))
+        expert = snapshots[int(torch.randint(experts, (1,), generator=stream))]
+        window = starts(iteration)
+        first = window[int(torch.randint(len(window), (1,), generator=stream))]
         batches: list[torch.Tensor] = []
         positions, draws = [], []
         for size in sizes:
             if not batches:
-                batches = list(torch.randperm(len(labels), generator=stream).split(batch))
+                batches = list(torch.randperm(count, generator=stream).split(batch))
             positions.append(batches.pop(0))
             draws.append(augment.draw(stream, size))
         arrived = capture.to_device(
@@ -143,11 +230,18 @@ def condense(
             ],
             problem.device,
         )
-        _, of_images, of_a = captured(*arrived)
-        velocity.mul_(momentum).add_(of_images)
-        images.sub_(velocity, alpha=lr)
-        a_velocity.mul_(momentum).add_(of_a)
-        a.sub_(a_velocity, alpha=lr_step)
+        loss, *slopes = captured(*arrived)
+        # no host read: on a GPU an `if` would wait for the loss
+        taken = None if threshold is None else ~(loss > threshold)
+        for (value, moving, rate, inertia), slope in zip(moved, slopes, strict=True):
+            if taken is None:
+                moving.mul_(inertia).add_(slope)
+                value.sub_(moving, alpha=rate)
+            else:
+                moving.copy_(torch.where(taken, moving * inertia + slope, moving))
+                value.copy_(torch.where(taken, value - rate * moving, value))
+        if taken is not None:
+            skipped.add_(~taken)
 
     def check() -> None:
         if not float(a) > 0:
@@ -156,5 +250,17 @@ def condense(
             )
 
     state = {"images": images, "velocity": velocity, "step_size": a, "step_velocity": a_velocity}
-    problem.recorder.run(state, step, iterations, check=check)
-    return Condensed(images, problem.labels, step_size=float(a), factor=factor)
+    if learned is not None:
+        state |= {"labels": learned.logits, "labels_velocity": labels_velocity}
+    if threshold is not None:
+        state["skipped"] = skipped
+    shares = None if learned is None else learned.shares
+    problem.recorder.run(state, step, iterations, check=check, labels=shares)
+    if threshold is not None:
+        problem.recorder.facts["skipped_iterations"] = int(skipped)
+        log.log(
+            logging.WARNING if int(skipped) > iterations / 2 else logging.INFO,
+            "%s: %d of %d iterations changed nothing, because their loss was above %g",
+            *(problem.recorder.label, int(skipped), iterations, threshold),
+        )
+    return float(a)

@@ -1,4 +1,4 @@
-"""Three ways to the gradient of TM's loss with respect to the images and the step size.
+"""Three ways to the gradient of TM's loss by the images, soft labels and the step size.
 
 TM: Cazenavette et al., 2022, arXiv:2203.11932. All three run the same student,
 theta_{i+1} = theta_i - a g_i(theta_i, X_i) for i = 0 .. N-1, with g_i the gradient of the loss on
@@ -10,6 +10,8 @@ s_i = lambda_{i+1} . g_i(theta_i, X_i)
 
     d loss / d X_i += -a ds_i/dX_i,   d loss / d a += -s_i,
     lambda_i = lambda_{i+1} - a ds_i/dtheta_i
+
+and for soft labels y_i as for X_i.
 
 It keeps all theta_i (one parameter vector per step) and the graph of one step at a time.
 
@@ -38,7 +40,8 @@ class Step:
 
 
 Apply = Callable[[torch.Tensor, Any], torch.Tensor]
-Gradients = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # loss, of the images, of the step size
+# loss, its derivatives by the images, by the step size and, if they are soft, by the labels
+Gradients = tuple[torch.Tensor, ...]
 
 
 def exact(
@@ -64,7 +67,8 @@ def exact(
 
     Returns
     -------
-    The loss, its gradient with respect to the images, and its derivative with respect to ``a``.
+    The loss, its gradient with respect to the images, its derivative with respect to ``a``, and,
+    if the labels are soft, its gradient with respect to them.
     """
     path = [start]
     for step in plan:
@@ -74,16 +78,19 @@ def exact(
     loss = (path[-1] - target).square().sum() / denominator
     adjoint = 2 * (path.pop() - target) / denominator
     of_images, of_a = torch.zeros_like(images), torch.zeros_like(a)
+    of_labels = [torch.zeros_like(labels)] if labels.is_floating_point() else []
     for step in reversed(plan):
         leaf, shown = _leaf(images, step, augment)
-        product, of_vector, rates = network.rates(
+        product, of_vector, rates, *label_rates = network.rates(
             path.pop(), adjoint, shown.detach(), labels[step.positions]
         )
         (pulled,) = torch.autograd.grad(shown, leaf, rates)
         of_images.index_add_(0, step.positions, pulled * -a)
+        for total, part in zip(of_labels, label_rates, strict=True):
+            total.index_add_(0, step.positions, part * -a)
         of_a -= product
         adjoint = adjoint - a * of_vector
-    return loss, of_images, of_a
+    return loss, of_images, of_a, *of_labels
 
 
 def tesla(
@@ -107,12 +114,19 @@ def tesla(
     rest = start - target - a * total
     direction = -2 * a / denominator * rest
     of_images = torch.zeros_like(images)
+    of_labels = [torch.zeros_like(labels)] if labels.is_floating_point() else []
     for step, vector in zip(plan, path[:-1], strict=True):
         leaf, shown = _leaf(images, step, augment)
-        rates = network.rates_of_images(vector, direction, shown.detach(), labels[step.positions])
+        batch = shown.detach(), labels[step.positions]
+        if of_labels:
+            _, _, rates, of_batch = network.rates(vector, direction, *batch)
+            of_labels[0].index_add_(0, step.positions, of_batch)
+        else:
+            rates = network.rates_of_images(vector, direction, *batch)
         (pulled,) = torch.autograd.grad(shown, leaf, rates)
         of_images.index_add_(0, step.positions, pulled)
-    return rest.square().sum() / denominator, of_images, -2 * (rest @ total) / denominator
+    of_a = -2 * (rest @ total) / denominator
+    return rest.square().sum() / denominator, of_images, of_a, *of_labels
 
 
 def unroll(
@@ -127,6 +141,7 @@ def unroll(
 ) -> Gradients:
     """Return loss and gradients by back-propagation through all steps; arguments as ``exact``."""
     images, a = images.detach().requires_grad_(), a.detach().requires_grad_()
+    labels = labels.detach().requires_grad_(labels.is_floating_point())
     vector = start.detach().requires_grad_()
     for step in plan:
         shown = augment(images[step.positions], step.drawn)
@@ -134,8 +149,8 @@ def unroll(
         (slope,) = torch.autograd.grad(value, vector, create_graph=True)
         vector = vector - a * slope
     loss = (vector - target).square().sum() / (start - target).square().sum()
-    of_images, of_a = torch.autograd.grad(loss, (images, a))
-    return loss.detach(), of_images, of_a
+    learned = (images, a, labels) if labels.requires_grad else (images, a)
+    return loss.detach(), *torch.autograd.grad(loss, learned)
 
 
 def _batch(

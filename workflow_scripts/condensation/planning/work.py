@@ -217,8 +217,8 @@ class Estimator:
         architecture = options.get("architecture")
         if entry.teacher_read:
             architecture = self.config.features[entry.teacher_read].architecture
-        if entry.algorithm == "tm":
-            architecture = self.config.trajectories[entry.trajectories].architecture
+        if entry.experts_read:
+            architecture = self.config.trajectories[entry.experts_read[0]].architecture
         network = None if architecture is None else self.network(architecture, dataset)
         needs = work(options | {"memory_mb": self.config.compute.declared_mb}, data, shown, network)
         needs["device_bytes"] += data.bytes + 4 * shown * image
@@ -412,4 +412,4 @@ def _frepo(options: dict, data: sizes.Images, count: int, network: sizes.Network
 
 
 _METHODS = {"dm": _dm, "dc": _dc, "dsa": _dc, "tm": _tm, "kip": _kip, "frepo": _frepo}
-_METHODS |= {"rded": _rded}
+_METHODS |= {"datm": _tm, "rded": _rded}

@@ -5,6 +5,7 @@ paper, and citation. The algorithm itself is in ``condensation.methods``, under 
 """
 
 from condensation.config.methods.base import Method
+from condensation.config.methods.datm import DATM
 from condensation.config.methods.dc import DC
 from condensation.config.methods.dm import DM
 from condensation.config.methods.dsa import DSA
@@ -37,6 +38,7 @@ METHODS: dict[str, type[Method]] = {
     "dsa": DSA,
     "dm": DM,
     "tm": TM,
+    "datm": DATM,
     "kip": KIP,
     "frepo": FRePo,
     "rded": RDED,

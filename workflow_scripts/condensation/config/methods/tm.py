@@ -1,10 +1,10 @@
-"""TM: matching training trajectories, also called MTT."""
+"""TM: matching training trajectories, also called MTT; and what all of its descendants share."""
 
 from typing import Any, Literal
 
 from pydantic import Field
 
-from condensation.config.methods.base import MultiFormation
+from condensation.config.methods.base import MultiFormation, Synthesis
 
 _COLUMNS = ("steps", "expert_epochs", "max_start", "batch_syn", "lr", "lr_step", "step_size")
 # By (dataset, IPC, ZCA), from the released benchmark; CIFAR-10 at IPC 1 and 10 without ZCA from
@@ -25,19 +25,11 @@ _ROWS = {
 }
 
 
-class TM(MultiFormation):
-    """Trajectory matching, also called MTT.
+class TrajectoryMatching(Synthesis):
+    """Options of TM and DATM."""
 
-    Null takes the value of TM's table for the dataset and IPC; other datasets take the rows of
-    CIFAR-10.
-    """
-
-    paper_name = "TM"
-    citation = "Cazenavette et al. (2022), arXiv:2203.11932"
     tabulated = tuple(name for name in _COLUMNS if name != "batch_syn")  # there, null means all
 
-    algorithm: Literal["tm"] = Field(description="Selects this algorithm.")
-    iterations: int = Field(5000, ge=0, description="Updates of the images.")
     trajectories: str = Field("experts", description="A name under `trajectories`.")
     experts: int = Field(100, ge=1, description="Number of experts to train and to draw from.")
     steps: int | None = Field(None, ge=1, description="Steps N of the student on the set.")
@@ -93,6 +85,20 @@ class TM(MultiFormation):
         if self.max_start is None or self.expert_epochs is None:
             raise ValueError("`max_start` and `expert_epochs` have no value yet")
         return self.max_start - 1 + self.expert_epochs
+
+
+class TM(TrajectoryMatching, MultiFormation):
+    """Trajectory matching, also called MTT.
+
+    Null takes the value of TM's table for the dataset and IPC; other datasets take the rows of
+    CIFAR-10.
+    """
+
+    paper_name = "TM"
+    citation = "Cazenavette et al. (2022), arXiv:2203.11932"
+
+    algorithm: Literal["tm"] = Field(description="Selects this algorithm.")
+    iterations: int = Field(5000, ge=0, description="Updates of the images.")
 
     def published(self, kind: str, ipc: int, zca: bool) -> dict[str, Any]:
         """Return a row of TM's table; one with ZCA also serves without, and the reverse."""

@@ -14,7 +14,7 @@ from conftest import small_dataset
 from condensation import augmentation, networks
 from condensation.config.entries import DSA_OPERATORS
 from condensation.core import compute, randomness
-from condensation.methods import dc, dm, trajectory_gradients
+from condensation.methods import dc, dm, frepo, kip, trajectory_gradients
 from condensation.methods.contract import Problem
 from condensation.methods.derivatives import Flat
 from condensation.methods.recorder import Recorder
@@ -94,6 +94,27 @@ def test_matching_distributions_reads_nothing(problem):
         problem,
         **{"init": "random", "features": "embedding", "iterations": 3, "lr": 1.0, "momentum": 0.5},
         **{"batch_real": 4, "augmentation": DSA, "architecture": CONVNET},
+    )
+    assert problem.recorder.taken == 3
+
+
+@pytest.mark.parametrize("kernel", ["fc_ntk", "conv_features"])
+def test_kernel_regression_reads_nothing(problem, kernel):
+    kip.condense(
+        problem,
+        **{"init": "random", "features": "embedding", "iterations": 3, "lr": 1.0, "ridge": 1e-3},
+        **{"kernel": kernel, "depth": 1, "networks": 1, "width": 4, "batch_real": 6},
+        learn_labels=True,
+    )
+    assert problem.recorder.taken == 3
+
+
+def test_regression_on_a_pool_reads_nothing(problem):
+    frepo.condense(
+        problem,
+        **{"init": "random", "features": "embedding", "iterations": 3, "lr": 1.0, "ridge": 1e-3},
+        **{"batch_real": 6, "learn_labels": True, "flip": True, "networks": 2, "max_updates": 3},
+        **{"lr_network": 1e-3, "architecture": CONVNET},
     )
     assert problem.recorder.taken == 3
 

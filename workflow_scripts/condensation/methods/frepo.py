@@ -23,7 +23,7 @@ from condensation.core import capture, compute
 from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
 from condensation.methods.derivatives import values
-from condensation.methods.kip import centred, solve
+from condensation.methods.kip import centred, refuse_singular, solve
 from condensation.methods.start import initial_images
 
 _BETAS = 0.9, 0.999
@@ -111,6 +111,8 @@ def condense(
         state[f"{name}_first"] = torch.zeros_like(state[name])
         state[f"{name}_second"] = torch.zeros_like(state[name])
 
+    singular = torch.zeros((), dtype=torch.bool, device=device)
+
     def outputs(vector: torch.Tensor, shown: torch.Tensor, embed: bool = True) -> torch.Tensor:
         parts = vector.split([shape.numel() for shape in shapes])
         views = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
@@ -129,7 +131,8 @@ def condense(
             real = compute.in_parts(lambda x: outputs(vector, x), read(positions), at_once)
         leaves = images.clone().requires_grad_(), labels.clone().requires_grad_(learn_labels)
         value = loss(
-            lambda x: outputs(vector, x), *leaves, real, centred(targets, classes), ridge, flip
+            *(lambda x: outputs(vector, x), *leaves, real, centred(targets, classes)),
+            *(ridge, flip, singular),
         )
         gradients = torch.autograd.grad(value, leaves if learn_labels else leaves[:1])
         rate = lr * (
@@ -158,7 +161,12 @@ def condense(
     def shares() -> torch.Tensor:
         return labels + 1 / classes
 
-    problem.recorder.run(state, step, iterations, labels=shares if learn_labels else None)
+    def check() -> None:
+        refuse_singular(singular, ridge, count * (1 + flip), "frepo")
+
+    problem.recorder.run(
+        state, step, iterations, check=check, labels=shares if learn_labels else None
+    )
     return Condensed(images, shares() if learn_labels else problem.labels)
 
 
@@ -170,6 +178,7 @@ def loss(
     targets: torch.Tensor,
     ridge: float,
     flip: bool,
+    singular: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return FRePo's loss, float64.
 
@@ -179,16 +188,17 @@ def loss(
     images, labels : the set; labels are centred, [n, C].
     real, targets : embedding [m, d] of real images, and their centred labels [m, C].
     ridge, flip : as in ``condense``.
+    singular : as in ``kip.solve``.
 
     Raises
     ------
     InputError
-        If the ridge leaves the system singular.
+        If the ridge leaves the system singular and ``singular`` is None.
     """
     shown = torch.cat([images, images.flip(3)]) if flip else images
     answers = (torch.cat([labels, labels]) if flip else labels).double()
     embedded = embed(shown).double()
-    weights = solve(embedded @ embedded.T, answers, ridge, "frepo")
+    weights = solve(embedded @ embedded.T, answers, ridge, "frepo", singular)
     errors = real.double() @ embedded.T @ weights - targets
     largest, second = labels.topk(2, dim=1).values.unbind(1)
     margin = (largest - second).clamp(max=1 / labels.shape[1])

@@ -69,6 +69,7 @@ def condense(
         for order in ("first", "second")
     }
     last_loss = torch.zeros((), dtype=torch.float64, device=problem.device)
+    singular = torch.zeros((), dtype=torch.bool, device=problem.device)
     by_class = problem.dataset.indices_by_class()
     per_class = max(1, batch_real // classes)
     read = problem.reader(iterations * per_class * classes)
@@ -99,7 +100,9 @@ def condense(
         )
         value = loss(
             *(kernel_of(iteration), points, answers),
-            *(read(chosen), centred(targets, classes), ridge),
+            *(read(chosen), centred(targets, classes)),
+            ridge=ridge,
+            singular=singular,
         )
         last_loss.copy_(value.detach())
         gradients = torch.autograd.grad(value, (points, answers))
@@ -121,6 +124,7 @@ def condense(
         tensor.addcdiv_(mean, variance.sqrt() + _EPSILON, value=-lr)
 
     def check() -> None:
+        refuse_singular(singular, ridge, len(images), "kip")
         if not torch.isfinite(last_loss):
             raise FloatingPointError("the loss is no longer finite")
 
@@ -141,14 +145,23 @@ def centred(labels: torch.Tensor, classes: int) -> torch.Tensor:
 
 
 def solve(
-    kernel: torch.Tensor, labels: torch.Tensor, ridge: float, method: str = "kip"
+    kernel: torch.Tensor,
+    labels: torch.Tensor,
+    ridge: float,
+    method: str = "kip",
+    singular: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return (K + ridge tr(K) / n I)^-1 y, float64 [n, C], by Cholesky.
+
+    Parameters
+    ----------
+    singular : a bool on the device that is set if the matrix is singular to rounding, for
+        ``refuse_singular``; nothing is read from the device. None refuses at once.
 
     Raises
     ------
     InputError
-        If the matrix is singular to rounding; its message begins with ``method``.
+        As ``refuse_singular``.
     """
     count = len(kernel)
     shift = ridge * kernel.diagonal().mean()
@@ -158,13 +171,21 @@ def solve(
     # diagonal. Cholesky itself reports only the negative ones.
     pivots = factor.detach().diagonal().square()
     rounding = _PIVOT * count * torch.finfo(kernel.dtype).eps * matrix.detach().diagonal().max()
-    singular = (info != 0) | (pivots.min() <= rounding)
-    if bool(torch.isfinite(kernel).all() & singular):
+    found = torch.isfinite(kernel).all() & ((info != 0) | (pivots.min() <= rounding))
+    if singular is None:
+        refuse_singular(found, ridge, count, method)
+    else:
+        singular.logical_or_(found)
+    return torch.cholesky_solve(labels, factor)
+
+
+def refuse_singular(singular: torch.Tensor, ridge: float, count: int, method: str) -> None:
+    """Raise InputError, whose message begins with ``method``, if ``singular`` is set."""
+    if bool(singular):
         raise InputError(
             f"{method}: with ridge {ridge:g} the kernel of the {count} images is singular (because "
             "some images are alike); set a larger ridge, 1e-6 is usual with fc_ntk"
         )
-    return torch.cholesky_solve(labels, factor)
 
 
 def loss(
@@ -174,13 +195,15 @@ def loss(
     real: torch.Tensor,
     targets: torch.Tensor,
     ridge: float,
+    singular: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return KIP's loss, float64; ``labels`` and ``targets`` are centred, float64 [n, C].
 
-    Of the real images it keeps only what ``kernel.embed`` returns, not the graph.
+    ``singular`` as in ``solve``. Of the real images it keeps only what ``kernel.embed`` returns,
+    not the graph.
     """
     synthetic = kernel.embed(images)
-    weights = solve(kernel.between(synthetic, synthetic), labels, ridge)
+    weights = solve(kernel.between(synthetic, synthetic), labels, ridge, singular=singular)
 
     def errors(
         embedded: torch.Tensor,

@@ -111,7 +111,7 @@ def _expert(dataset: Any, device: torch.device, batches: int, epochs: int = 1) -
     arguments = {"architecture": CONVNET, "epochs": epochs, "lr": 0.01, "momentum": 0.0}
     arguments |= {"batch_size": BATCH, "augmentation": policy}
     return Pair(
-        lambda problem: trajectories.train(problem, **arguments),
+        lambda problem: trajectories.train(problem, [problem.seed], **arguments),
         lambda: plain.expert(dataset, policy, device, batches),
         dataset,
         batches,

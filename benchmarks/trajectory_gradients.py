@@ -48,7 +48,7 @@ def case(arguments):
     compute.limit_memory(arguments.limit_mb)
     dataset = datasets.load(arguments.dataset)
     problem = Problem(dataset, arguments.ipc, 0)
-    snapshots = storage.read_tensors(arguments.expert)[0]["snapshots"]
+    snapshots = storage.read_tensors(arguments.expert)[0]["snapshots"][0]
     images = problem.real(problem.draw_real(arguments.ipc, problem.generator("random")).flatten())
     augment = augmentation.build(DSA, dataset)
     stream = problem.generator("plan")

@@ -131,7 +131,7 @@ wildcard_constraints:
     trajectories=any_of(CONFIG.trajectories),
     preprocessing=r"zca|zca_kip",
     view=r"standardize|zca|zca_kip",
-    expert=r"\d+",
+    expert=r"\d+(-\d+)?",
     iteration=r"\d+",
     snapshot=r"(/snapshots/iteration\d+)?",
     architecture=any_of(CONFIG.architectures),

@@ -61,7 +61,7 @@ if not expert.exists():
     options = jobs.train_expert(config, expand(config), "small", "experts")["options"]
     problem = contract.Problem(dataset, None, 0, recorder=recorder("expert"))
     training = {{name: value for name, value in options.items() if name != "preprocessing"}}
-    snapshots = trajectories.train(problem, **training | {{"epochs": 6}})
+    snapshots = trajectories.train(problem, [0], **training | {{"epochs": 6}})
     trajectories.write(expert, snapshots, problem, options=options)
 for name in methods:
     output = folder / f"{{name}}.safetensors"

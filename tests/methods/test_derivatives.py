@@ -81,6 +81,23 @@ def test_lower_precision_is_near_and_comes_back_in_float32():
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_several_networks_at_once_are_each_of_them(name):
+    flat, vector, _, _, _ = build(name)
+    generator = torch.Generator().manual_seed(2)
+    vectors = vector + 0.1 * torch.randn(3, len(vector), generator=generator, dtype=torch.float64)
+    images = torch.randn(3, 5, 3, 8, 8, generator=generator, dtype=torch.float64)
+    labels = torch.randint(3, (3, 5), generator=generator)
+    gradients = flat.gradients_of_each(vectors, images, labels)
+    network = networks.build(NETWORKS[name], (3, 8, 8), 3, 0, "test").double()
+    for i in range(3):
+        torch.nn.utils.vector_to_parameters(vectors[i], network.parameters())
+        value = F.cross_entropy(network(images[i]), labels[i])
+        expected = torch.autograd.grad(value, list(network.parameters()))
+        expected = torch.cat([part.flatten() for part in expected])
+        torch.testing.assert_close(gradients[i], expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_several_batches_at_once_are_double_back_propagation_of_each(name):
     flat, vector, _, _, _ = build(name)
     generator = torch.Generator().manual_seed(2)

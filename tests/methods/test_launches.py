@@ -59,6 +59,12 @@ RUNS = {
 }
 
 
+EXPERT = {
+    **{"architecture": CONVNET, "epochs": 1, "lr": 0.01, "momentum": 0.0, "batch_size": 20},
+    "augmentation": DSA,
+}
+
+
 class Counting(Recorder):
     """Keeps the launches of each step."""
 
@@ -113,6 +119,27 @@ def test_an_iteration_launches_a_fraction_of_what_it_does_without_graphs(
     assert transfers == 1
 
 
+def launches_of_experts(count):
+    """Launches and copies of the last of four steps of several experts."""
+    dataset = small_dataset(classes=10, shape=(3, 32, 32))
+    dataset = replace(dataset, train_images=dataset.train_images.to(META))
+    problem = Problem(dataset, ipc=None, seed=0, device=META, recorder=Counting())
+    assert len(dataset.train_labels) >= 4 * EXPERT["batch_size"]
+    with contextlib.suppress(RuntimeError):  # the end of the epoch cannot be read
+        experts.train(problem, range(count), **EXPERT)
+    return problem.recorder.launches[3], problem.recorder.transfers[:4]
+
+
+def test_experts_together_launch_what_one_does(monkeypatch):
+    usual = launches_of_experts(1)[0]
+    monkeypatch.setitem(capture.RECORDERS, "meta", NoGraphs())
+    assert launches_of_experts(8)[0] <= 2 * usual
+    with as_on_a_gpu(monkeypatch, "meta"):
+        recorded, transfers = launches_of_experts(8)
+    assert recorded <= usual / 5
+    assert transfers == [1, 0, 0, 0], "one copy per epoch"
+
+
 @pytest.mark.parametrize(("method", "share"), [("dc", 1 / 5), ("dsa", 1 / 5), ("dm", 1 / 2)])
 def test_all_classes_are_one_computation_where_graphs_fail(method, share, monkeypatch):
     usual = usual_launches(method)
@@ -132,6 +159,13 @@ class NoGraphs:
 
 def main():
     """Print a table: launches and copies of an iteration."""
+    print("experts, one", launches_of_experts(1))
+    patch = pytest.MonkeyPatch()
+    with patch.context() as patched:
+        patched.setitem(capture.RECORDERS, "meta", NoGraphs())
+        print("experts, eight together", launches_of_experts(8))
+    with as_on_a_gpu(patch, "meta"):
+        print("experts, eight recorded", launches_of_experts(8))
     for name in RUNS:
         print(name, "as usual", launches_of(name, 1))
         patch = pytest.MonkeyPatch()

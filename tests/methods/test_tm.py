@@ -1,5 +1,6 @@
 """Experts against a plain training loop; TM's loop, its guards and its input checks."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -37,16 +38,26 @@ def whole(dataset):
 
 @pytest.fixture
 def ready(problem, whole):
-    snapshots = experts.train(whole, **EXPERT)
-    return replace(problem, trajectories=experts.Trajectories([snapshots], CONVNET))
+    snapshots = experts.train(whole, [0], **EXPERT)
+    return replace(problem, trajectories=experts.Trajectories([*snapshots], CONVNET))
 
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_an_expert_is_a_plain_training_loop(whole, momentum):
-    snapshots = experts.train(whole, **EXPERT | {"momentum": momentum})
+@pytest.mark.parametrize("seeds", [[0], [2, 0, 5]])
+def test_an_expert_is_a_plain_training_loop(whole, seeds, momentum):
+    together = experts.train(whole, seeds, **EXPERT | {"momentum": momentum})
+    assert len(together) == len(seeds)
+    for seed, snapshots in zip(seeds, together, strict=True):
+        expected = plain_expert(replace(whole, seed=seed), momentum)
+        torch.testing.assert_close(snapshots, expected, rtol=1e-4, atol=1e-5)
+        assert all(not torch.equal(a, b) for a, b in itertools.pairwise(snapshots))
+
+
+def plain_expert(whole, momentum):
+    """The snapshots of an expert, by torch's SGD."""
     dataset = whole.dataset
-    network = networks.build(CONVNET, dataset.shape, 3, 0, "expert network")
+    network = networks.build(CONVNET, dataset.shape, 3, whole.seed, "expert network")
     steps = torch.optim.SGD(network.parameters(), lr=0.05, momentum=momentum)
     augment = augmentation.build(DSA, dataset)
     expected = [torch.nn.utils.parameters_to_vector(network.parameters()).detach().clone()]
@@ -59,14 +70,16 @@ def test_an_expert_is_a_plain_training_loop(whole, momentum):
             F.cross_entropy(network(images), dataset.train_labels[positions]).backward()
             steps.step()
         expected.append(torch.nn.utils.parameters_to_vector(network.parameters()).detach().clone())
-    torch.testing.assert_close(snapshots, torch.stack(expected), rtol=1e-4, atol=1e-5)
-    assert all(not torch.equal(a, b) for a, b in zip(snapshots[1:], snapshots[:-1], strict=True))
+    return torch.stack(expected)
 
 
 @pytest.mark.usefixtures("either_way")
-def test_an_expert_that_was_interrupted_ends_with_the_same_bytes(whole, tmp_path, monkeypatch):
+@pytest.mark.parametrize("seeds", [[0], [0, 1]])
+def test_an_expert_that_was_interrupted_ends_with_the_same_bytes(
+    whole, seeds, tmp_path, monkeypatch
+):
     monkeypatch.setattr(recorder, "CHECKPOINT_EVERY", 0.0)
-    undisturbed = experts.train(whole, **EXPERT)
+    undisturbed = experts.train(whole, seeds, **EXPERT)
 
     class Stops(Recorder):
         def _save(self, state, number):
@@ -75,18 +88,19 @@ def test_an_expert_that_was_interrupted_ends_with_the_same_bytes(whole, tmp_path
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        experts.train(replace(whole, recorder=Stops("", tmp_path / "c", "same")), **EXPERT)
+        experts.train(replace(whole, recorder=Stops("", tmp_path / "c", "same")), seeds, **EXPERT)
     again = Recorder("", tmp_path / "c", "same")
-    assert torch.equal(experts.train(replace(whole, recorder=again), **EXPERT), undisturbed)
+    assert torch.equal(experts.train(replace(whole, recorder=again), seeds, **EXPERT), undisturbed)
     assert again.cost()["iterations"] == 3
 
 
 def test_files_of_other_experts_are_refused(whole, tmp_path):
-    snapshots = experts.train(whole, **EXPERT)
+    snapshots = experts.train(whole, [0, 1], **EXPERT)
     path = tmp_path / "expert"
     experts.write(path, snapshots, whole, options=EXPERT)
-    loaded = experts.load([path], whole, CONVNET)
-    assert torch.equal(loaded.snapshots[0], snapshots) and loaded.epochs == 3
+    loaded = experts.load([path, path], whole, CONVNET)
+    assert torch.equal(torch.stack(loaded.snapshots), torch.cat([snapshots, snapshots]))
+    assert loaded.epochs == 3
     other = replace(whole, dataset=replace(small_dataset(classes=2), name="other"))
     with pytest.raises(InputError, match=r"trained on small with classes .*this run is on other"):
         experts.load([path], other, CONVNET)
@@ -162,10 +176,10 @@ def test_more_expert_epochs_than_exist_are_refused(ready):
 
 @pytest.mark.parametrize("memory_mb, expected", [(8000.0, "unroll"), (0.1, "exact")])
 def test_auto_is_one_of_the_two_gradients(problem, memory_mb, expected):
-    snapshots = experts.train(Problem(problem.dataset, None, 0), **EXPERT)
+    snapshots = experts.train(Problem(problem.dataset, None, 0), [0], **EXPERT)
     ready = Problem(
         *(problem.dataset, 2, 0),
-        trajectories=experts.Trajectories([snapshots], CONVNET),
+        trajectories=experts.Trajectories([*snapshots], CONVNET),
         memory_mb=memory_mb,
     )
     auto = tm.condense(ready, **OPTIONS | {"gradient": "auto"})

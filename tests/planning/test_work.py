@@ -120,9 +120,10 @@ def test_a_condensation_computes_what_is_expected(method, data, estimator):
     problem = contract.Problem(data, 4, 0)
     if method in ("tm", "datm"):
         options = jobs.train_expert(config, grid.expand(config), "small", "experts")["options"]
-        options.pop("preprocessing")
-        snapshots, entry = experts.train(problem, **options), options["architecture"]
-        problem = replace(problem, trajectories=experts.Trajectories([snapshots], entry))
+        for handled in ("preprocessing", "together"):
+            options.pop(handled)
+        snapshots, entry = experts.train(problem, [0], **options), options["architecture"]
+        problem = replace(problem, trajectories=experts.Trajectories([*snapshots], entry))
     run = contract.resolve(job["function"])
     operations = counted(lambda: run(problem, **job["options"]))
     expected = estimator.operations_of(estimator.of("condense", CELL | {"method": method}), "small")
@@ -170,10 +171,25 @@ def test_measures_of_sets_compute_what_is_expected(data, estimator, tmp_path, mo
 def test_an_expert_computes_what_is_expected(data, estimator):
     config = make_config()
     options = jobs.train_expert(config, grid.expand(config), "small", "experts")["options"]
-    options.pop("preprocessing")
-    operations = counted(lambda: experts.train(contract.Problem(data, None, 0), **options))
+    for handled in ("preprocessing", "together"):
+        options.pop(handled)
+    operations = counted(lambda: experts.train(contract.Problem(data, None, 0), [0], **options))
     expected = estimator.of("train_expert", {"dataset": "small", "trajectories": "experts"})
     assert 0.8 < estimator.operations_of(expected, "small") / operations < 1.25
+
+
+def test_experts_of_one_job_take_as_much_as_each_of_them(data):
+    works = []
+    for together in (1, 3):
+        entry = {"architecture": "small", "epochs": 2, "together": together}
+        config = make_config(trajectories={"experts": entry})
+        estimator = work.Estimator(config, grid.expand(config))
+        estimator.images = lambda _: Images(data.shape, 3, 120, 30)
+        works.append(estimator.of("train_expert", {"dataset": "small", "trajectories": "experts"}))
+    single, several = works
+    assert several.passes == 3 * single.passes and several.steps == single.steps
+    assert several.disk_bytes == 3 * single.disk_bytes
+    assert single.device_bytes < several.device_bytes < 3 * single.device_bytes
 
 
 # --- on the device --------------------------------------------------------------------------------

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from condensation.config import loading
 from condensation.core.errors import InputError
-from condensation.workflow import grid, provenance
+from condensation.planning import worklist
+from condensation.workflow import grid, inputs, jobs, layout, provenance, targets
 
 CONFIG = {
     "datasets": {"digits": {"source": "digits"}},
@@ -41,6 +43,25 @@ CONFIG = {
 def benchmark_files():
     used = loading.parse(CONFIG)
     return provenance.benchmark_files(used, grid.expand(used))
+
+
+@pytest.mark.parametrize(
+    ("together", "blocks"), [(1, ["0", "1", "2"]), (2, ["0-1", "2-3"]), (8, ["0-7"])]
+)
+def test_experts_that_are_trained_together_are_one_job(together, blocks):
+    used = loading.parse(CONFIG | {"trajectories": {"experts": {"together": together}}})
+    assert jobs.expert_blocks(used, "tm") == blocks and jobs.expert_blocks(used, "kip") == []
+    expanded = grid.expand(used)
+    files = provenance.benchmark_files(used, expanded)["train_expert"]
+    assert files == [f"train_expert/digits/experts/expert{block}.tsv" for block in blocks]
+    planned = [job for job in worklist.all_jobs(used, expanded) if job.rule == "train_expert"]
+    assert [job.wildcards["expert"] for job in planned] == blocks
+    read = inputs.Inputs(targets.Targets(used, expanded, layout.Layout("r", "f"))).method(
+        SimpleNamespace(**grid.SetId("digits", "tm", "1", 0).wildcards)
+    )
+    assert read["experts"] == [
+        f"r/digits/trajectories/experts/expert{block}.safetensors" for block in blocks
+    ]
 
 
 def test_every_job_of_the_grid_has_its_file_once(benchmark_files):

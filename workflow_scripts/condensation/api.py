@@ -764,12 +764,12 @@ def _train_experts(
     job = jobs.train_expert(config, expanded, set_id.dataset, trajectories)
     checksums = {"dataset": storage.read_metadata(read["dataset"])["checksum"]}
     same = {"options": job["options"], "source": job["source"], "inputs": checksums}
-    for number, path in enumerate(read["experts"]):
+    for block, path in zip(jobs.expert_blocks(config, set_id.method), read["experts"], strict=True):
         if Path(path).is_file():
             metadata = storage.read_metadata(path)
             if all(metadata.get(key) == value for key, value in same.items()):
                 continue
-        names = {"dataset": set_id.dataset, "trajectories": trajectories, "expert": str(number)}
+        names = {"dataset": set_id.dataset, "trajectories": trajectories, "expert": block}
         outputs = {"expert": path, "cost": paths(layout.EXPERT_COST, **names)}
         experts.make(names, job, read, outputs, **settings)
 

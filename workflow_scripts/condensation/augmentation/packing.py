@@ -38,15 +38,27 @@ def for_steps(augment: Any, draws: list[Any], sizes: list[int], device: torch.de
     return torch.cat(rows)
 
 
+def apply_to_steps(
+    augment: Any, images: torch.Tensor, draws: Any, sizes: list[int]
+) -> torch.Tensor:
+    """Return ``images``, ``sizes`` of each step one after the other, with the draw of their step.
+
+    ``draws`` are those of ``for_steps``.
+    """
+    if isinstance(draws, torch.Tensor):
+        return augment.apply(images, draws)
+    parts = zip(images.split(sizes), draws, strict=True)
+    return torch.cat([augment.apply(part, drawn) for part, drawn in parts])
+
+
 def apply_to_classes(
     augment: Any, images: torch.Tensor, draws: Any, counts: list[int]
 ) -> torch.Tensor:
     """Return ``images``, ``counts`` of each class in class order, with the draw of their class."""
     if isinstance(draws, torch.Tensor):
         rows = [draws[i : i + 1].expand(count, -1) for i, count in enumerate(counts)]
-        return augment.apply(images, torch.cat(rows))
-    parts = zip(images.split(counts), draws, strict=True)
-    return torch.cat([augment.apply(part, drawn) for part, drawn in parts])
+        draws = torch.cat(rows)
+    return apply_to_steps(augment, images, draws, counts)
 
 
 def _packs(augment: Any, device: torch.device) -> bool:

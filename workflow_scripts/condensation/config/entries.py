@@ -192,6 +192,13 @@ class Trajectories(Strict):
     lr: float = Field(0.01, gt=0, description="Learning rate of SGD; it is not decayed.")
     momentum: float = Field(0.0, ge=0, lt=1, description="Momentum of SGD.")
     batch_size: int = Field(256, ge=1, description="Images per training step.")
+    together: int = Field(
+        1,
+        ge=1,
+        description="Experts that one job trains in one computation. 8 to 16 suit a GPU, whose "
+        "launches then serve all of them; a CPU gains nothing. Jobs are always full, so `experts` "
+        "of the methods should be a multiple.",
+    )
     augmentation: str = Field("dsa", description="A name under `augmentations`.")
     preprocessing: Preprocessing = Field(
         "standardize",

@@ -74,6 +74,7 @@ class Flat:
         self._image_rates = prepared(self._rates_of_images)
         self._all_rates = prepared(self._rates_of_all)
         self._gradients = prepared(vmap(grad(self._loss), in_dims=(None, 0, 0)))
+        self._gradients_of_each = prepared(vmap(grad(self._loss)))
         self._rates_each = prepared(vmap(self._rates_of_images, in_dims=(None, 0, 0, 0)))
 
     def vector(self, network: nn.Module) -> torch.Tensor:
@@ -111,6 +112,15 @@ class Flat:
             return self.gradient(vector, images[0], labels[0])[None]
         with compute.lower_precision(self.precision, self.device):
             return self._gradients(vector, images, labels).to(vector.dtype)
+
+    def gradients_of_each(
+        self, vectors: torch.Tensor, images: torch.Tensor, labels: torch.Tensor
+    ) -> torch.Tensor:
+        """Return ``gradients`` where each batch has its own parameters, vectors [b, P]."""
+        if len(images) == 1:
+            return self.gradient(vectors[0], images[0], labels[0])[None]
+        with compute.lower_precision(self.precision, self.device):
+            return self._gradients_of_each(vectors, images, labels).to(vectors.dtype)
 
     def rates_of_each(
         self,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from condensation.core.errors import InputError
 from condensation.data import datasets, whitening
 from condensation.methods import recorder as loop
 from condensation.methods.contract import Problem
-from condensation.methods.derivatives import Flat
+from condensation.methods.derivatives import Flat, values
 
 KIND = "trajectory"
 
@@ -30,6 +30,7 @@ class Trajectories:
     Attributes
     ----------
     snapshots : float32 [epochs + 1, parameters] per expert: before training and after each epoch.
+        There may be more experts than a method asked for, as several are trained at once.
     architecture : the config entry of their network.
     """
 
@@ -53,13 +54,14 @@ def make(
     precision: str,
     checkpoint_seconds: float | None = None,
 ) -> None:
-    """Train an expert and write its trajectory and cost: the work of rule train_expert.
+    """Train experts and write their trajectories and cost: the work of rule train_expert.
 
     A checkpoint beside the output is continued.
 
     Parameters
     ----------
-    wildcards : dataset, trajectories, and the number ``expert``, which is its seed.
+    wildcards : dataset, trajectories, and ``expert``: a number, which is the seed, or the first and
+        the last of several (``0-7``), which are trained in one computation.
     job : options and source digest (``workflow.jobs.train_expert``).
     inputs : the file ``dataset`` and, if the images are whitened, ``whitening``.
     outputs : the files ``expert`` and ``cost`` to write.
@@ -85,23 +87,26 @@ def make(
         identity=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
         interval=checkpoint_seconds,
     )
+    first, _, last = wildcards["expert"].partition("-")
+    seeds = list(range(int(first), int(last or first) + 1))
     problem = Problem(
         dataset=replace(dataset, train_images=dataset.train_images.to(device)),
         ipc=None,
-        seed=int(wildcards["expert"]),
+        seed=seeds[0],
         device=device,
         recorder=recorder,
         compile=compile,
         precision=precision,
     )
-    options = {name: value for name, value in job["options"].items() if name != "preprocessing"}
-    snapshots = train(problem, **options)
+    handled = ("preprocessing", "together")
+    options = {name: value for name, value in job["options"].items() if name not in handled}
+    snapshots = train(problem, seeds, **options)
     write(
         output,
         snapshots,
         problem,
         options=job["options"],
-        seed=problem.seed,
+        seeds=seeds,
         device=device.type,
         **recorder.facts,
         source=job["source"],
@@ -114,6 +119,7 @@ def make(
 
 def train(
     problem: Problem,
+    seeds: Sequence[int],
     *,
     architecture: dict[str, Any],
     epochs: int,
@@ -122,41 +128,60 @@ def train(
     batch_size: int,
     augmentation: dict[str, Any],
 ) -> torch.Tensor:
-    """Train an expert and return its snapshots, float32 [epochs + 1, parameters], on the CPU.
+    """Train an expert per seed; return snapshots [seeds, epochs + 1, parameters], on the CPU.
 
     As in the released code of TM (arXiv:2203.11932): SGD without decay on shuffled batches, with a
-    new augmentation draw for each batch. Checkpoints hold the snapshots so far.
+    new augmentation draw for each batch. Several experts are one computation; each has the start,
+    the order of images and the draws that it has alone. Checkpoints hold the snapshots so far.
     """
-    dataset = problem.dataset
-    start = networks.build(
-        architecture, problem.shape, problem.classes, problem.seed, "expert network"
-    )
+    dataset, together = problem.dataset, len(seeds)
+    problems = [replace(problem, seed=seed) for seed in seeds]
+    starts = [
+        networks.build(architecture, problem.shape, problem.classes, seed, "expert network")
+        for seed in seeds
+    ]
     count = len(dataset.train_labels)
-    passes = 3.0 * epochs * count
+    passes = 3.0 * epochs * count * together
     batches = math.ceil(count / batch_size)
-    mode = problem.mode(start, passes, epochs * batches)
-    network = Flat(start, problem.shape, problem.device, mode, min(batch_size, count))
-    read = problem.reader(epochs * count)
-    parameters = network.vector(start)
+    first = torch.stack([values(start) for start in starts])  # before a network leaves the CPU
+    mode = problem.mode(starts[0], passes, epochs * batches)
+    network = Flat(starts[0], problem.shape, problem.device, mode, min(batch_size, count))
+    read = problem.reader(epochs * count * together)
+    parameters = first.to(problem.device, copy=True)
     velocity = torch.zeros_like(parameters)
-    snapshots = torch.zeros(epochs + 1, len(parameters))
-    snapshots[0] = parameters
+    snapshots = torch.zeros(together, epochs + 1, first.shape[1])
+    snapshots[:, 0] = first
     augment = augmentations.build(augmentation, dataset)
     labels = dataset.train_labels.to(problem.device)
     epoch_data: list[Any] = []  # positions and draws of the batches of an epoch, on the device
 
     def load_epoch(epoch: int) -> list[Any]:
-        order = torch.randperm(count, generator=problem.generator("expert order", epoch))
+        orders = [
+            torch.randperm(count, generator=one.generator("expert order", epoch)).split(batch_size)
+            for one in problems
+        ]
         data: list[Any] = []
-        for batch, positions in enumerate(order.split(batch_size)):
-            drawn = augment.draw(problem.generator("expert", epoch, batch), len(positions))
-            data += [positions, packing.for_device(augment, drawn, problem.device)]
+        for batch, positions in enumerate(zip(*orders, strict=True)):
+            sizes = [len(part) for part in positions]
+            draws = [
+                augment.draw(one.generator("expert", epoch, batch), size)
+                for one, size in zip(problems, sizes, strict=True)
+            ]
+            data += [torch.cat(positions), _joined(augment, draws, sizes, problem.device)]
         return capture.to_device(data, problem.device)
 
     def update(positions: torch.Tensor, draws: Any) -> None:
-        images = augment.apply(read(positions), draws)
-        slope = network.gradient(parameters, images, labels[positions])
-        velocity.mul_(momentum).add_(slope)
+        size = len(positions) // together
+        if together == 1:
+            images = augment.apply(read(positions), draws)
+        else:
+            images = packing.apply_to_steps(augment, read(positions), draws, [size] * together)
+        slopes = network.gradients_of_each(
+            parameters,
+            images.view(together, size, *problem.shape),
+            labels[positions].view(together, size),
+        )
+        velocity.mul_(momentum).add_(slopes)
         parameters.sub_(velocity, alpha=lr)
 
     captured = capture.Captured(update, problem.device, possible=packing.static(augment))
@@ -168,15 +193,22 @@ def train(
             epoch_data = load_epoch(epoch)
         captured(*epoch_data[2 * batch : 2 * batch + 2])
         if batch == batches - 1:
-            snapshots[epoch + 1] = parameters
+            snapshots[:, epoch + 1] = parameters
 
     state = {"parameters": parameters, "velocity": velocity, "snapshots": snapshots}
     problem.recorder.run(state, step, epochs, parts=batches)
     return snapshots
 
 
+def _joined(augment: Any, draws: list[Any], sizes: list[int], device: torch.device) -> Any:
+    """Return the draws of one batch per expert, in the form for the device."""
+    if len(draws) == 1:
+        return packing.for_device(augment, draws[0], device)
+    return packing.for_steps(augment, draws, sizes, device)
+
+
 def write(path: str | Path, snapshots: torch.Tensor, problem: Problem, **facts: Any) -> None:
-    """Write the snapshots of an expert; the metadata includes ``facts`` (options, source, ...)."""
+    """Write the snapshots of ``train``; the metadata includes ``facts`` (options, source, ...)."""
     metadata = {
         "dataset": problem.dataset.name,
         "classes": list(problem.dataset.classes),
@@ -195,7 +227,7 @@ def load(paths: Iterable[str | Path], problem: Problem, architecture: dict) -> T
         If a file is damaged or not a trajectory, or its expert has another dataset, preprocessing
         or network.
     """
-    snapshots = []
+    snapshots: list[torch.Tensor] = []
     expected = sum(
         p.numel()
         for p in networks.build(architecture, problem.shape, problem.classes, 0).parameters()
@@ -218,12 +250,13 @@ def load(paths: Iterable[str | Path], problem: Problem, architecture: dict) -> T
                     f"{_short(current)}"
                 )
         trained = metadata["options"]["architecture"]
-        if trained != architecture or tensors["snapshots"].shape[1] != expected:
+        parameters = tensors["snapshots"].shape[-1]
+        if trained != architecture or parameters != expected:
             raise InputError(
-                f"{path}: the expert is a {trained} of {tensors['snapshots'].shape[1]} "
-                f"parameters; expected {architecture}, {expected} parameters"
+                f"{path}: the expert is a {trained} of {parameters} parameters; expected "
+                f"{architecture}, {expected} parameters"
             )
-        snapshots.append(tensors["snapshots"])
+        snapshots += tensors["snapshots"].unbind()
     return Trajectories(snapshots, architecture)
 
 

@@ -199,6 +199,7 @@ def _features(config: Config, name: str) -> tuple[str, ...]:
 
 def _experts(config: Config, name: str) -> tuple[str, ...]:
     entry, where = config.trajectories[name], f"trajectories.{name}"
-    differs = _differences(where, vars(entry), vars(Trajectories()) | {"epochs": entry.epochs})
+    free = {"epochs": entry.epochs, "together": entry.together}
+    differs = _differences(where, vars(entry), vars(Trajectories()) | free)
     differs += _policy(config, where, entry.augmentation, "dsa")
     return differs + _network(config, where, entry.architecture)

@@ -142,12 +142,13 @@ class Estimator:
         options = train_expert(self.config, self.grid, dataset, name)["options"]
         data, architecture = self.images(dataset), self.config.trajectories[name].architecture
         network = self.network(architecture, dataset)
-        kept = _FLOAT * network.parameters * (options["epochs"] + 1)
+        together = options["together"]
+        kept = _FLOAT * network.parameters * (options["epochs"] + 1) * together
         return Work(
             architecture,
-            passes=3.0 * options["epochs"] * data.train,
+            passes=3.0 * options["epochs"] * data.train * together,
             steps=options["epochs"] * ceil(data.train / options["batch_size"]),
-            device_bytes=data.bytes + _backward(network, options["batch_size"]),
+            device_bytes=data.bytes + _backward(network, options["batch_size"] * together),
             host_bytes=data.bytes + kept,
             disk_bytes=kept,
             known=data.known and network.known,

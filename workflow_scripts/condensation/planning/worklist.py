@@ -97,11 +97,11 @@ def _inputs_of_sets(config: Config, grid: Grid) -> Iterator[Job]:
             wildcards = {"dataset": dataset, "features": features, "condensation_seed": seed}
             yield _job("extract_features", layout.FEATURES, architecture, **wildcards)
         if experts := jobs.experts_of(config, condensed.method):
-            name, count = experts
+            name, _ = experts
             entry = config.trajectories[name]
             kinds.append(entry.preprocessing)
-            for number in range(count):
-                wildcards = {"dataset": dataset, "trajectories": name, "expert": str(number)}
+            for block in jobs.expert_blocks(config, condensed.method):
+                wildcards = {"dataset": dataset, "trajectories": name, "expert": block}
                 yield _job("train_expert", layout.EXPERT_COST, entry.architecture, **wildcards)
         for kind in kinds:
             if kind != "standardize":

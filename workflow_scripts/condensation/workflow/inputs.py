@@ -44,10 +44,10 @@ class Inputs:
         if teacher := self._config.methods[wildcards.method].teacher_read:
             files |= self._teacher(wildcards, teacher)
         if experts := jobs.experts_of(self._config, wildcards.method):
-            trajectories, count = experts
-            names = {"dataset": wildcards.dataset, "trajectories": trajectories}
+            names = {"dataset": wildcards.dataset, "trajectories": experts[0]}
             files["experts"] = [
-                self._path(layout.EXPERT, **names, expert=number) for number in range(count)
+                self._path(layout.EXPERT, **names, expert=block)
+                for block in jobs.expert_blocks(self._config, wildcards.method)
             ]
         if imported := jobs.imported_files(self._config, self.set_id(wildcards)):
             files["files"] = imported

@@ -163,6 +163,17 @@ def experts_of(config: Config, method: str) -> tuple[str, int] | None:
     return config.methods[method].experts_read
 
 
+def expert_blocks(config: Config, method: str) -> list[str]:
+    """Return the names of the jobs that train a method's experts: ``0``, ``1``, … or ``0-7``, …"""
+    experts = experts_of(config, method)
+    if experts is None:
+        return []
+    trajectories, count = experts
+    size = config.trajectories[trajectories].together
+    starts = range(0, count, size)
+    return [str(first) if size == 1 else f"{first}-{first + size - 1}" for first in starts]
+
+
 def imported_files(config: Config, set_id: SetId) -> list[str]:
     """Return the users' files that the method reads for a set."""
     files = config.methods[set_id.method].files(

@@ -83,9 +83,8 @@ def benchmark_files(config: Config, grid: Grid) -> dict[str, list[str]]:
         if features := jobs.features_of(config, set_id.method):
             add("extract_features", **set_id.wildcards, features=features)
         if experts := jobs.experts_of(config, set_id.method):
-            trajectories, count = experts
-            for expert in range(count):
-                names = {"trajectories": trajectories, "expert": expert}
+            for block in jobs.expert_blocks(config, set_id.method):
+                names = {"trajectories": experts[0], "expert": block}
                 add("train_expert", dataset=set_id.dataset, **names)
         add("condense", **set_id.wildcards)
     for cell, first, last in grid.evaluations():

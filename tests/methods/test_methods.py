@@ -117,7 +117,9 @@ def test_options_of_the_config_are_the_arguments_of_the_function(algorithm):
 
 def named_arguments(function):
     parameters = inspect.signature(function).parameters.items()
-    return {name for name, one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
+    return {
+        name for name, parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
 
 
 def test_each_method_has_an_entry_and_each_entry_an_algorithm():

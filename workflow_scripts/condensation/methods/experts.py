@@ -15,6 +15,7 @@ from condensation import networks
 from condensation.augmentation import packing
 from condensation.core import capture, compute, storage
 from condensation.core.errors import InputError
+from condensation.core.randomness import generator
 from condensation.data import datasets, whitening
 from condensation.methods import recorder as loop
 from condensation.methods.contract import Problem
@@ -135,7 +136,6 @@ def train(
     the order of images and the draws that it has alone. Checkpoints hold the snapshots so far.
     """
     dataset, together = problem.dataset, len(seeds)
-    problems = [replace(problem, seed=seed) for seed in seeds]
     starts = [
         networks.build(architecture, problem.shape, problem.classes, seed, "expert network")
         for seed in seeds
@@ -157,25 +157,25 @@ def train(
 
     def load_epoch(epoch: int) -> list[Any]:
         orders = [
-            torch.randperm(count, generator=one.generator("expert order", epoch)).split(batch_size)
-            for one in problems
+            torch.randperm(count, generator=generator(seed, "expert order", epoch)).split(
+                batch_size
+            )
+            for seed in seeds
         ]
         data: list[Any] = []
         for batch, positions in enumerate(zip(*orders, strict=True)):
             sizes = [len(part) for part in positions]
             draws = [
-                augment.draw(one.generator("expert", epoch, batch), size)
-                for one, size in zip(problems, sizes, strict=True)
+                augment.draw(generator(seed, "expert", epoch, batch), size)
+                for seed, size in zip(seeds, sizes, strict=True)
             ]
-            data += [torch.cat(positions), _joined(augment, draws, sizes, problem.device)]
+            packed = packing.for_steps(augment, draws, sizes, problem.device)
+            data += [torch.cat(positions), packed]
         return capture.to_device(data, problem.device)
 
     def update(positions: torch.Tensor, draws: Any) -> None:
         size = len(positions) // together
-        if together == 1:
-            images = augment.apply(read(positions), draws)
-        else:
-            images = packing.apply_to_steps(augment, read(positions), draws, [size] * together)
+        images = packing.apply_to_steps(augment, read(positions), draws, [size] * together)
         slopes = network.gradients_of_each(
             parameters,
             images.view(together, size, *problem.shape),
@@ -198,13 +198,6 @@ def train(
     state = {"parameters": parameters, "velocity": velocity, "snapshots": snapshots}
     problem.recorder.run(state, step, epochs, parts=batches)
     return snapshots
-
-
-def _joined(augment: Any, draws: list[Any], sizes: list[int], device: torch.device) -> Any:
-    """Return the draws of one batch per expert, in the form for the device."""
-    if len(draws) == 1:
-        return packing.for_device(augment, draws[0], device)
-    return packing.for_steps(augment, draws, sizes, device)
 
 
 def write(path: str | Path, snapshots: torch.Tensor, problem: Problem, **facts: Any) -> None:

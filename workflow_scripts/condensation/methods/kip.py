@@ -171,11 +171,11 @@ def solve(
     # diagonal. Cholesky itself reports only the negative ones.
     pivots = factor.detach().diagonal().square()
     rounding = _PIVOT * count * torch.finfo(kernel.dtype).eps * matrix.detach().diagonal().max()
-    found = torch.isfinite(kernel).all() & ((info != 0) | (pivots.min() <= rounding))
+    is_singular = torch.isfinite(kernel).all() & ((info != 0) | (pivots.min() <= rounding))
     if singular is None:
-        refuse_singular(found, ridge, count, method)
+        refuse_singular(is_singular, ridge, count, method)
     else:
-        singular.logical_or_(found)
+        singular.logical_or_(is_singular)
     return torch.cholesky_solve(labels, factor)
 
 

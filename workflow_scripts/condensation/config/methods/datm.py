@@ -107,8 +107,8 @@ class DATM(TrajectoryMatching):
     def check_window(self) -> None:
         """Raise a validation error if the options that are set leave no epoch in the window."""
         names = ("min_start", "first_max_start", "max_start")
-        given = [(name, getattr(self, name)) for name in names if getattr(self, name) is not None]
-        for (lower, low), (upper, high) in itertools.pairwise(given):
+        ends = [(name, getattr(self, name)) for name in names if getattr(self, name) is not None]
+        for (lower, low), (upper, high) in itertools.pairwise(ends):
             if low > high or (lower == "min_start" and low == high):
                 raise wrong(
                     f"`{lower}` is {low} and `{upper}` is {high}; it must be min_start < "

@@ -60,7 +60,8 @@ expert = folder / "expert.safetensors"
 if not expert.exists():
     options = jobs.train_expert(config, expand(config), "small", "experts")["options"]
     problem = contract.Problem(dataset, None, 0, recorder=recorder("expert"))
-    training = {{name: value for name, value in options.items() if name != "preprocessing"}}
+    handled = ("preprocessing", "together")
+    training = {{name: value for name, value in options.items() if name not in handled}}
     snapshots = trajectories.train(problem, [0], **training | {{"epochs": 6}})
     trajectories.write(expert, snapshots, problem, options=options)
 for name in methods:

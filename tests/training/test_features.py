@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from condensation import networks
 from condensation.config.entries import SGD, ConvNet
-from condensation.core import storage
+from condensation.core import compute, storage
 from condensation.core.errors import InputError
 from condensation.data import whitening
 from condensation.networks import stored
@@ -31,7 +31,7 @@ def extracted(dataset, seed=0, epochs=0, layer="classifier_input"):
 
 
 def test_without_training_it_is_the_random_networks_embedding(dataset, monkeypatch):
-    monkeypatch.setattr(features, "_BATCH", 7)
+    monkeypatch.setattr(compute, "_SHOWN", 7)
     network = networks.build(NETWORK, dataset.shape, 3, 0, "features network")
     with torch.no_grad():
         expected = torch.stack(

@@ -12,8 +12,6 @@ from condensation.core import compute
 from condensation.core.errors import InputError
 from condensation.methods.contract import Problem
 
-_SCORED_AT_ONCE = 500
-
 
 def condense(
     problem: Problem, *, teacher: str, pool: int, crops: int, factor: int, smallest: float
@@ -89,8 +87,9 @@ def _losses(problem: Problem, patches: torch.Tensor, label: int) -> torch.Tensor
     gaps = [side - small for side, small in zip(problem.shape[1:], patches.shape[2:], strict=True)]
     (above, below), (left, right) = ((gap // 2, gap - gap // 2) for gap in gaps)
     framed = F.pad(patches, (left, right, above, below))
+    at_once = compute.shown_at_once(problem.teacher, problem.shape, problem.device)
     with torch.inference_mode():
-        logits = compute.in_parts(problem.teacher, framed, _SCORED_AT_ONCE).cpu()
+        logits = compute.in_parts(problem.teacher, framed, at_once).cpu()
     targets = torch.full((len(logits),), label)
     return F.cross_entropy(logits, targets, reduction="none").clone()
 

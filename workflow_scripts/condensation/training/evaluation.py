@@ -18,7 +18,7 @@ from condensation.data.sets import Condensed, by_position
 from condensation.training import fitting, jobs, metrics
 
 _ROBUSTNESS = "condensation.training.robustness"
-_TAUGHT_AT_ONCE = 500  # images in one pass through the teacher
+_LABELLED_AT_ONCE = 500  # images in memory while a teacher labels them
 
 
 def epochs_of(protocol: dict[str, Any], augmentation: dict[str, Any]) -> tuple[int, int]:
@@ -136,12 +136,13 @@ def evaluate(
     def distilled(images: torch.Tensor) -> torch.Tensor:
         """Return the teacher's shares of the classes for images [..., C, H, W]."""
         assert teacher is not None
+        most = compute.shown_at_once(teacher, shape, device)
         with torch.inference_mode():
-            logits = compute.in_parts(teacher, images.flatten(0, -4), _TAUGHT_AT_ONCE)
+            logits = compute.in_parts(teacher, images.flatten(0, -4), most)
         return (logits / temperature).softmax(1).view(*images.shape[:-3], classes).clone()
 
     if labels == "distilled":
-        positions = torch.arange(len(targets), device=device).split(_TAUGHT_AT_ONCE)
+        positions = torch.arange(len(targets), device=device).split(_LABELLED_AT_ONCE)
         targets = torch.cat([distilled(batch(part)) for part in positions])
     epochs, decay_after = epochs_of(protocol, augmentation)
     at_once = compute.images_at_once(example, shape, device)
@@ -173,7 +174,7 @@ def evaluate(
             )
 
     def test(group: list[int], forward: jobs.Forward, curves: list[fitting.Curve]) -> jobs.Rows:
-        most = jobs.images_each(at_once, len(group))
+        most = compute.shown_at_once(example, shape, device, len(group))
         rows = metrics.measure(forward, len(group), dataset, device, most)
         if robustness is not None:
             accuracies = robustness.measure(forward, len(group), dataset, device, most)

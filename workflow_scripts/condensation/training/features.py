@@ -20,8 +20,6 @@ from condensation.core.progress import Progress
 from condensation.data.datasets import Dataset
 from condensation.training import fitting, metrics, scores, stacking
 
-_BATCH = 500
-
 
 def make(
     path: str | Path,
@@ -80,7 +78,8 @@ def make_network(
     device, compile : as in ``train``.
     """
     network = train(dataset, 0, device=device, compile=compile, **job["options"])
-    (row,) = metrics.measure(stacking.alone(network), 1, dataset, device)
+    at_once = compute.shown_at_once(network, dataset.shape, device)
+    (row,) = metrics.measure(stacking.alone(network), 1, dataset, device, at_once)
     metadata = {"kind": "features network", "dataset": dataset.name, "source": job["source"]}
     metadata |= {"preprocessing": dataset.preprocessing, "options": job["options"]}
     metadata["test_accuracy"] = row["accuracy"]
@@ -108,8 +107,7 @@ def extract(
     """
     device = next(network.parameters()).device
     pixels = dataset.train_images
-    at_once = compute.images_at_once(network, dataset.shape, device)
-    size = compute.part_size(len(pixels), at_once or _BATCH)
+    size = compute.part_size(len(pixels), compute.shown_at_once(network, dataset.shape, device))
     steps = math.ceil(len(pixels) / size)
     mode = compute.choose_mode(
         compile, "float32", network, dataset.shape, device, len(pixels), steps
@@ -202,5 +200,6 @@ def train(
 def embed(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Return the embedding of network input, float32 [n, features], on the CPU."""
     device = next(network.parameters()).device
+    at_once = compute.shown_at_once(network, tuple(images.shape[1:]), device)
     with torch.inference_mode():
-        return compute.in_parts(lambda part: network.embed(part.to(device)).cpu(), images, _BATCH)
+        return compute.in_parts(lambda part: network.embed(part.to(device)).cpu(), images, at_once)

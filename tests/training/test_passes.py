@@ -1,0 +1,86 @@
+"""Passes without gradients take as many images as fit into memory, at any size of the images."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from condensation import networks
+from condensation.config.entries import SGD, ConvNet
+from condensation.core import compute
+from condensation.data.sets import Condensed
+from condensation.methods import rded
+from condensation.methods.contract import Problem
+from condensation.training import evaluation, features
+
+NETWORK = ConvNet(network="convnet", width=4, depth=1).model_dump()
+SGD_OPTIONS = SGD(algorithm="sgd", lr=0.05).model_dump()
+PROTOCOL = {"epochs": 1, "epochs_without_augmentation": None, "inclusive": False, "batch_size": 4}
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("side", "networks_at_once", "expected"),
+    # the widest outputs are 128 maps of side x side floats, and a GiB holds 2**21 / side**2 of them
+    [(32, 1, 500), (32, 5, 409), (64, 1, 500), (128, 1, 128), (224, 1, 41), (224, 50, 1)],
+)
+def test_a_gpu_gets_as_many_images_as_a_gib_of_outputs_allows(side, networks_at_once, expected):
+    shape = (3, side, side)
+    convnet = networks.build({"network": "convnet", "width": 128, "depth": None}, shape, 10, 0)
+    cuda = torch.device("cuda")
+    assert compute.shown_at_once(convnet, shape, cuda, networks_at_once) == expected
+    cached = compute.images_at_once(convnet, shape, CPU)
+    assert compute.shown_at_once(convnet, shape, CPU, networks_at_once) <= cached
+
+
+def problem(dataset, teacher):
+    return Problem(dataset, ipc=2, seed=0, teacher=teacher)
+
+
+def of_a_set(dataset, teacher, labels):
+    condensed = Condensed(
+        dataset.standardize(dataset.train_images[:9]), torch.arange(3).repeat_interleave(3)
+    )
+    rows, _ = evaluation.evaluate(
+        *(condensed, dataset, [0, 1]),
+        **{"architecture": NETWORK, "augmentation": {"policy": "none"}},
+        **{"optimizer": SGD_OPTIONS, "protocol": PROTOCOL, "device": CPU, "stack": False},
+        **({"labels": labels, "teacher": teacher} if labels != "own" else {}),
+    )
+    return torch.tensor([[row["accuracy"], row["loss"]] for row in rows])
+
+
+PASSES = {
+    "features": lambda dataset, teacher: features.extract(teacher, dataset, "classifier_input"),
+    "images of figure 7": lambda dataset, teacher: features.embed(
+        teacher, dataset.standardize(dataset.train_images)
+    ),
+    "crops of rded": lambda dataset, teacher: rded.condense(
+        problem(dataset, teacher), teacher="", pool=12, crops=2, factor=1, smallest=0.3
+    ),
+    "test images": lambda dataset, teacher: of_a_set(dataset, teacher, "own"),
+    "labels of a teacher": lambda dataset, teacher: of_a_set(dataset, teacher, "distilled"),
+    "labels of views": lambda dataset, teacher: of_a_set(dataset, teacher, "distilled_views"),
+}
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_no_pass_takes_more(dataset, monkeypatch, name):
+    dataset = replace(dataset, name=name)
+    teacher = networks.build(NETWORK, dataset.shape, 3, 5, "teacher").eval()
+    whole = PASSES[name](dataset, teacher)
+    # as on a GPU, whose memory holds the outputs of two images
+    monkeypatch.setattr(compute, "images_at_once", lambda *_: None)
+    monkeypatch.setattr(compute, "_SHOWN_BYTES", 2 * 4 * 4 * 8 * 8)
+    shown = set()
+
+    def watch(module, inputs):
+        if isinstance(module, torch.nn.Conv2d) and torch.is_inference_mode_enabled():
+            shown.add(len(inputs[0]))
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(watch)
+    try:
+        torch.testing.assert_close(PASSES[name](dataset, teacher), whole)
+    finally:
+        handle.remove()
+    assert 2 in shown and max(shown) == 2

@@ -136,6 +136,7 @@ if TARGETS.rankings:
 
 onstart:
     check_device()
+    check_sharing()
     show_jobs()
     preload_libraries()
 

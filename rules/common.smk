@@ -199,6 +199,19 @@ def check_device():
             raise WorkflowError(str(error)) from None
 
 
+def check_sharing():
+    """Stop before the first job if jobs of a cluster are to share a GPU, which they cannot."""
+    share = CONFIG.compute.jobs_per_gpu
+    if share == 1 or workflow.local_exec or not workflow.is_main_process:
+        return
+    raise WorkflowError(
+        f"compute: jobs_per_gpu is {share}, but a cluster starts the jobs of a submission one after "
+        f"the other, so each would use 1/{share} of the GPU's memory and leave the rest idle. Set "
+        "jobs_per_gpu to 1. To fill a GPU, let a job do more: evaluation.seeds_per_job, "
+        "trajectories.<name>.together"
+    )
+
+
 def expected_seconds(rule, wildcards):
     """The expected time of a job with its start; an unknown method counts as an hour."""
     start = 3

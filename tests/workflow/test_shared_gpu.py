@@ -1,5 +1,7 @@
 """Several jobs share a GPU, each with its part of the memory."""
 
+import os
+
 import pytest
 import torch
 import yaml
@@ -9,9 +11,8 @@ from condensation.config.compute import Compute
 from condensation.core import compute
 
 
-@pytest.mark.parametrize(("requested", "expected"), [("2", 6), ("5", 5)])
-def test_two_gpus_run_three_jobs_each_unless_told_otherwise(tmp_path, requested, expected):
-    (tmp_path / "config.yaml").write_text(
+def write_config(folder):
+    (folder / "config.yaml").write_text(
         yaml.safe_dump(
             {
                 "datasets": {"digits": {"source": "digits"}},
@@ -21,6 +22,11 @@ def test_two_gpus_run_three_jobs_each_unless_told_otherwise(tmp_path, requested,
             }
         )
     )
+
+
+@pytest.mark.parametrize(("requested", "expected"), [("2", 6), ("5", 5)])
+def test_two_gpus_run_three_jobs_each_unless_told_otherwise(tmp_path, requested, expected):
+    write_config(tmp_path)
     shown = 'print("GPUs:", workflow.global_resources.get("gpu").value, file=sys.stderr)'
     (tmp_path / "Snakefile").write_text(f'import sys\ninclude: "{ROOT}/Snakefile"\n{shown}\n')
     arguments = (
@@ -34,6 +40,21 @@ def test_two_gpus_run_three_jobs_each_unless_told_otherwise(tmp_path, requested,
     )
     done = snakemake(tmp_path, *arguments, CUDA_VISIBLE_DEVICES="0,1")
     assert f"GPUs: {expected}\n" in done.stderr, done.stderr
+
+
+def test_jobs_of_a_cluster_do_not_share(tmp_path):
+    write_config(tmp_path)
+    submit = tmp_path / "bin" / "sbatch"
+    submit.parent.mkdir()
+    submit.write_text(f"#!/bin/sh\ntouch {tmp_path}/submitted\nexit 1\n")
+    submit.chmod(0o755)
+    arguments = ("-s", f"{ROOT}/Snakefile", "--configfile", "config.yaml", "--jobs", "2")
+    path = f"{submit.parent}{os.pathsep}{os.environ['PATH']}"
+    done = snakemake(tmp_path, *arguments, "--executor", "slurm", PATH=path)
+    assert done.returncode == 1
+    assert "jobs_per_gpu is 3, but a cluster starts the jobs" in done.stderr
+    assert "Set jobs_per_gpu to 1" in done.stderr
+    assert not (tmp_path / "submitted").exists()
 
 
 def test_each_job_gets_its_part_of_the_memory(monkeypatch):

@@ -1,7 +1,5 @@
 """Passes without gradients take as many images as fit into memory, at any size of the images."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -33,10 +31,6 @@ def test_a_gpu_gets_as_many_images_as_a_gib_of_outputs_allows(side, networks_at_
     assert compute.shown_at_once(convnet, shape, CPU, networks_at_once) <= cached
 
 
-def problem(dataset, teacher):
-    return Problem(dataset, ipc=2, seed=0, teacher=teacher)
-
-
 def of_a_set(dataset, teacher, labels):
     condensed = Condensed(
         dataset.standardize(dataset.train_images[:9]), torch.arange(3).repeat_interleave(3)
@@ -56,7 +50,12 @@ PASSES = {
         teacher, dataset.standardize(dataset.train_images)
     ),
     "crops of rded": lambda dataset, teacher: rded.condense(
-        problem(dataset, teacher), teacher="", pool=12, crops=2, factor=1, smallest=0.3
+        Problem(dataset, ipc=2, seed=0, teacher=teacher),
+        teacher="",
+        pool=12,
+        crops=2,
+        factor=1,
+        smallest=0.3,
     ),
     "test images": lambda dataset, teacher: of_a_set(dataset, teacher, "own"),
     "labels of a teacher": lambda dataset, teacher: of_a_set(dataset, teacher, "distilled"),
@@ -66,7 +65,6 @@ PASSES = {
 
 @pytest.mark.parametrize("name", PASSES)
 def test_no_pass_takes_more(dataset, monkeypatch, name):
-    dataset = replace(dataset, name=name)
     teacher = networks.build(NETWORK, dataset.shape, 3, 5, "teacher").eval()
     whole = PASSES[name](dataset, teacher)
     # as on a GPU, whose memory holds the outputs of two images

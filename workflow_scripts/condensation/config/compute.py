@@ -38,7 +38,7 @@ class Compute(Strict):
         1,
         ge=1,
         description="Jobs that share a GPU on one machine, each with an equal part of its memory. "
-        "Small networks leave most of a GPU idle. Jobs of a group on a cluster run in turn.",
+        "Small networks leave most of a GPU idle. On a cluster only 1 is allowed.",
     )
     compile: bool | Literal["auto"] = Field(
         "auto",

@@ -247,9 +247,9 @@ def shown_at_once(
     At most 500; on a CPU, what fits into its cache; never so many that the outputs of a layer need
     more than 1 GiB: of 224 pixels, the ConvNet takes 41 on a GPU.
     """
-    widest = 4 * max(1, *values_of_layers(network, shape))
-    cached = images_at_once(network, shape, device)
-    together = _SHOWN_BYTES // widest if cached is None else min(_SHOWN_BYTES // widest, cached)
+    together = images_at_once(network, shape, device)
+    if together is None:
+        together = _SHOWN_BYTES // (4 * max(1, *values_of_layers(network, shape)))
     return max(1, min(_SHOWN, together // networks))
 
 

@@ -36,6 +36,7 @@ def condense(
         raise InputError(f"rded: the network of the features {teacher!r} is needed")
     ipc, needed = problem.images_per_class, problem.images_per_class * factor**2
     _, height, width = problem.shape
+    at_once = compute.shown_at_once(problem.teacher, problem.shape, problem.device)
     if factor > min(height, width):
         raise InputError(f"rded: factor {factor} is more than the {min(height, width)} pixels")
     images = []
@@ -51,7 +52,7 @@ def condense(
         real = problem.real(selected)
         size = height // factor, width // factor
         tried = torch.stack([crop(real, stream, size, smallest) for _ in range(crops)])
-        losses = torch.stack([_losses(problem, patches, label) for patches in tried])
+        losses = torch.stack([_losses(problem, patches, label, at_once) for patches in tried])
         best = tried[losses.argmin(0), torch.arange(len(real))]
         order = losses.amin(0).argsort(stable=True)[:needed]
         images.append(stitch(best[order], factor, ipc, (height, width)))
@@ -78,8 +79,8 @@ def crop(
     return torch.cat(cropped)
 
 
-def _losses(problem: Problem, patches: torch.Tensor, label: int) -> torch.Tensor:
-    """Return the teacher's cross-entropy of each patch [n], on the CPU.
+def _losses(problem: Problem, patches: torch.Tensor, label: int, at_once: int) -> torch.Tensor:
+    """Return the teacher's cross-entropy of each patch [n], on the CPU, ``at_once`` in a pass.
 
     Small patches lie in the middle of an image of the mean colour.
     """
@@ -87,7 +88,6 @@ def _losses(problem: Problem, patches: torch.Tensor, label: int) -> torch.Tensor
     gaps = [side - small for side, small in zip(problem.shape[1:], patches.shape[2:], strict=True)]
     (above, below), (left, right) = ((gap // 2, gap - gap // 2) for gap in gaps)
     framed = F.pad(patches, (left, right, above, below))
-    at_once = compute.shown_at_once(problem.teacher, problem.shape, problem.device)
     with torch.inference_mode():
         logits = compute.in_parts(problem.teacher, framed, at_once).cpu()
     targets = torch.full((len(logits),), label)

@@ -133,12 +133,13 @@ def evaluate(
     if labels == "hard" and targets.dim() == 2:
         targets = targets.argmax(1)
 
+    taught_at_once = None if teacher is None else compute.shown_at_once(teacher, shape, device)
+
     def distilled(images: torch.Tensor) -> torch.Tensor:
         """Return the teacher's shares of the classes for images [..., C, H, W]."""
         assert teacher is not None
-        most = compute.shown_at_once(teacher, shape, device)
         with torch.inference_mode():
-            logits = compute.in_parts(teacher, images.flatten(0, -4), most)
+            logits = compute.in_parts(teacher, images.flatten(0, -4), taught_at_once)
         return (logits / temperature).softmax(1).view(*images.shape[:-3], classes).clone()
 
     if labels == "distilled":

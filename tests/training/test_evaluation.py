@@ -261,10 +261,12 @@ def test_stacked_networks_are_the_same_as_one_at_a_time(in_float64, name, entry)
     problem = Problem(dataset, ipc=4, seed=0)
     indices = problem.draw_real(4, problem.generator("test")).flatten()
     condensed = Condensed(problem.real(indices), problem.labels, indices)
-    # each step of a ResNet-152 multiplies a difference by hundreds: two steps
+    # At a rate of 0.01 a ResNet-152 makes 1e-6 of one rounding of its input within two steps; at
+    # 1e-5 it makes 1e-9, and training still moves its loss by 1e-2.
     deep = name == "resnet152"
-    epochs, batch_size, rounding = (1, 256, 1e-6) if deep else (3, 5, 1e-9)
+    epochs, batch_size, lr, rounding = (1, 256, 1e-5, 1e-8) if deep else (3, 5, 1e-2, 1e-9)
     options = {"architecture": SMALL[name].model_dump(), "entry": entry, "batch_size": batch_size}
+    options["optimizer"] = OPTIMIZER | {"lr": lr}
     seeds = [4, 0, 7]
     stacked = judged(condensed, dataset, seeds, epochs, **options, stack=True)
     alone = judged(condensed, dataset, seeds, epochs, **options, stack=False)

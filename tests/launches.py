@@ -2,7 +2,8 @@
 
 A CUDA graph repeats operations with the same numbers, on the same memory. ``Replays`` holds a
 function to this: it runs the function on inputs that keep their place, and fails if a later run
-launches other operations, passes other numbers, or reads outside memory that has moved.
+launches other operations, passes other numbers, or reads outside memory that has moved. What a run
+makes and does not return turns to NaN, because a replay hands over nothing else.
 """
 
 import collections
@@ -73,7 +74,7 @@ class _Log(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.lines, self._made, self._alive = [], {}, []
+        self.lines, self.made, self._made = [], [], {}
 
     def _described(self, value):
         if isinstance(value, torch.Tensor):
@@ -85,7 +86,7 @@ class _Log(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
         described = self._described(arguments), self._described(list((options or {}).values()))
-        before = {_place(value) for value in arguments if isinstance(value, torch.Tensor)}
+        before = set(map(_place, _tensors((arguments, options))))
         result = function(*arguments, **(options or {}))
         number = len(self.lines)
         for tensor in result if isinstance(result, (list, tuple)) else [result]:
@@ -93,7 +94,7 @@ class _Log(TorchDispatchMode):
                 place = _place(tensor)
                 if place and place not in before:
                     self._made[place] = f"made by {number}"
-                    self._alive.append(tensor)  # or its memory would be used again
+                    self.made.append(tensor)  # or its memory would be used again
         self.lines.append((function.name(), described))
         return result
 
@@ -116,8 +117,10 @@ class Replays:
             for place, tensor in zip(kept, inputs, strict=True):
                 place.copy_(tensor)
             self.replayed += 1
-            with _counting_one(), _Log() as log:
-                outputs = function(*kept)
+            with _counting_one():
+                with _Log() as log:
+                    outputs = function(*kept)
+                _spoil(log.made, outputs)
             lines.append(log.lines)
             pairs = zip(lines[0], log.lines, strict=True)
             for number, (before, now) in enumerate(pairs):
@@ -125,6 +128,13 @@ class Replays:
             return outputs
 
         return replay
+
+
+def _spoil(made, outputs):
+    returned = set(map(_place, _tensors(outputs)))
+    for tensor in made:
+        if _place(tensor) not in returned:
+            tensor.untyped_storage().fill_(255)  # NaN as a float
 
 
 @contextmanager

@@ -80,6 +80,14 @@ def test_the_stand_in_finds_what_a_graph_cannot_repeat(monkeypatch, mistake):
                 captured(torch.full((2,), 1.5 - number))
 
 
+def test_a_replay_hands_over_only_what_it_returns(monkeypatch):
+    kept = []
+    with as_on_a_gpu(monkeypatch):
+        captured = capture.Captured(lambda x: (kept.append(x + 1), x + 2)[1], CPU)
+        returned = [float(captured(torch.zeros(()))) for _ in range(3)]
+    assert returned == [2, 2, 2] and kept[0] == 1 and all(value.isnan() for value in kept[1:])
+
+
 def test_functions_that_cannot_be_recorded_run_as_usual(monkeypatch, caplog):
     class Fails:
         def first(self, function, inputs):

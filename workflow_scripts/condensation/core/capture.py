@@ -76,8 +76,9 @@ class Captured:
     Parameters
     ----------
     function : takes tensors on the device and returns a tensor or a tuple of tensors. All else that
-        it reads must keep its place in memory, and it may change that in place. It must launch the
-        same operations whatever the values are, and may draw from the device's generator only.
+        it reads must keep its place in memory, and it may change that in place. What else it makes
+        must be returned, because a replay sets no attributes. It must launch the same operations
+        whatever the values are, and may draw from the device's generator only.
     possible : False for a function that is not like that: all calls run as usual.
 
     Notes

@@ -109,8 +109,8 @@ def _fit(
     """Train in place; ``forward`` takes images [networks, n, C, H, W] to logits."""
     steps = updates.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
 
-    def differentiate(positions: torch.Tensor) -> None:
-        """Set the gradients of the parameters for images at ``positions`` [networks, n]."""
+    def differentiate(positions: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Return the gradients of the parameters for images at ``positions`` [networks, n]."""
         logits = forward(torch.stack([batch(order) for order in positions]))
         targets = labels[positions]
         losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(0, 1), reduction="none")
@@ -118,6 +118,7 @@ def _fit(
         losses.view(positions.shape).mean(1).sum().backward()
         if clip is not None:
             _clip(parameters, clip, stacked=len(generators) > 1)
+        return tuple(parameter.grad for parameter in parameters)
 
     captured = capture.Captured(differentiate, labels.device)
     for epoch in range(epochs):
@@ -125,7 +126,9 @@ def _fit(
         orders = [torch.randperm(len(labels), generator=stream) for stream in generators]
         batches = compute.batches(torch.stack(orders), batch_size, fewest)
         for positions in capture.to_device(batches, labels.device):
-            captured(positions)
+            # a replay sets no attribute: `grad` may be of a batch of another size
+            for parameter, gradient in zip(parameters, captured(positions), strict=True):
+                parameter.grad = gradient
             steps.step()
 
 

@@ -16,8 +16,10 @@ from condensation.config.loading import parse
 from condensation.core import compute, devices, memory
 from condensation.core.errors import InputError
 from condensation.data.whitening import Whitening, fit
-from condensation.methods import dc, dm, kip
+from condensation.methods import dc, dm, kip, tm
 from condensation.methods.contract import Problem, finish
+from condensation.methods.derivatives import values
+from condensation.methods.experts import Trajectories
 from condensation.planning import sizes
 from condensation.training import evaluation, stacking
 
@@ -184,6 +186,43 @@ def test_dm_augments_and_whitens_in_float32(dataset, monkeypatch):
     )
     assert len(inside) > 8 and not any(inside)
     assert problem.recorder.facts == {"compile": False, "precision": "bf16"}
+
+
+DRAWN = {"init": "random", "features": "embedding", "iterations": 2, "momentum": 0.5}
+DRAWN |= {"augmentation": {"policy": "none"}, "architecture": SMALL}
+MATCHED = {"outer": 2, "inner": 1, "lr": 0.1, "batch_real": 8, "lr_network": 0.01}
+MATCHED |= {"batch_network": 6, "distance": "rows", "update": "joint"}
+STUDENTS = {"trajectories": "", "experts": 1, "max_start": 1, "expert_epochs": 1, "steps": 2}
+STUDENTS |= {"batch_syn": None, "lr": 0.1, "lr_step": 0.0, "step_size": 0.1, "chunk": None}
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "expected"),
+    # three classes: 8 or 3 * 8 real images, 2 or 3 * 2 synthetic images
+    [
+        (dm.condense, {"lr": 0.5, "batch_real": 8}, {(24, True), (6, False)}),
+        (dc.condense, MATCHED, {(8, True), (2, True), (6, True), (2, False)}),
+        (tm.condense, {**STUDENTS, "gradient": "exact"}, {(6, True), (6, False)}),
+        (tm.condense, {**STUDENTS, "gradient": "tesla"}, {(6, True), (6, False)}),
+        (tm.condense, {**STUDENTS, "gradient": "unroll"}, {(6, False)}),
+    ],
+    ids=["dm", "dc", "tm exact", "tm tesla", "tm unroll"],
+)
+def test_these_passes_are_in_bf16(dataset, monkeypatch, method, options, expected):
+    """The numbers of images shown, and whether autocast is on."""
+    shown = set()
+    forward = torch.nn.functional.conv2d
+
+    def watched(images, *arguments, **more):
+        shown.add((len(images), torch.is_autocast_enabled("cpu")))
+        return forward(images, *arguments, **more)
+
+    start = values(networks.build(SMALL, dataset.shape, 3, 0))
+    known = Trajectories([torch.stack([start, 0.9 * start])], SMALL)
+    problem = Problem(dataset, 2, 0, precision="bf16", trajectories=known)
+    monkeypatch.setattr(torch.nn.functional, "conv2d", watched)
+    method(problem, **DRAWN, **options)
+    assert shown - {(1, False)} == expected  # one image finds the sizes of outputs
 
 
 # --- memory ---------------------------------------------------------------------------------------

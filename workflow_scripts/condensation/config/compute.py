@@ -54,9 +54,11 @@ class Compute(Strict):
     )
     precision: Literal["auto", "float32", "tf32", "bf16"] = Field(
         "float32",
-        description="`bf16`: for passes over real images in DC, DSA, DM and expert training; "
-        "`auto`: bf16 for these passes in long jobs if the hardware supports it; `tf32`: for all "
-        "matrix products and convolutions on CUDA; `float32`: everywhere.",
+        description="`bf16`: for DM's passes over real images, and for the gradients of the loss "
+        "by the parameters in DC, DSA, expert training, TM and DATM (not with `gradient: unroll`), "
+        "also on synthetic images; `auto`: bf16 for these passes in long jobs if the hardware "
+        "supports it; `tf32`: for all matrix products and convolutions on CUDA; `float32`: "
+        "everywhere.",
     )
     deterministic: bool = Field(
         False,

@@ -62,7 +62,8 @@ class Mode:
     Attributes
     ----------
     compile : use torch.compile.
-    precision : ``float32``, ``tf32`` or ``bf16``, for the passes over real images.
+    precision : ``float32``, ``tf32`` or ``bf16``, for the passes that the option
+        ``compute.precision`` names.
     """
 
     compile: bool

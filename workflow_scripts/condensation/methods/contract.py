@@ -44,8 +44,8 @@ class Problem:
     trajectories : experts, if the method reads them (``condensation.methods.experts``).
     recorder : progress, checkpoints and cost; ``recorder.run`` drives an iterative method.
     compile : whether to compile networks with torch.compile: True, False, or ``auto``.
-    precision : of the passes over real images: ``float32``, ``tf32``, ``bf16`` or ``auto``, which
-        ``problem.mode`` resolves.
+    precision : ``float32``, ``tf32``, ``bf16`` or ``auto``, which ``problem.mode`` resolves, of the
+        passes that the option ``compute.precision`` names.
     memory_mb : memory of the device that the job may use, in MB.
     """
 

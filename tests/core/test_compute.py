@@ -34,8 +34,9 @@ def test_as_many_as_the_largest_output_allows():
     )
     assert compute.images_at_once(convnet, (3, 32, 32), CPU) == 32
     assert compute.images_at_once(convnet, (3, 32, 32), torch.device("cuda")) is None
-    batch_norm = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    assert compute.images_at_once(batch_norm, (3, 32, 32), CPU) is None
+    for kept in (True, False):
+        batch_norm = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=kept))
+        assert compute.images_at_once(batch_norm, (3, 32, 32), CPU) is None
     huge = nn.Sequential(nn.Flatten(), nn.Linear(12, 2**23))
     assert compute.images_at_once(huge, (3, 2, 2), CPU) == 1
 

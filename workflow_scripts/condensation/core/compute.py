@@ -232,10 +232,10 @@ def images_at_once(
 ) -> int | None:
     """Return the best number of images for one pass through ``network``; None: all of them.
 
-    On a CPU, the outputs of a layer should fit into the cache. A network with buffers (statistics
-    of batches) takes the whole batch.
+    On a CPU, the outputs of a layer should fit into the cache. A network with batch norm or other
+    buffers takes the whole batch.
     """
-    if device.type != "cpu" or any(True for _ in network.buffers()):
+    if device.type != "cpu" or has_batch_norm(network) or any(True for _ in network.buffers()):
         return None
     return max(1, _CACHED_BYTES // (4 * max(1, *values_of_layers(network, shape))))
 
@@ -274,7 +274,7 @@ def _values_in(output: Any) -> int:
 
 
 def has_batch_norm(network: torch.nn.Module) -> bool:
-    """Return whether ``network`` keeps statistics of batches."""
+    """Return whether ``network`` takes statistics of batches."""
     return any(isinstance(module, _BatchNorm) for module in network.modules())
 
 

@@ -5,6 +5,8 @@ the mean of their embeddings approaches that of a batch of real images. Both bat
 draw of the augmentation (siamese):
 
     loss = sum over classes c of || mean f(A_c(real_c)) - mean f(A_c(synthetic_c)) ||^2
+
+A network with batch norm sees all classes in one pass, as in the released code.
 """
 
 import math
@@ -63,6 +65,8 @@ def condense(
     augment = augmentations.build(augmentation, problem.dataset)
     structure = networks.build(architecture, problem.shape, problem.classes, problem.seed, "dm")
     per_pass = max(1, _most_real(problem, structure) // batch_real)
+    if compute.has_batch_norm(structure):
+        per_pass = problem.classes  # whose statistics are of one pass, whatever the memory
     network = Redrawn(structure, problem.device)
     passes = iterations * problem.classes * (batch_real + 3.0 * shown)
     steps = iterations * 2 * math.ceil(problem.classes / per_pass)

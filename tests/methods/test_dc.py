@@ -1,16 +1,20 @@
 """DC and DSA against the loop of their papers, written with autograd's graph of a graph."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import small_dataset
+from launches import as_on_a_gpu
 
 from condensation import augmentation, networks
 from condensation.config.entries import DSA_OPERATORS
 from condensation.data import formation
 from condensation.methods import dc
 from condensation.methods.contract import Problem
+from condensation.methods.derivatives import Flat
 from condensation.methods.start import initial_images
 
 DSA = {"policy": "dsa", "operators": list(DSA_OPERATORS), "align_corners": False}
@@ -94,6 +98,24 @@ def test_dc_and_dsa_are_the_loop_of_their_papers(problem, policy, update, factor
     assert (expected - start).norm() > 0.05, "nothing moved"
     # float noise, grown through networks that were trained on the set
     assert (actual - expected).norm() < 5e-3 * (expected - start).norm()
+
+
+@pytest.mark.parametrize(("batch_real", "held"), [(8, 8), (1, 4)])  # the rates hold 2 images twice
+def test_half_of_a_gpus_memory_holds_the_classes_of_a_pass(problem, monkeypatch, batch_real, held):
+    outputs = 3 * 5 * 8 * 8 + 5 * 4 * 4 + 3  # of the convolution, norm and ReLU; pooling; logits
+    together = []
+    rates = Flat.rates_of_each
+
+    def watched(network, vector, directions, *shown):
+        together.append(len(directions))
+        return rates(network, vector, directions, *shown)
+
+    monkeypatch.setattr(Flat, "rates_of_each", watched)
+    two_classes = 2 * 2 * held * 8 * outputs / 1e6
+    with as_on_a_gpu(monkeypatch):
+        problem = replace(problem, memory_mb=1.4 * two_classes)
+        dc.condense(problem, **OPTIONS | {"batch_real": batch_real, "iterations": 1, "outer": 1})
+    assert together == [2, 1]
 
 
 def test_the_two_updates_differ_by_the_momentum(problem):

@@ -94,7 +94,8 @@ def condense(
     counts = [min(batch_real, len(indices)) for indices in by_class]
     together = 1
     if update == "joint" and len(set(counts)) == 1:
-        together = _classes_together(problem, structure, counts[0])
+        # the derivative of a gradient needs the memory of two
+        together = _classes_together(problem, structure, max(counts[0], 2 * shown))
     groups = [range(problem.classes)[i : i + together] for i in range(0, problem.classes, together)]
     launched = outer * len(groups) * 3
     launched += (outer - 1) * inner * math.ceil(len(labels) / batch_network)
@@ -184,12 +185,15 @@ def condense(
     return Condensed(images, problem.labels, factor=factor)
 
 
-def _classes_together(problem: Problem, network: torch.nn.Module, batch_real: int) -> int:
-    """Return how many classes to match at once: on a GPU, as many as half of its memory holds."""
+def _classes_together(problem: Problem, network: torch.nn.Module, held: int) -> int:
+    """Return how many classes to match at once: on a GPU, as many as half of its memory holds.
+
+    It holds the graphs of ``held`` images of each class.
+    """
     if not capture.pays(problem.device):
         return 1
     values = sum(compute.values_of_layers(network, problem.shape))
-    fitting = problem.memory_mb * 1e6 / 2 // (_GRAPH_BYTES * batch_real * values)
+    fitting = problem.memory_mb * 1e6 / 2 // (_GRAPH_BYTES * held * values)
     return int(min(problem.classes, max(1, fitting)))
 
 

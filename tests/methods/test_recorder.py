@@ -1,4 +1,6 @@
-"""When the loop of iterative methods looks for NaN."""
+"""When the loop of iterative methods looks for NaN, and what it continues from."""
+
+import contextlib
 
 import pytest
 import torch
@@ -68,3 +70,27 @@ def test_on_cuda_it_waits_for_the_device_after_fifty_steps_or_more(monkeypatch, 
 
     Recorder().run(state, step, iterations=120 // parts, parts=parts)
     assert calls == expected
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_later_snapshot_of_other_options_does_not_stop_a_run_from_continuing(tmp_path, parts):
+    def run(identity, last_good):
+        state = {"n": torch.zeros(()), "images": torch.zeros(3)}
+        steps = []
+
+        def step(number):
+            if number > last_good:
+                raise KeyboardInterrupt
+            steps.append(number)
+            state["images"] += 1
+
+        recorder = Recorder("r", tmp_path / "c.safetensors", identity, [0, 2, 4], interval=0.0)
+        with contextlib.suppress(KeyboardInterrupt):
+            recorder.run(state, step, iterations=5, parts=parts)
+        return steps, {at: float(kept["images"][0]) for at, kept in recorder.snapshots.items()}
+
+    run("other", 5 * parts)
+    run("this", 3 * parts - 1)
+    steps, snapshots = run("this", 5 * parts)
+    assert steps == list(range(3 * parts, 5 * parts))
+    assert snapshots == {0: 0.0, 2: 2.0 * parts, 4: 4.0 * parts}

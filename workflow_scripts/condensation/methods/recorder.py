@@ -85,7 +85,7 @@ class Recorder:
         """
         self._runs += 1
         self.iterations += iterations
-        first = self._restore(state)
+        first = self._restore(state, parts)
         progress = Progress(self.label, iterations * parts, first)
         saved = began = time.monotonic()
         before, here = self.seconds, self.seconds_here
@@ -182,7 +182,7 @@ class Recorder:
         metadata = {"identity": self.identity, "iteration": number, "seconds": self.seconds}
         storage.write_tensors(path, state, {"kind": "checkpoint", **metadata})
 
-    def _restore(self, state: dict[str, torch.Tensor]) -> int:
+    def _restore(self, state: dict[str, torch.Tensor], parts: int) -> int:
         path = self._path(self._runs)
         if path is None or not path.is_file():
             return 0
@@ -191,6 +191,7 @@ class Recorder:
             kept = {
                 iteration: {name: t.clone() for name, t in self._read(file)[0].items()}
                 for iteration in self.snapshot_iterations
+                if iteration * parts <= metadata["iteration"]  # later ones are made anew
                 if (file := self._snapshot_path(iteration)) and file.is_file()
             }
         except InputError as error:

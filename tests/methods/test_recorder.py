@@ -1,11 +1,15 @@
 """When the loop of iterative methods looks for NaN, and what it continues from."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 import torch
+from conftest import small_dataset
 
 from condensation.core import storage
+from condensation.data import datasets, whitening
+from condensation.methods import condensing, experts
 from condensation.methods import recorder as loop
 from condensation.methods.recorder import Recorder
 
@@ -94,3 +98,40 @@ def test_a_later_snapshot_of_other_options_does_not_stop_a_run_from_continuing(t
     steps, snapshots = run("this", 5 * parts)
     assert steps == list(range(3 * parts, 5 * parts))
     assert snapshots == {0: 0.0, 2: 2.0 * parts, 4: 4.0 * parts}
+
+
+@pytest.mark.parametrize(
+    ("make", "changed"),
+    [
+        *((condensing.condense, name) for name in ("dataset", "features", "whitening", "teacher")),
+        *((experts.make, name) for name in ("dataset", "whitening")),
+    ],
+)
+def test_a_checkpoint_made_from_another_input_is_not_continued(
+    make, changed, tmp_path, monkeypatch
+):
+    names = ("dataset", "features", "whitening", "teacher")
+    inputs = {name: str(tmp_path / name) for name in names}
+    outputs = {name: str(tmp_path / name) for name in ("condensed", "expert")}
+    wildcards = {"dataset": "d", "method": "m", "ipc": "1", "condensation_seed": "0"}
+    wildcards |= {"trajectories": "t", "expert": "0"}
+    identities = []
+
+    def made(**given):
+        identities.append(given["identity"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "Recorder", made)
+    plain = small_dataset()
+    for lighter in (0, 1):
+        pixels = {name: plain.train_images + lighter * (name == changed) for name in inputs}
+        datasets.write(replace(plain, train_images=pixels["dataset"]), inputs["dataset"])
+        fitted = whitening.fit(pixels["whitening"], "zca", plain.mean, plain.std)
+        whitening.save(fitted, inputs["whitening"])
+        for name in ("features", "teacher"):
+            storage.write_tensors(inputs[name], {"x": pixels[name]}, {})
+        settings = {"device": torch.device("cpu"), "compile": False, "precision": "float32"}
+        settings |= {"memory_mb": 1.0} if make is condensing.condense else {}
+        with pytest.raises(KeyboardInterrupt):
+            make(wildcards, {"snapshots": []}, inputs, outputs, **settings)
+    assert identities[0] != identities[1]

@@ -143,7 +143,7 @@ def _recorder(
     """Return the recorder, and the checksums of the inputs."""
     checksums = {
         name: storage.read_metadata(inputs[name])["checksum"]
-        for name in ("dataset", "features", "whitening")
+        for name in ("dataset", "features", "whitening", "teacher")
         if name in inputs
     }
     if paths := _experts(inputs):

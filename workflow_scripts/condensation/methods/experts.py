@@ -81,7 +81,7 @@ def make(
         dataset = replace(dataset, whitening=whitening.load(inputs["whitening"]))
     checksums = {"dataset": storage.read_metadata(inputs["dataset"])["checksum"]}
     output = Path(outputs["expert"])
-    identity = [job, checksums, compile, precision, str(device)]
+    identity = [job, checksums, dataset.preprocessing, compile, precision, str(device)]
     recorder = loop.Recorder(
         label=f"expert {wildcards['trajectories']} {wildcards['dataset']} {wildcards['expert']}",
         checkpoint=output.with_name(f"{output.stem}-checkpoint.safetensors"),

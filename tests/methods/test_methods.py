@@ -537,6 +537,25 @@ def test_positions_and_labels_may_be_any_whole_numbers(problem, dtype):
     ]
 
 
+class Elsewhere(torch.Tensor):
+    """Positions on another device: tensors on the CPU refuse them."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, arguments=(), options=None):
+        if function is torch.Tensor.__getitem__ and type(arguments[0]) is torch.Tensor:
+            raise IndexError("indices should be either on cpu or on the same device")
+        result = super().__torch_function__(function, types, arguments, options or {})
+        moved = function in (torch.Tensor.cpu, torch.Tensor.to)
+        return result.as_subclass(torch.Tensor) if moved else result
+
+
+def test_positions_may_be_on_another_device(problem):
+    positions = torch.tensor([0, 3, 1, 4, 2, 5])
+    got = contract.finish(positions.as_subclass(Elsewhere), problem, "mine")
+    assert type(got.indices) is torch.Tensor and torch.equal(got.indices, positions)
+    assert torch.equal(got.images, problem.real(positions))
+
+
 def test_the_config_sets_what_soft_labels_of_a_users_method_become(tmp_path):
     (tmp_path / "m.py").write_text("def f(problem, *, lr=1): ...\n")
 

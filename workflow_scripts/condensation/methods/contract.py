@@ -193,7 +193,7 @@ def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> 
         That says what ``method`` returned and what it should return.
     """
     if isinstance(result, torch.Tensor) and result.dim() == 1 and _is_integer(result):
-        result = result.long()
+        result = result.long().cpu()
         _check_positions(result, problem, method)
         result = Condensed(
             problem.real(result), problem.dataset.train_labels[result], indices=result

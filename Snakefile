@@ -120,6 +120,10 @@ if not CONFIG.partial:
     include: "rules/condensation.smk"
     include: "rules/evaluation.smk"
 
+    if TARGETS.rankings:
+
+        include: "rules/nas.smk"
+
 
 include: "rules/tables.smk"
 include: "rules/figures.smk"
@@ -131,7 +135,7 @@ include: "rules/plan.smk"
 
 if TARGETS.rankings:
 
-    include: "rules/nas.smk"
+    include: "rules/ranking.smk"
 
 
 onstart:

@@ -1,5 +1,5 @@
 # Makes condensed sets, their cost and snapshots, from prepared datasets; before them whitenings,
-# features and experts.
+# features, experts and teachers, whose networks figure 7 uses too.
 
 
 rule fit_whitening:
@@ -81,6 +81,33 @@ rule extract_features:
         "Extracting features {wildcards.features} of {wildcards.dataset}, seed {wildcards.condensation_seed}"
     script:
         "../workflow_scripts/extract_features.py"
+
+
+rule train_embedder:
+    input:
+        unpack(INPUTS.view),
+        dataset=PATHS(layout.DATASET),
+    output:
+        network=PATHS(layout.EMBEDDER),
+    log:
+        PATHS.log("train_embedder"),
+    benchmark:
+        PATHS.benchmark("train_embedder")
+    conda:
+        "../environment.yml"
+    threads: CONFIG.compute.threads
+    resources:
+        **estimated("train_embedder"),
+        gpu=GPU,
+    params:
+        job=lambda wildcards: jobs.train_embedder(CONFIG, wildcards.features),
+        compile=CONFIG.compute.compile,
+        precision=FLOAT32,
+        device=DEVICE,
+    message:
+        "Training the network of features {wildcards.features} on {wildcards.dataset}, {wildcards.view}"
+    script:
+        "../workflow_scripts/train_embedder.py"
 
 
 rule condense:

@@ -30,33 +30,6 @@ rule plot_accuracy:
         "../workflow_scripts/plot_accuracy.py"
 
 
-rule train_embedder:
-    input:
-        unpack(INPUTS.view),
-        dataset=PATHS(layout.DATASET),
-    output:
-        network=PATHS(layout.EMBEDDER),
-    log:
-        PATHS.log("train_embedder"),
-    benchmark:
-        PATHS.benchmark("train_embedder")
-    conda:
-        "../environment.yml"
-    threads: CONFIG.compute.threads
-    resources:
-        **estimated("train_embedder"),
-        gpu=GPU,
-    params:
-        job=lambda wildcards: jobs.train_embedder(CONFIG, wildcards.features),
-        compile=CONFIG.compute.compile,
-        precision=FLOAT32,
-        device=DEVICE,
-    message:
-        "Training the network of features {wildcards.features} on {wildcards.dataset}, {wildcards.view}"
-    script:
-        "../workflow_scripts/train_embedder.py"
-
-
 rule embed_class:
     input:
         unpack(INPUTS.embedding),

@@ -1,5 +1,5 @@
-# Makes the ranking of architectures, if the config has a section `nas`: the sample, records of trained
-# architectures, the tables nas.csv, nas.md and nas_architectures.csv, and the figure nas_<dataset>.
+# Makes what architectures are ranked by, if the config has a section `nas`: the sample, and records of
+# trained architectures.
 
 
 rule sample_architectures:
@@ -53,54 +53,3 @@ rule train_architectures:
         "Training architectures {wildcards.first}-{wildcards.last} on {wildcards.dataset}: {wildcards.ranked}"
     script:
         "../workflow_scripts/train_architectures.py"
-
-
-rule rank_architectures:
-    input:
-        architectures=rules.sample_architectures.output.architectures,
-        records=TARGETS.rankings,
-    output:
-        csv=PATHS.table("nas.csv"),
-        markdown=PATHS.table("nas.md"),
-        architectures=PATHS.table("nas_architectures.csv"),
-    log:
-        PATHS.log("rank_architectures"),
-    conda:
-        "../environment.yml"
-    resources:
-        **light(4000, 20),
-    params:
-        job=jobs.rank_architectures(CONFIG),
-        missing=TARGETS.unranked,
-    message:
-        "Ranking architectures"
-    script:
-        "../workflow_scripts/rank_architectures.py"
-
-
-rule plot_architectures:
-    input:
-        ranking=PATHS.table("nas.csv"),
-        architectures=PATHS.table("nas_architectures.csv"),
-    output:
-        png=report(
-            PATHS.figure(f"nas_{CONFIG.nas.dataset}", "png"),
-            caption="captions/figure_architectures.rst",
-            category="Figures",
-            labels=figure_labels(f"nas_{CONFIG.nas.dataset}"),
-        ),
-        pdf=PATHS.figure(f"nas_{CONFIG.nas.dataset}", "pdf"),
-    log:
-        PATHS.log("plot_architectures"),
-    conda:
-        "../environment.yml"
-    resources:
-        **light(),
-    params:
-        options=jobs.rank_architectures(CONFIG)["options"],
-        methods=figure_plan.methods(CONFIG),
-        job=digest.code_of("plot_architectures"),
-    message:
-        "Plotting the ranking of architectures"
-    script:
-        "../workflow_scripts/plot_architectures.py"

@@ -22,6 +22,8 @@ from condensation.core import storage
 from condensation.networks import cells201
 from condensation.planning import requests, worklist
 from condensation.workflow import grid
+from condensation.workflow.layout import Layout
+from condensation.workflow.targets import Targets
 
 EXAMPLE = (ROOT / "docs/adding-a-method.md").read_text().split("```python\n")[1].split("```")[0]
 TINY = ("--configfile", "config/test/tiny.yaml")
@@ -155,6 +157,20 @@ def test_the_paper_grid_is_hundreds_of_submissions_and_not_thousands(checkout):
     assert groups.count("architectures") == 9
     at_home = {"Downloading", "Taking", "Writing"}  # where snakemake runs
     assert len(groups) + sum(word not in at_home for word in single) < 500
+
+
+def test_a_partial_run_trains_nothing(checkout):
+    config = loading.load(checkout / TINY[1])
+    files = Targets(config, grid.expand(config), Layout(RESULTS, config.figures_dir))
+    sets = [*map(files.condensed, files.sets), *files.costs]
+    # the sample is newest, so that a whole run would train its architectures again
+    for path in (*files.datasets, *sets, *files.records, *files.rankings, files.architectures):
+        (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / path).touch()
+    (checkout / RESULTS / "digits/whitening").mkdir()
+    (checkout / RESULTS / "digits/whitening/zca_kip.safetensors").touch()
+    jobs = planned(checkout, *TINY, "--config", "partial=true")
+    assert "Ranking" in kinds(jobs) and "Training" not in kinds(jobs)
 
 
 @pytest.mark.slow

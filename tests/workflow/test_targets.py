@@ -92,12 +92,33 @@ def test_a_partial_run_takes_only_what_exists():
     [
         ("digits/random/ipc1/set0/nas/architectures3-3.json", ["digits/random/ipc1/set0/nas"], 2),
         ("digits/nas/all/architectures0-2.json", ["digits/nas/all"], 0),  # nothing to compare with
+        ("digits/nas/architectures.json", [], 0),
     ],
 )
 def test_a_set_is_ranked_on_all_architectures_or_not_at_all(lost, unranked, records):
     partial = targets({}, nas=NAS, partial=True, exists=lambda path: path != f"r/{lost}")
     assert partial.unranked == unranked
     assert len(partial.rankings) == records
+
+
+@pytest.mark.parametrize(
+    ("lost", "drawn"),
+    [
+        ("random/ipc1/set0/condensed", True),
+        ("features/embedding/standardize_network", True),  # of the set that is lost
+        ("kip/ipc1/set0/condensed", False),
+        ("features/embedding/zca_kip_network", False),
+    ],
+)
+def test_a_partial_figure_7_shows_sets_whose_networks_exist(lost, drawn):
+    figure7 = {"features": "embedding", "datasets": "digits", "methods": ["kip", "random"]}
+    missing = {f"r/digits/{name}.safetensors" for name in ("random/ipc1/set0/condensed", lost)}
+    partial = targets(
+        {"methods": ["kip", "random"]},
+        **{"figure7": figure7 | {"ipc": 1}, "partial": True},
+        exists=lambda path: path not in missing,
+    )
+    assert bool(partial.maps) == ("f/figure7.png" in partial.figures) == drawn
 
 
 def test_the_records_of_an_experiment_are_among_those_of_the_config():

@@ -116,13 +116,8 @@ class Inputs:
 
     def embedding(self, wildcards: Any) -> Files:
         """Return the condensed sets of a map of features, and the networks that embed them."""
-        targets, dataset = self.targets, wildcards.dataset
-        sets = figure_plan.embedded_sets(self._config, targets.grid, dataset)
-        sets = [set_id for set_id in sets if targets.available(targets.condensed(set_id))]
-        views = dict.fromkeys(self._config.preprocessing_of(set_id.method) for set_id in sets)
-        names = {"dataset": dataset, "features": wildcards.features}
-        networks = [self._path(layout.EMBEDDER, **names, view=view) for view in views]
-        return {"networks": networks, **self._sets(sets)}
+        networks = self.targets.embedders(wildcards.dataset)
+        return {"networks": networks, **self._sets(self.targets.embedded(wildcards.dataset))}
 
     def all_sets(self, wildcards: Any) -> Files:
         """Return all condensed sets, with their whitenings."""

@@ -90,6 +90,11 @@ class Targets:
 
     # --- the ranking of architectures ---
 
+    @property
+    def architectures(self) -> str:
+        """The sample of architectures."""
+        return self.paths(layout.ARCHITECTURES, dataset=self.config.nas.dataset)
+
     @cached_property
     def unranked(self) -> list[str]:
         """Folders with missing records: their set would be ranked on other architectures."""
@@ -107,6 +112,8 @@ class Targets:
             return []
         whole = layout.fill(layout.RANKED_REFERENCE, dataset=nas.dataset, reference=nas.whole)
         if nas.truth == "whole" and whole in self.unranked:
+            return []
+        if not self.available(self.architectures):
             return []
         ranked = [folder for folder in self.grid.ranked if folder not in self.unranked]
         return [self.paths(path) for folder in ranked for path in self.grid.rankings_of(folder)]
@@ -186,8 +193,21 @@ class Targets:
         return [
             self.paths(path)
             for dataset, path in figure_plan.maps(self.config, self.grid).items()
-            if self.available(self.dataset(dataset))
+            if (networks := self.embedders(dataset))
+            and self.available(self.dataset(dataset), *networks)
         ]
+
+    def embedded(self, dataset: str) -> list[SetId]:
+        """Return the condensed sets that figure 7 shows of a dataset."""
+        sets = figure_plan.embedded_sets(self.config, self.grid, dataset)
+        return [set_id for set_id in sets if self.available(self.condensed(set_id))]
+
+    def embedders(self, dataset: str) -> list[str]:
+        """Return the networks that embed those sets, one for each kind of preprocessing."""
+        sets = self.embedded(dataset)
+        views = dict.fromkeys(self.config.preprocessing_of(set_id.method) for set_id in sets)
+        names = {"dataset": dataset, "features": self.config.figure7.features}
+        return [self.paths(layout.EMBEDDER, **names, view=view) for view in views]
 
     @cached_property
     def pictures(self) -> dict[str, list[str]]:

@@ -1,6 +1,6 @@
-"""Try networks and pipelines: read trials (``planning.trials``) as JSON and print the errors.
+"""Try networks, pipelines and optimizers before a run, and print the errors.
 
-The last line of the output is a JSON list of messages.
+Reads trials (``planning.trials``) as JSON. The last line of the output is a JSON list of messages.
 """
 
 import json
@@ -13,10 +13,14 @@ from condensation.core import compute
 from condensation.core.errors import InputError
 from condensation.data import datasets
 from condensation.methods import derivatives
+from condensation.training import fitting
 
 
 def attempt(use, entry, shape, classes, images):
-    """Raise InputError if a network or pipeline cannot be used for ``use``."""
+    """Raise InputError if a network, pipeline or optimizer cannot be used for ``use``."""
+    if use == "optimize":
+        fitting.build_optimizer([torch.zeros(1, requires_grad=True)], entry, entry["lr"])
+        return
     pixels = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
     labels = torch.arange(2) % classes
     if use == "transform":

@@ -88,6 +88,15 @@ def test_each_mistake_has_its_message(tmp_path, options, expected):
         condense.main(["digits", "--to", str(tmp_path / "out"), *options])
 
 
+@pytest.mark.parametrize("option", ["--networks", "--epochs"])
+def test_training_nothing_is_refused_before_a_set_is_made(tmp_path, capsys, option):
+    arguments = ["digits", "--method", "random", "--evaluate", option, "0"]
+    with pytest.raises(SystemExit):
+        condense.main([*arguments, "--to", str(tmp_path / "out")])
+    assert option in (text := capsys.readouterr().err) and "from 1, got '0'" in text
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_diverged_method_ends_in_one_line(tmp_path, capsys):
     arguments = ["digits", "--ipc", "1", "--to", str(tmp_path / "out"), "--option"]
     arguments += ["iterations=9", "lr=1e38", SMALL, "batch_real=8"]

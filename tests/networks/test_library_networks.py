@@ -303,7 +303,11 @@ def config(folder, **more):
             "squeeze": {"network": "torchvision:squeezenet1_1"},
             "inception": {"network": "torchvision:inception_v3"},
             "resnet": {"network": "torchvision:resnet18"},
+            "stem": {"network": "resnet", "stem": "cifar", "stages": 2},
+            "patches": {"network": "vit", "patch": 5},
+            "deep": {"network": "convnet", "depth": 6},
         },
+        "optimizers": {"fast": {"algorithm": "adamw", "options": {"speed": 1}}},
         "augmentations": {
             "zoom": {"policy": "torchvision", "transforms": [{"RandomZoomOut": {"p": 0.5}}]},
             "flip": {"policy": "torchvision", "transforms": [{"RandomVerticalFlip": {}}]},
@@ -311,7 +315,8 @@ def config(folder, **more):
         "experiments": {
             "e": {
                 **{"datasets": ["mine"], "methods": ["random", "dm"], "ipc": [1]},
-                **{"architectures": ["resnet", "inception"]},
+                **{"architectures": ["resnet", "inception", "stem", "patches", "deep"]},
+                "optimizers": ["fast"],
                 **{"augmentations": ["none", "zoom", "flip"]},
             }
         },
@@ -329,18 +334,53 @@ def folder_of(path, side=32):
     return pack(path, files, "folder")
 
 
+FIGURE7 = {"features": "embedding", "datasets": "mine", "methods": "random", "ipc": 1}
+NAS = {"dataset": "mine", "sets": {"methods": "random", "ipc": 1}, "truth": "whole"}
+NAS |= {"references": {"all": {}}, "validation": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({"figure7": FIGURE7 | {"label": 3}}, "figure7.label: 3, but mine has the classes 0 to 2$"),
+        ({"nas": NAS | {"validation_images": 4}}, "nas.validation_images: 4, .*multiple of 3"),
+        # two of four images of each class are held out
+        ({"nas": NAS | {"validation_images": 9}}, "nas.validation_images: 9, .* at most 6$"),
+        (
+            {"nas": NAS | {"references": {"all": {}, "some": {"images": 9}}}},
+            "nas.references.some.images: 9, .* at most 6$",
+        ),
+        ({"nas": NAS | {"validation": 0.1}}, "nas.validation: 0.1 leaves .*none to validate on$"),
+    ],
+)
+def test_options_that_do_not_fit_the_images_are_refused_before_any_job(tmp_path, section, expected):
+    mine = config(folder_of(tmp_path / "photos"), **section)
+    with pytest.raises(InputError, match=expected):
+        trials.check(mine, grid.expand(mine), tmp_path)
+
+
+def test_networks_of_the_ranking_need_sides_that_can_be_halved_twice(tmp_path):
+    mine = config(folder_of(tmp_path / "photos", 30), nas=NAS | {"validation_images": 6})
+    with pytest.raises(InputError, match="nas.dataset: .* but mine has 30x30 pixels$"):
+        trials.check(mine, grid.expand(mine), tmp_path)
+
+
 @pytest.mark.slow
 def test_unusable_networks_and_augmentations_are_refused_before_any_job(tmp_path):
-    """In one message: a minimum size, no embedding for DM, a size that changes at some draws."""
+    """In one message: minimum sizes, no embedding for DM, a size that changes at some draws."""
     mine = config(folder_of(tmp_path / "photos"))
     with pytest.raises(InputError) as refused:
         trials.check(mine, grid.expand(mine), tmp_path)
     lines = str(refused.value).splitlines()
-    assert len(lines) == 3, lines
+    assert len(lines) == 7, lines
     for entry, reason in (
         ("architectures.inception", "3 x 32 x 32"),
         ("architectures.squeeze", "no embedding"),
         ("augmentations.zoom", "keep their shape"),
+        ("architectures.stem", "16x16 after 2 stages"),
+        ("architectures.patches", "do not tile 32x32"),
+        ("architectures.deep", "6 poolings leave nothing of 32x32"),
+        ("optimizers.fast", "'speed'"),
     ):
         assert any(f"{entry} on mine: " in line and reason in line for line in lines), entry
 

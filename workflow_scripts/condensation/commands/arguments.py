@@ -57,8 +57,15 @@ def _set(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add the number of networks that are trained on a set, and their epochs."""
     group = parser.add_argument_group("training on the set")
-    group.add_argument("--networks", "--seeds", type=int, default=5, help="how many (5)")
-    group.add_argument("--epochs", type=int, default=1000, help="training epochs (1000)")
+    group.add_argument("--networks", "--seeds", type=_positive, default=5, help="how many (5)")
+    group.add_argument("--epochs", type=_positive, default=1000, help="training epochs (1000)")
+
+
+def _positive(text: str) -> int:
+    """Return a number from 1; other texts are refused before a set is made."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text!r}")
+    return int(text)
 
 
 def key_values(texts: list[str], where: str) -> dict[str, Any]:

@@ -1,15 +1,18 @@
-"""Try networks of libraries, pipelines of torchvision and the device before any job starts.
+"""Try networks, pipelines of torchvision, optimizers and the device before any job starts.
 
-Separate processes (``try_networks.py``, ``try_device.py``) load torch for it. Without torch, or
-while the size of the images is unknown, the jobs report what does not work.
+Separate processes (``try_networks.py``, ``try_device.py``) load torch for it, unless all of the
+config is sure to fit. Without torch, or while the size of the images is unknown, the jobs report
+what does not work.
 """
 
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from condensation.config.checks import SMALLEST_CLASS
 from condensation.config.schema import Config
 from condensation.core.errors import InputError
 from condensation.planning.work import Estimator
@@ -20,11 +23,14 @@ from condensation.workflow.grid import WHOLE, Grid
 
 
 def check(config: Config, grid: Grid, results: Path) -> None:
-    """Raise InputError with a line per network or pipeline that does not take the images.
+    """Raise InputError with a line per option, network or pipeline that does not fit the images.
 
     ``results`` is the folder with prepared datasets.
     """
-    trials = _trials(config, grid, Estimator(config, grid, results))
+    estimator = Estimator(config, grid, results)
+    if problems := [*_problems_of_figure7(config, estimator), *_problems_of_nas(config, estimator)]:
+        raise InputError("\n".join(problems))
+    trials = _trials(config, grid, estimator)
     if not trials:
         return
     command = [sys.executable, str(ROOT / "try_networks.py")]
@@ -53,21 +59,59 @@ def check_device(name: str) -> None:
         )
 
 
+def _problems_of_figure7(config: Config, estimator: Estimator) -> Iterator[str]:
+    """Yield a line per dataset without the class of figure 7."""
+    if config.figure7 is None:
+        return
+    for dataset in config.figure7.datasets:
+        data, label = estimator.images(dataset), config.figure7.label
+        if data.known and label >= data.classes:
+            yield f"figure7.label: {label}, but {dataset} has the classes 0 to {data.classes - 1}"
+
+
+def _problems_of_nas(config: Config, estimator: Estimator) -> Iterator[str]:
+    """Yield a line per option of the ranking that does not fit the images.
+
+    The classes of a user's images may differ in size; their mean bounds the smallest.
+    """
+    nas = config.nas
+    if nas is None or not (data := estimator.images(nas.dataset)).known:
+        return
+    if any(side % 4 for side in data.shape[1:]):
+        sides = "x".join(map(str, data.shape[1:]))
+        yield (
+            f"nas.dataset: the networks halve images twice, so their sides must be multiples of 4, "
+            f"but {nas.dataset} has {sides} pixels"
+        )
+    smallest = SMALLEST_CLASS.get(config.datasets[nas.dataset].source, data.train // data.classes)
+    held = round(nas.validation * smallest)
+    if not 0 < held < smallest:
+        part = "to train on" if held else "to validate on"
+        yield (
+            f"nas.validation: {nas.validation} leaves a class of {nas.dataset}, of {smallest} "
+            f"training images, none {part}"
+        )
+    parts = {"nas.validation_images": (nas.validation_images, held)}
+    for name, reference in nas.references.items():
+        parts[f"nas.references.{name}.images"] = reference.images, smallest - held
+    for where, (images, most) in parts.items():
+        if images and (images % data.classes or images // data.classes > most):
+            yield (
+                f"{where}: {images}, but it must be a multiple of {data.classes}, the number of "
+                f"classes of {nas.dataset}, and at most {most * data.classes}"
+            )
+
+
 def _trials(config: Config, grid: Grid, estimator: Estimator) -> list[dict[str, Any]]:
-    """Return the combinations to try of architecture or augmentation, use, and images.
+    """Return the combinations to try of architecture, augmentation or optimizer, use, and images.
 
     Uses: ``train``, ``embed`` (DM, features) and ``differentiate`` (DC, DSA, TM).
     """
     uses: dict[tuple[str, str, str, str], int] = {}
 
     def add(section: str, name: str, dataset: str, use: str, images: int = 2) -> None:
-        entry = getattr(config, section)[name]
-        library = (
-            section == "architectures" and ":" in entry.network and ".py:" not in entry.network
-        )
-        if not library and getattr(entry, "policy", None) != "torchvision":
-            return
-        if estimator.images(dataset).known:
+        entry, data = getattr(config, section)[name], estimator.images(dataset)
+        if data.known and not _surely_fits(entry, data.shape):
             key = (section, name, dataset, use)
             uses[key] = min(uses.get(key, images), images)
 
@@ -77,18 +121,21 @@ def _trials(config: Config, grid: Grid, estimator: Estimator) -> list[dict[str, 
         images = min(images, config.evaluation.batch_size, 2)
         add("architectures", cell.architecture, dataset, "train", images)
         add("augmentations", cell.augmentation, dataset, "transform")
+        add("optimizers", cell.optimizer, dataset, "optimize")
     for condensed in grid.sets:
         entry = config.methods[condensed.method]
         if entry.network_use:
             add("architectures", entry.architecture, condensed.dataset, entry.network_use)
         if features := jobs.features_of(config, condensed.method):
             add("architectures", config.features[features].architecture, condensed.dataset, "embed")
+            add("optimizers", config.features[features].optimizer, condensed.dataset, "optimize")
         if experts := jobs.experts_of(config, condensed.method):
             expert = config.trajectories[experts[0]]
             add("architectures", expert.architecture, condensed.dataset, "differentiate")
             add("augmentations", expert.augmentation, condensed.dataset, "transform")
     for dataset, features, _ in trained_networks(config, grid):
         add("architectures", config.features[features].architecture, dataset, "embed")
+        add("optimizers", config.features[features].optimizer, dataset, "optimize")
     return [
         {
             "where": f"{section}.{name} on {dataset}",
@@ -100,3 +147,23 @@ def _trials(config: Config, grid: Grid, estimator: Estimator) -> list[dict[str, 
         }
         for (section, name, dataset, use), images in uses.items()
     ]
+
+
+def _surely_fits(entry: Any, shape: tuple[int, int, int]) -> bool:
+    """Return whether an entry works for images of ``shape``, as far as plain numbers show.
+
+    A user's function is not run before its jobs.
+    """
+    least, most = min(shape[1:]), max(shape[1:])
+    network = getattr(entry, "network", None)
+    if network == "convnet":
+        return least >> (entry.depth or 1) > 0
+    if network == "resnet":
+        return entry.stem is None and (25 <= least == most)
+    if network == "vit":
+        return not any(side % entry.patch for side in shape[1:])
+    if network is not None:
+        return network == "mlp" or ".py:" in network
+    if getattr(entry, "policy", None) is not None:
+        return entry.policy != "torchvision"
+    return not getattr(entry, "options", None)

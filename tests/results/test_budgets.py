@@ -17,6 +17,9 @@ WHITENED = SOFT | {"preprocessing": {"kind": "zca_kip", "digest": "ab"}}
         (SOFT, "own", 31_120, "soft labels (400 B)"),
         (SOFT, "hard", 30_720, ""),
         (RGB, "distilled", 31_120, "soft labels (400 B), teacher scoring"),
+        # four training images in each of ten stored ones
+        (RGB | {"factor": 2}, "distilled", 32_320, "soft labels (1600 B), teacher scoring"),
+        (SOFT | {"factor": 2}, "own", 31_120, "soft labels (400 B)"),
         (SOFT, "distilled_views", 30_720, "teacher scoring"),
         (WHITENED, "own", 31_120, "soft labels (400 B), whitening zca_kip"),
     ],

@@ -72,12 +72,14 @@ def of_set(
     if metadata.get("status", "ok") != "ok":
         return None
     classes = len(metadata["classes"])
+    # a teacher labels each training image, of which a stored one may hold several
+    rows = images * (metadata.get("factor", 1) ** 2 if labels in DISTILLED else 1)
     soft = metadata["labels"] == "soft" if labels == OWN else labels == "distilled"
     needs = [f"teacher {teacher}"] if labels in DISTILLED else []
     kind = metadata.get("preprocessing", {}).get("kind", "standardize")
     needs += [f"whitening {kind}"] if kind != "standardize" else []
     return Budget(
         images=images * prod(metadata["shape"]) / classes,
-        labels=float(_LABEL_VALUE * images if soft else 0),  # images / classes rows of classes
+        labels=float(_LABEL_VALUE * rows if soft else 0),  # rows / classes rows of classes
         needs=tuple(needs),
     )

@@ -30,6 +30,8 @@ def test_the_interval_is_over_sets_where_there_are_several():
     failed = statistics.summary(pd.Series([10.0, 20, np.nan]), pd.Series([0] * 3))
     assert failed["mean"] == 15 and failed["std"] == 5
     assert (failed["low"], failed["high"]) == (0, pytest.approx(78.53, abs=0.01)), "15 - 63.53 < 0"
+    lost = statistics.summary(pd.Series([10.0, 20, np.nan]), pd.Series([0, 0, 1]))
+    assert lost == failed and lost["std_of_sets"] is None, "a set without a result is none"
     best = statistics.summary(pd.Series([99.0, 97.0]), pd.Series([0, 0]))
     assert (best["low"], best["high"]) == (pytest.approx(85.29, abs=0.01), 100)
     assert np.isnan(statistics.summary(pd.Series([9.0]), pd.Series([0]))["high"])

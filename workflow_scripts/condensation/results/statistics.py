@@ -42,10 +42,10 @@ def summary(accuracy: pd.Series, sets: pd.Series) -> dict[str, float | int | Non
     one set), both population standard deviations, as in the paper. ``low`` and
     ``high`` are the 95 % t interval over the sets' means, or over networks for
     one set, clipped to 0 and 100 percent. Networks without a result (NaN) are
-    left out.
+    left out, and with them sets that have no other.
     """
-    of_sets = accuracy.groupby(sets).mean()
-    low, high = interval((of_sets if len(of_sets) > 1 else accuracy).dropna())
+    of_sets = accuracy.groupby(sets).mean().dropna()
+    low, high = interval(of_sets if len(of_sets) > 1 else accuracy.dropna())
     low, high = float(np.clip(low, 0, None)), float(np.clip(high, None, 100))
     return {
         "mean": accuracy.mean(),

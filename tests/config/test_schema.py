@@ -11,6 +11,7 @@ import yaml
 from conftest import ROOT
 
 from condensation.config import reference
+from condensation.config.built_in import BUILT_IN
 from condensation.config.checks import SMALLEST_CLASS
 from condensation.config.loading import load, parse
 from condensation.core.errors import InputError
@@ -59,9 +60,13 @@ def test_schema_and_reference_are_fresh():
 
 
 def test_every_key_is_documented():
-    for line in reference.page().splitlines():
+    page = reference.page()
+    for line in page.splitlines():
         if line.startswith("| `"):
             assert line.rsplit("|", 2)[1].strip(), line
+    for name in re.findall(r"^\| `(\w+)` \| mapping", page.partition("## data")[0], re.M):
+        assert re.search(rf"^## {name}\b", page, re.M), name
+    assert set(re.findall(r"`(\w+)`.*the built-in ones", page)) == set(BUILT_IN)
 
 
 @pytest.mark.parametrize(

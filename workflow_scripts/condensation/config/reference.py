@@ -14,6 +14,7 @@ if __name__ == "__main__":  # run as a file, from anywhere
 
 from pydantic import BaseModel
 
+from condensation.config.built_in import BUILT_IN
 from condensation.config.compute import Compute, Data
 from condensation.config.entries import (
     ARCHITECTURES,
@@ -26,7 +27,7 @@ from condensation.config.entries import (
     Statistics,
     Trajectories,
 )
-from condensation.config.experiments import Axes
+from condensation.config.experiments import Axes, Figure7, Teacher
 from condensation.config.methods import METHODS, Plugin
 from condensation.config.nas import ProxyNetwork, ProxyTraining, RankedSets, Ranking, Reference
 from condensation.config.schema import Config
@@ -113,9 +114,11 @@ def page() -> str:
     parts.append(_section("features.<name>", Features.__doc__, Features))
     parts.append(_section("trajectories.<name>", Trajectories.__doc__, Trajectories))
     parts.append(_section("evaluation", Evaluation.__doc__, Evaluation))
+    parts.append(_section("teacher", Teacher.__doc__, Teacher))
     parts.append(_section("statistics", Statistics.__doc__, Statistics))
     parts.append(_section("compute", Compute.__doc__, Compute))
     parts.append(_section("experiments.<name>", f"{Axes.__doc__} Or a list of blocks.", Axes))
+    parts.append(_section("figure7", Figure7.__doc__, Figure7))
     parts.append(_section("nas", Ranking.__doc__, Ranking))
     parts.append(_section("nas.sets", f"{RankedSets.__doc__} Or a list of blocks.", RankedSets))
     parts.append(_section("nas.references.<name>", Reference.__doc__, Reference))
@@ -131,17 +134,17 @@ def _section(title: str, text: str | None, model: type[BaseModel]) -> str:
     required = set(content.get("required", ()))
     for name, option in content["properties"].items():
         meaning = model.model_fields[name].description or ""
-        default = "**required**" if name in required else _default(option)
+        default = "**required**" if name in required else _default(name, option)
         cells = (f"`{name}`", _type(option), default, meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _default(option: dict) -> str:
+def _default(name: str, option: dict) -> str:
     default = option.get("default")
-    if default == {}:
+    if default == {} and name in BUILT_IN:
         return "the built-in ones"
-    if isinstance(default, dict) or "default" not in option:
+    if (default and isinstance(default, dict)) or "default" not in option:
         return "see its section"
     return f"`{json.dumps(default)}`"
 

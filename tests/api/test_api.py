@@ -108,7 +108,8 @@ def test_a_set_is_saved_with_the_bytes_of_its_file_and_loaded_again(dataset, tmp
     for method in ("random", "whole"):
         condensed = api.condense(dataset, method, ipc=2, to=tmp_path / method)
         file = tmp_path / method / "condensed.safetensors"
-        assert sorted(path.name for path in file.parent.iterdir()) == [file.name, "cost.json"]
+        names = ["chosen.csv", file.name, "cost.json"]
+        assert sorted(path.name for path in file.parent.iterdir()) == names
         condensed.save(tmp_path / "copy.safetensors")
         assert (tmp_path / "copy.safetensors").read_bytes() == file.read_bytes()
         loaded = api.load_set(tmp_path / method, dataset)

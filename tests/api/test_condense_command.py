@@ -1,5 +1,6 @@
 """The command `condensation condense`, from a folder or a name to a file and accuracies."""
 
+import csv
 import json
 import logging
 
@@ -55,6 +56,11 @@ def test_a_folder_of_pictures_becomes_a_set_that_the_other_command_evaluates(tmp
     condense.main([*source, *way, "--to", str(tmp_path / "out")])
     capsys.readouterr()
     pixels = api.load_set(tmp_path / "out").pixels()
+    with (tmp_path / "out/chosen.csv").open(newline="") as table:
+        files = [row["file"] for row in csv.DictReader(table)]
+    assert len(files) == len(pixels)
+    for name, image in zip(files, pixels, strict=True):
+        assert (image == Image.open(tmp_path / "pictures" / name).getpixel((0, 0))).all()
     for number, image in enumerate(pixels):
         file = tmp_path / "chosen" / ("dark", "light")[number // 2] / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from condensation.config.schema import Config
 from condensation.core import compute as machine
 from condensation.core import progress, storage
 from condensation.core.errors import InputError, nearest
-from condensation.data import datasets, published, readers, reading_report, sets, whitening
+from condensation.data import datasets, export, published, readers, reading_report, sets, whitening
 from condensation.data.datasets import Dataset
 from condensation.data.pixels import as_uint8
 from condensation.data.whitening import Whitening
@@ -337,8 +337,9 @@ def condense(
         ``kip``, ``whole``), or your own function as ``file.py:function``.
     ipc : images per class, 1 or more; ``whole`` does not use it.
     seed : the condensation seed, 0 or more; another seed gives another set.
-    to : folder for ``condensed.safetensors`` and ``cost.json``; an interrupted call with the same
-        arguments continues there. None writes no file.
+    to : folder for ``condensed.safetensors``, ``cost.json`` and, for selected real images,
+        ``chosen.csv`` with the position, class and file name of each; an interrupted call with
+        the same arguments continues there. None writes no file.
     like : the official dataset whose published hyper-parameters are used, for your own images.
     compute : options of the section ``compute`` of the config, such as ``device`` and ``threads``
         (1 by default: another number of threads may change the last bits of a result).
@@ -404,6 +405,11 @@ def condense(
             copies = {name: getattr(condensed, name) for name in ("images", "labels", "indices")}
             copies = {name: tensor.clone() for name, tensor in copies.items() if tensor is not None}
             condensed = replace(condensed, **copies)
+        else:  # the set does not hold the names of the files
+            rest = condensed._condensed(), dataset, condensed.metadata
+            chosen = export.chosen_table(export.LoadedSet(folder / SET_FILE, *rest))
+            if chosen is not None:
+                storage.write_text(folder / export.CHOSEN, chosen)
         shutil.rmtree(unfinished)
     return condensed
 

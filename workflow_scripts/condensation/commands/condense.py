@@ -3,8 +3,9 @@
     condensation condense digits --method dm --ipc 10 --to out --option iterations=200
     condensation condense my_images/ --image-size 32 --method kcenter --ipc 10 --to out --evaluate
 
-writes condensed.safetensors and cost.json into the folder. An interrupted command continues if it
-is repeated.
+writes condensed.safetensors and cost.json into the folder and, for selected real images, chosen.csv
+with the position in the training set, class and file name of each. An interrupted command continues
+if it is repeated.
 """
 
 import argparse

@@ -317,7 +317,7 @@ def write(loaded: LoadedSet, into: str | Path, form: str, values: str | None = N
         return _write_folder(loaded, target, values)
     values = values or "unit"
     images, outside = images_as(loaded, values)
-    chosen = _chosen(loaded)
+    chosen = chosen_table(loaded)
     list_path = None if chosen is None else target.with_suffix(f".{CHOSEN}")
     with contextlib.ExitStack() as stack:
         if chosen is not None and list_path is not None:
@@ -426,7 +426,7 @@ def _write_folder(loaded: LoadedSet, folder: Path, values: str | None) -> Export
         ]
         header = ("file", "class", "label", "source_position", "source_file")
         (temporary / MANIFEST).write_bytes(_table(header, rows).encode())
-        if (chosen := _chosen(loaded)) is not None:
+        if (chosen := chosen_table(loaded)) is not None:
             (temporary / CHOSEN).write_bytes(chosen.encode())
     return Exported(folder, None if chosen is None else folder / CHOSEN, outside, total)
 
@@ -497,7 +497,7 @@ def _text(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _chosen(loaded: LoadedSet) -> str | None:
+def chosen_table(loaded: LoadedSet) -> str | None:
     """Return the table of the selected real images; None if the set has no positions."""
     if loaded.condensed.indices is None:
         return None

@@ -20,7 +20,7 @@ rule make_evidence:
             name: PATHS.evidence(f"{name}.csv")
             for name in ("cells", "statements", "augmentation", "curves", "ends")
         },
-        **{name: PATHS.evidence(f"{name}.csv") for name in ("start", "spread")},
+        **{name: PATHS.evidence(f"{name}.csv") for name in ("start", "spread", "gains")},
         page=PATHS.evidence("report.md"),
         figure=PATHS.evidence("beside_print.png"),
         records=PATHS.evidence("records.jsonl.xz"),

@@ -22,7 +22,7 @@ def tables():
     return evidence.tables_from_records(config, contents, as_printed)[0]
 
 
-TABLES = ["cells", "statements", "augmentation", "curves", "ends", "start", "spread"]
+TABLES = ["cells", "statements", "augmentation", "curves", "ends", "start", "spread", "gains"]
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -19,7 +19,7 @@ from condensation.paper import curves, statement_cells, statements
 from condensation.paper import names as paper_names
 from condensation.paper.cells import RAW, Cells
 from condensation.paper.printed import Key, Number
-from condensation.results import frames, statistics
+from condensation.results import frames, gains, statistics
 from condensation.results.records import RecordError, Records, cell_of
 from condensation.workflow import grid, layout
 from condensation.workflow.grid import WHOLE
@@ -37,7 +37,7 @@ def tables_from_records(
     printed_numbers: Mapping[Key, Number],
     ranking: pd.DataFrame | None = None,
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
-    """Return the tables of ``all_tables`` and the table of accuracy.
+    """Return the tables of ``all_tables`` with that of the gains over Random, and that of accuracy.
 
     Networks without a record are missing.
 
@@ -75,7 +75,11 @@ def tables_from_records(
     collected = paper_cells.collect(config, runs, printed_numbers)
     costs = frames.costs(set_costs, runs), network_costs(contents, records)
     printed_kind = runs[runs["labels"] == OWN]  # the paper has no other labels
-    return all_tables(collected, printed_kind, *costs, ranking), frames.accuracy(runs, cells)
+    tables = all_tables(collected, printed_kind, *costs, ranking)
+    final = gains.cells_of(runs[runs["iteration"] == frames.FINAL])
+    algorithms = {name: entry.algorithm for name, entry in config.methods.items()}
+    tables["gains"] = gains.ordered(final, algorithms)
+    return tables, frames.accuracy(runs, cells)
 
 
 def _covered(contents: Records, records: Records) -> set[str]:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call, jacrev, vmap
 
+from condensation.methods import kernels
 from condensation.methods.kernels import (
     BIAS_STD,
     WEIGHT_STD,
@@ -76,6 +77,19 @@ def test_the_slope_is_right_and_finite_where_points_coincide():
     twice = torch.cat([points(2), points(2)]).requires_grad_()
     (slope,) = torch.autograd.grad(fc_ntk(twice, twice).sum(), twice)
     assert torch.isfinite(slope).all()
+
+
+def test_a_pass_takes_as_many_images_as_its_bytes_allow(monkeypatch):
+    images = torch.randn(7, 2, 8, 8)
+    layers = draw_layers((2, 8, 8), torch.Generator().manual_seed(5), width=4, depth=2)
+    whole, shown = conv_features(images, layers), []
+    convolve = F.conv2d
+    monkeypatch.setattr(
+        F, "conv2d", lambda x, *a, **k: (shown.append(len(x)), convolve(x, *a, **k))[1]
+    )
+    monkeypatch.setattr(kernels, "_LAYER_BYTES", 3 * 4 * 8 * 8 * 4)  # of the outputs of three
+    torch.testing.assert_close(conv_features(images, layers), whole)
+    assert shown == [3, 3, 3, 3, 1, 1]
 
 
 def test_conv_features_are_those_of_a_plain_network():

@@ -27,7 +27,7 @@ from condensation.methods.start import initial_images
 
 log = logging.getLogger("condensation")
 
-_AT_ONCE = 256  # real images shown to an expert
+_AT_ONCE = 256  # real images in memory while an expert judges them
 
 
 def condense(
@@ -109,6 +109,7 @@ class _Classifiers:
         self.problem = problem
         structure = networks.build(architecture, problem.shape, problem.classes, problem.seed)
         self.network = Flat(structure, problem.shape, problem.device)
+        self.at_once = compute.shown_at_once(structure, problem.shape, problem.device)
         self.vectors = [snapshots[epoch] for snapshots in loaded.snapshots[:experts]]
 
     def logits(self, expert: int, images: torch.Tensor) -> torch.Tensor:
@@ -116,7 +117,7 @@ class _Classifiers:
         vector = self.vectors[expert].to(self.problem.device)
         with torch.no_grad():
             return compute.in_parts(
-                lambda part: self.network.forward(vector, part), images, self.network.chunk
+                lambda part: self.network.forward(vector, part), images, self.at_once
             )
 
     def correct_images(self) -> torch.Tensor:

@@ -25,7 +25,7 @@ from condensation.methods.derivatives import values
 from condensation.methods.redrawn import Redrawn
 from condensation.methods.start import initial_images
 
-_MOST_REAL = 1024  # real images in one forward pass: bounds memory for any number of classes
+_MOST_REAL = 1024  # real images of a group of classes on a CPU: bounds memory for any number
 _LAYERS_HELD = 3  # outputs of layers that a pass without a graph holds at a time
 
 
@@ -64,9 +64,9 @@ def condense(
     velocity = torch.zeros_like(images)
     augment = augmentations.build(augmentation, problem.dataset)
     structure = networks.build(architecture, problem.shape, problem.classes, problem.seed, "dm")
-    per_pass = max(1, _most_real(problem, structure) // batch_real)
-    if compute.has_batch_norm(structure):
-        per_pass = problem.classes  # whose statistics are of one pass, whatever the memory
+    # batch norm takes its statistics over all classes, whatever the memory
+    most_real = None if compute.has_batch_norm(structure) else _most_real(problem, structure)
+    per_pass = max(1, most_real // batch_real) if most_real else problem.classes
     network = Redrawn(structure, problem.device)
     passes = iterations * problem.classes * (batch_real + 3.0 * shown)
     steps = iterations * 2 * math.ceil(problem.classes / per_pass)
@@ -74,10 +74,10 @@ def condense(
     embed = compute.compiled(structure.embed, mode.compile, problem.device)
     read = problem.reader(iterations * problem.classes * batch_real)
     at_once = compute.images_at_once(structure, problem.shape, problem.device)
+    real_at_once = at_once or most_real
     by_class = problem.dataset.indices_by_class()
     counts = [min(batch_real, len(indices)) for indices in by_class]
     classes_needed = -(-compute.fewest_at_once(structure, problem.shape) // shown)
-    per_pass = max(per_pass, classes_needed)
     groups = [
         slice(int(labels[0]), int(labels[-1]) + 1)
         for labels in compute.batches(torch.arange(problem.classes), per_pass, classes_needed)
@@ -94,7 +94,9 @@ def condense(
                 real = read(torch.cat(selected[group]))
                 real = packing.apply_to_classes(augment, real, draws[group], counts[group])
                 with compute.lower_precision(mode.precision, problem.device):
-                    targets = _class_means(compute.in_parts(embed, real, at_once), counts[group])
+                    targets = _class_means(
+                        compute.in_parts(embed, real, real_at_once), counts[group]
+                    )
             leaf = images[of_group].clone().requires_grad_()
             of_class = [shown] * (group.stop - group.start)
             synthetic = packing.apply_to_classes(
@@ -136,7 +138,7 @@ def _most_real(problem: Problem, network: torch.nn.Module) -> int:
         return _MOST_REAL
     largest = max(compute.values_of_layers(network, problem.shape))
     fitting = problem.memory_mb * 1e6 / 2 // (_LAYERS_HELD * 4 * largest)
-    return max(_MOST_REAL, int(fitting))
+    return max(1, int(fitting))
 
 
 def _class_means(embedding: torch.Tensor, sizes: list[int]) -> torch.Tensor:

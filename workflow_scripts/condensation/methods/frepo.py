@@ -94,7 +94,7 @@ def condense(
     network = _Either(fresh("frepo")).to(device).eval().requires_grad_(False)
     names = [name for name, _ in network.named_parameters()]
     shapes = [parameter.shape for parameter in network.parameters()]
-    at_once = compute.images_at_once(network.network, problem.shape, device)
+    at_once = compute.shown_at_once(network.network, problem.shape, device)
     total = len(problem.dataset.train_labels)
     batch_real = min(batch_real, total)
     read = problem.reader(iterations * batch_real)

@@ -18,7 +18,7 @@ from condensation.core import capture
 from condensation.networks.convnet import standard_depth
 
 WEIGHT_STD, BIAS_STD = math.sqrt(2), 0.1  # of both, as in KIP's published notebooks
-_AT_ONCE = 250  # images in one pass
+_AT_ONCE, _LAYER_BYTES = 250, 2**30  # of a pass: images, and bytes of the outputs of a layer
 
 Layers = list[tuple[torch.Tensor, torch.Tensor]]
 
@@ -136,6 +136,8 @@ def conv_features(images: torch.Tensor, layers: Layers) -> torch.Tensor:
     backward pass recomputes the activations, a few hundred images at a time.
     """
     moved = [(weight.to(images), bias.to(images)) for weight, bias in layers]
+    outputs = len(layers[0][1]) * math.prod(images.shape[2:]) * images.element_size()
+    at_once = max(1, min(_AT_ONCE, _LAYER_BYTES // outputs))
 
     def forward(features: torch.Tensor) -> torch.Tensor:
         for weight, bias in moved:
@@ -145,5 +147,5 @@ def conv_features(images: torch.Tensor, layers: Layers) -> torch.Tensor:
         return features / math.sqrt(features.shape[1])
 
     return torch.cat(
-        [checkpoint(forward, part, use_reentrant=False) for part in images.split(_AT_ONCE)]
+        [checkpoint(forward, part, use_reentrant=False) for part in images.split(at_once)]
     )

@@ -69,7 +69,8 @@ def accuracies(
         _fit(forward, parameters, batch, labels, draws, epochs, fewest, **training)
 
     def test(group: list[int], forward: Callable, _result: None) -> list[dict[str, Any]]:
-        rows = metrics.measure(lambda x: forward(x.to(dtype)), len(group), judged, device)
+        most = compute.shown_at_once(example, judged.shape, device, len(group))
+        rows = metrics.measure(lambda x: forward(x.to(dtype)), len(group), judged, device, most)
         return [{name: row[name] for name in ("status", "accuracy", "loss")} for row in rows]
 
     results = jobs.train_networks(

@@ -140,7 +140,8 @@ def test_a_whitened_set_is_evaluated_with_its_whitening(dataset, tmp_path):
         api.evaluate(tmp_path, other, "mlp", "none", networks=1, epochs=1)
 
 
-def test_an_interrupted_call_continues_with_its_experts(dataset, tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError, InputError, OSError])
+def test_a_call_after_another_ended_uses_its_experts(dataset, tmp_path, monkeypatch, error):
     trained = []
     train = experts.make
     monkeypatch.setattr(
@@ -150,11 +151,11 @@ def test_an_interrupted_call_continues_with_its_experts(dataset, tmp_path, monke
     )
 
     def interrupted(*arguments, **options):
-        raise KeyboardInterrupt
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(api.condensing, "condense", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(error):
             api.condense(dataset, "tm", ipc=1, to=tmp_path, **TM)
     continued = api.condense(dataset, "tm", ipc=1, to=tmp_path, **TM)
     assert trained == ["0", "1"] and not list(tmp_path.glob(".*"))

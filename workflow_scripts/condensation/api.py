@@ -48,6 +48,7 @@ log = logging.getLogger("condensation.api")
 SET_FILE = Path(layout.CONDENSED).name
 WHITENING_FILE = "whitening.safetensors"  # beside the set, if it is whitened
 _UNFINISHED = ".condensation-unfinished"  # inputs and checkpoints of a call that goes on
+_EXPERTS = re.sub(r"\{\w+\}", "*", layout.EXPERT)
 _SOURCES = entries.Dataset.model_fields["source"].annotation.__args__
 _NAMES = tuple(source for source in _SOURCES if source != "image_folder")
 _AXES = experiments.Axes.model_fields
@@ -339,7 +340,8 @@ def condense(
     seed : the condensation seed, 0 or more; another seed gives another set.
     to : folder for ``condensed.safetensors``, ``cost.json`` and, for selected real images,
         ``chosen.csv`` with the position, class and file name of each; an interrupted call with
-        the same arguments continues there. None writes no file.
+        the same arguments continues there. After an error, the experts that are trained stay
+        there for the next call. None writes no file.
     like : the official dataset whose published hyper-parameters are used, for your own images.
     compute : options of the section ``compute`` of the config, such as ``device`` and ``threads``
         (1 by default: another number of threads may change the last bits of a result).
@@ -398,7 +400,10 @@ def condense(
         except Exception as error:
             if machine.is_out_of_memory(error):
                 raise MemoryError(f"condense: {error}") from error
-            shutil.rmtree(unfinished)
+            if to is not None and any(unfinished.glob(_EXPERTS)):  # they may have taken hours
+                log.warning("condense: the experts stay in %s for the next call", unfinished)
+            else:
+                shutil.rmtree(unfinished)
             raise
         condensed = _read(folder / SET_FILE, dataset)
         if to is None:  # the file behind these tensors will be removed

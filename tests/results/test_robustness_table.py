@@ -48,15 +48,13 @@ def test_means_and_drops_of_the_networks_of_one_set():
 
 def test_several_sets_are_the_samples():
     records = [
-        record((clean, [blur, blur], [5.0, 5.0]), (clean, [blur, blur], [5.0, 5.0]), **seed)
-        for clean, blur, seed in (
-            (60.0, 50.0, {"condensation_seed": 0}),
-            (62.0, 51.0, {"condensation_seed": 1}),
-            (64.0, 49.0, {"condensation_seed": 2}),
+        record(*networks * [(clean, [blur, blur], [5.0, 5.0])], condensation_seed=seed)
+        for seed, (clean, blur, networks) in enumerate(
+            [(60.0, 50.0, 2), (62.0, 51.0, 2), (64.0, 49.0, 1)]
         )
     ]
     row = rows_of(*records).loc["blur"]
-    assert (row["sets"], row["networks"], row["clean"], row["mean"]) == (3, 6, 62, 50)
+    assert (row["sets"], row["networks"], row["clean"], row["mean"]) == (3, 5, 62, 50)
     half = STUDENT[2] * 1 / np.sqrt(3)  # 50 51 49
     assert (row["low"], row["high"]) == pytest.approx((50 - half, 50 + half), rel=1e-4)
     half = STUDENT[2] * np.std([10, 11, 15], ddof=1) / np.sqrt(3)

@@ -24,6 +24,8 @@ def test_the_interval_is_over_sets_where_there_are_several():
     result = statistics.summary(accuracy, sets)
     theirs = stats.ttest_1samp([25.0, 27.0], 0).confidence_interval(0.95)
     assert (result["low"], result["high"]) == pytest.approx(tuple(theirs))
+    uneven = statistics.summary(accuracy.where(accuracy != 32), sets)  # means of 25 and 22
+    assert uneven["mean"] == 23.5 == pytest.approx((uneven["low"] + uneven["high"]) / 2)
     single = statistics.summary(accuracy, pd.Series([0] * 4))
     theirs = stats.ttest_1samp(accuracy, 0).confidence_interval(0.95)
     assert (single["low"], single["high"]) == pytest.approx(tuple(theirs))

@@ -56,6 +56,9 @@ def test_only_seeds_with_a_result_everywhere_count():
     row = table.iloc[0]
     assert (row["networks"], row["accuracy"], row["transfer"]) == (2, 60, 40)
     assert np.isnan(row["drop_low"])  # a single network
+    by_network = {"convnet": [[60.0, 64.0], [50.0, 50.0]], "mlp": [[40.0, 42.0], [30.0, None]]}
+    row = transfer.table(runs(dm=by_network), KINDS).iloc[0]  # the means of sets: 62 41, 50 30
+    assert (row["accuracy"], row["transfer"], row["drop"]) == (56, 35.5, 20.5)
 
 
 def test_rows_need_the_reference_and_another():

@@ -78,7 +78,7 @@ def head_of_records(contents: Mapping[str, Mapping[str, Any]], files: int) -> st
 def _cells(cells: pd.DataFrame) -> str:
     text = (
         "\n## Cell by cell\n\n"
-        "`ours` is the mean over all networks with its interval: over the means of sets where "
+        "`ours` is the mean with its interval: over the means of sets where "
         "there are several, else over the networks of a single set, which does not generalize to "
         f"another set. Differences of more than {FAR:g} points are bold; their interval includes "
         "both spreads, and the spread between sets if we know it. Seconds and peak MB (of the "

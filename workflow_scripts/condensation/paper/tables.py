@@ -18,6 +18,7 @@ from condensation.paper.cells import (
     Cell,
     Cells,
     frame,
+    mean_of_sets,
     no_numbers,
     not_printed,
     our_numbers,
@@ -96,7 +97,7 @@ def _best(by_policy: dict[str, Cell], policies: list[str]) -> list[str]:
     if not all(policy in by_policy for policy in policies):
         return policies
     accuracies = {policy: by_policy[policy].networks["accuracy"] for policy in policies}
-    means = {policy: values.astype(float).mean() for policy, values in accuracies.items()}
+    means = {policy: mean_of_sets(values) for policy, values in accuracies.items()}
     known = {policy: mean for policy, mean in means.items() if mean == mean}
     return [max(known, key=known.get)] if known else policies
 
@@ -106,7 +107,7 @@ def _chosen(cells: list[Cell]) -> dict[str, Any]:
     index = cells[0].networks.index
     halves = []
     for choose, judge in (("first_half", "second_half"), ("second_half", "first_half")):
-        means = [cell.networks[choose].astype(float).mean() for cell in cells]
+        means = [mean_of_sets(cell.networks[choose]) for cell in cells]
         known = [i for i, mean in enumerate(means) if mean == mean]
         if not known:
             return no_numbers("missing") | {"over": ""}

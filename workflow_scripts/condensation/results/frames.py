@@ -185,11 +185,9 @@ def _network_key(record: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str,
 def accuracy(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     """Return one row per experiment and cell.
 
-    ``mean`` and ``std`` (population, as in the paper) are over the networks of
-    the cell; those that ``diverged``, ran out of memory (``oom``) or are
-    ``missing`` are counted and left out. ``std_of_sets`` is the spread of the
-    sets' means where a cell has several condensed sets; ``low`` and ``high`` are
-    the 95 % interval of ``statistics.summary``.
+    ``statistics.summary`` describes ``mean``, the spreads and the 95 % interval
+    from ``low`` to ``high``. Networks that ``diverged``, ran out of memory
+    (``oom``) or are ``missing`` are counted and left out.
 
     Raises
     ------

@@ -13,8 +13,8 @@ _SEEDS = ["condensation_seed", "evaluation_seed"]
 def table(networks: pd.DataFrame) -> pd.DataFrame:
     """Return one row per cell and corruption, and one for the mean over the corruptions.
 
-    ``clean`` and ``mean`` are accuracies in percent, over the networks of the cell; ``low`` to
-    ``high`` is the 95 % interval of ``statistics.summary``. ``drop`` is ``clean`` - ``mean``; its
+    ``clean`` and ``mean`` are accuracies in percent; ``low`` to ``high`` is the 95 % interval, as
+    ``statistics.summary`` describes. ``drop`` is ``clean`` - ``mean``; its
     interval pairs the accuracies of each set, or of each network of a single set. Networks without
     a result at any strength of any corruption are left out.
 
@@ -37,14 +37,15 @@ def _row(corruption: str, networks: pd.DataFrame) -> dict[str, object]:
     accuracy, sets = networks["accuracy"], networks["condensation_seed"]
     summary = statistics.summary(accuracy, sets)
     both, _ = statistics.pairs(networks.set_index(_SEEDS), "clean", "accuracy")
-    low, high = statistics.interval(both["clean"] - both["accuracy"])
+    drops = both["clean"] - both["accuracy"]
+    low, high = statistics.interval(drops)
     return {
         "corruption": corruption,
         "sets": sets.nunique(),
         "networks": len(networks),
-        "clean": networks["clean"].mean(),
+        "clean": both["clean"].mean(),
         **{name: summary[name] for name in ("mean", "low", "high")},
-        "drop": (networks["clean"] - accuracy).mean(),
+        "drop": drops.mean(),
         "drop_low": low,
         "drop_high": high,
     }

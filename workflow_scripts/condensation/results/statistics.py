@@ -38,8 +38,9 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def summary(accuracy: pd.Series, sets: pd.Series) -> dict[str, float | int | None]:
     """Return mean, spreads and interval of the networks of a cell.
 
-    ``std`` is over networks and ``std_of_sets`` over the sets' means (None for
-    one set), both population standard deviations, as in the paper. ``low`` and
+    ``mean`` and ``std_of_sets`` are over the sets' means (None for one set),
+    ``std`` is over networks; spreads are population standard deviations, as in
+    the paper. ``low`` and
     ``high`` are the 95 % t interval over the sets' means, or over networks for
     one set, clipped to 0 and 100 percent. Networks without a result (NaN) are
     left out, and with them sets that have no other.
@@ -48,7 +49,7 @@ def summary(accuracy: pd.Series, sets: pd.Series) -> dict[str, float | int | Non
     low, high = interval(of_sets if len(of_sets) > 1 else accuracy.dropna())
     low, high = float(np.clip(low, 0, None)), float(np.clip(high, None, 100))
     return {
-        "mean": accuracy.mean(),
+        "mean": of_sets.mean(),
         "std": accuracy.std(ddof=0),
         "std_of_sets": of_sets.std(ddof=0) if len(of_sets) > 1 else None,
         "low": low,

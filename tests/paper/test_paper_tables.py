@@ -379,6 +379,7 @@ def test_table_3_is_the_ranking_beside_the_printed_one():
         ({"algorithm": "dc"}, "100", None),
         ({"algorithm": "dsa", "init": "noise"}, "10", None),
         ({"algorithm": "dm", "init": "kcenter"}, "1", None),
+        ({"algorithm": "dm", "factor": 2}, "1", None),
         ({"algorithm": "tm"}, "50", "TM"),
         ({"algorithm": "imported", "path": "kip.npz"}, "10", None),
     ],

@@ -76,7 +76,7 @@ def method(config: Config, dataset_name: str, name: str, ipc: str) -> Name | Non
 
     K-Center on pixels is ``K-Center (raw input)``. The tables start from real
     images, except DC up to IPC 50, which starts from noise; other starts belong
-    to Figures 4 and 6.
+    to Figures 4 and 6. None of them stores several training images in one (``factor``).
     """
     entry = config.methods[name]
     if entry.algorithm not in METHOD_NAMES or type(entry) is not METHODS[entry.algorithm]:
@@ -85,7 +85,7 @@ def method(config: Config, dataset_name: str, name: str, ipc: str) -> Name | Non
     if ipc == WHOLE:
         return Name(known)
     theirs = type(entry).as_in_paper(int(ipc))
-    if getattr(entry, "init", None) != getattr(theirs, "init", None):
+    if any(getattr(entry, x, None) != getattr(theirs, x, None) for x in ("init", "factor")):
         return None
     where = f"methods.{name}"
     if isinstance(entry, KIP):  # the paper used published sets with unpublished options

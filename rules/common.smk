@@ -79,7 +79,9 @@ if workflow.modifier.namespace:
 
 try:
     CONFIG = loading.parse(
-        {key: value for key, value in config.items() if key != SETTINGS}, ORIGIN
+        {key: value for key, value in config.items() if key != SETTINGS}
+        | partial_run.settings(),
+        ORIGIN,
     )
     for folder in (CONFIG.results_dir, CONFIG.figures_dir):
         made_from.check(folder, ORIGIN, made_from.digest(CONFIG))
@@ -280,7 +282,8 @@ def report_what_exists():
     if not shown >= set(workflow.dag_settings.targets):
         return
     print("\nJobs failed; making the tables of what exists.", file=sys.stderr)
-    command = [PYTHON, "-m", "snakemake", *partial_run.arguments(sys.argv[1:])]
-    if subprocess.run(command, check=False).returncode == 0:
+    command = [PYTHON, "-m", "snakemake", "--nolock", *sys.argv[1:]]
+    environment = {**os.environ, partial_run.VARIABLE: "1"}
+    if subprocess.run(command, env=environment, check=False).returncode == 0:
         note = "What failed reads `missing` there. Run again to make it."
         print(f"\n{note}", file=sys.stderr)

@@ -37,6 +37,8 @@ from condensation.workflow import made_from
 
 KILLS = int(os.environ.get("KILLS", "20"))
 TABLE = "results/tables/accuracy.csv"
+# the run that shows what exists must take over each option
+POISONED = (*SMALL, "--config", "figures_dir=lost", "--config=figures_dir=figures")
 POISON = "raise RuntimeError('a bug of my own')"
 
 
@@ -55,7 +57,9 @@ def poisoned(small_run, tmp_path_factory):
     for name in ("results/digits/mine", "results/tables", "results/leaderboard", "figures"):
         shutil.rmtree(folder / name)
     (folder / "mine.py").write_text(SMALL_METHOD.format(first_line=POISON))
-    done = snakemake(folder, "--cores", "2", "--keep-going", *SMALL)
+    with (folder / "small.yaml").open("a") as file:
+        file.write("figures_dir: elsewhere\n")
+    done = snakemake(folder, "--cores", "2", "--keep-going", *POISONED)
     return folder, done.returncode, done.stdout + done.stderr
 
 
@@ -67,7 +71,7 @@ def mended(poisoned):
     shutil.copytree(folder / "results", before / "results", copy_function=shutil.copy2)
     shutil.copytree(folder / "figures", before / "figures")
     (folder / "mine.py").write_text(SMALL_METHOD.format(first_line="pass"))
-    done = snakemake(folder, "--cores", "2", "--keep-going", *SMALL)
+    done = snakemake(folder, "--cores", "2", "--keep-going", *POISONED)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder, before, done.stdout + done.stderr
 

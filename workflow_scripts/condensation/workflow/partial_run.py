@@ -1,15 +1,16 @@
 """The second run, with ``partial: true``, that shows the results of a failed run."""
 
-from collections.abc import Sequence
+import os
 from pathlib import Path
+from typing import Any
+
+# set for the second run and its jobs: of several --config, Snakemake reads the last one alone
+VARIABLE = "CONDENSATION_PARTIAL"
 
 
-def arguments(command: Sequence[str]) -> list[str]:
-    """Return Snakemake's arguments with ``partial=true`` among those of ``--config``."""
-    at = next((at for at, word in enumerate(command) if word in ("--config", "-C")), None)
-    if at is None:
-        return [*command, "--config", "partial=true", "--nolock"]
-    return [*command[: at + 1], "partial=true", *command[at + 1 :], "--nolock"]
+def settings() -> dict[str, Any]:
+    """Return what the second run has in its config besides that of the failed run."""
+    return {"partial": True} if VARIABLE in os.environ else {}
 
 
 def is_newer(path: str, time: float) -> bool:

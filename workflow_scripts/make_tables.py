@@ -31,4 +31,5 @@ with job(snakemake, torch_threads=False):
         snakemake.output.csv,
         accuracy.to_csv(index=False, lineterminator="\n", float_format="%.4f"),
     )
-    storage.write_text(snakemake.output.markdown, frames.markdown(accuracy, runs))
+    mixed = records.mixed_precisions(used)
+    storage.write_text(snakemake.output.markdown, frames.markdown(accuracy, runs, mixed))

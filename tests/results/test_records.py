@@ -9,6 +9,7 @@ import pytest
 from condensation.config.loading import parse
 from condensation.core import storage
 from condensation.core.errors import InputError
+from condensation.paper import evidence_page
 from condensation.results import frames, records
 from condensation.workflow import jobs
 from condensation.workflow.grid import SetId, expand
@@ -135,6 +136,23 @@ def test_records_of_other_code_are_said(write, config):
     assert frames.runs(records.read([write(set=set_facts)]), config)["other_code"].all()
     fresh = frames.runs(records.read([write()]), config)
     assert "Other code" not in frames.markdown(frames.accuracy(fresh, expand(config)), fresh)
+
+
+def test_several_precisions_of_the_same_are_said(write, config):
+    def record(method, of_set, precision):
+        cell = content(config)["cell"] | {"method": method}
+        return {"cell": cell, "precision": precision, "set": {"precision": of_set}}
+
+    alike = [record("dm", "bf16", "float32"), record("random", "float32", "float32")]
+    other = record("dm", "float32", "tf32")
+    old = record("dm", None, None)  # from before records named it
+    assert records.mixed_precisions([*alike, old, {"seconds": 1.0}]) == []
+    mixed = records.mixed_precisions([*alike, other])
+    assert mixed == ["networks in float32 and tf32", "sets of digits/dm/1 in bf16 and float32"]
+    table = frames.accuracy(frames.runs(records.read([write()]), config), expand(config))
+    assert f"different precisions: {mixed[0]}; {mixed[1]}." in frames.markdown(table, None, mixed)
+    page = evidence_page.head_of_records(dict(enumerate([*alike, other])), 1)
+    assert f"different precisions: {mixed[0]}; {mixed[1]}." in page
 
 
 def test_a_status_that_is_none_is_refused(write):

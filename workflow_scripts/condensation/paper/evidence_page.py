@@ -7,7 +7,7 @@ import pandas as pd
 
 from condensation.paper import curves
 from condensation.paper.evidence import FAR
-from condensation.results import frames
+from condensation.results import frames, records
 
 _WAY = ["architecture", "augmentation"]
 _TITLE = "# Beside the printed numbers\n\n"
@@ -68,10 +68,12 @@ def head_of_records(contents: Mapping[str, Mapping[str, Any]], files: int) -> st
             networks += sum(row["seconds"] for row in held["rows"]) / 3600
         elif "device_name" in held:
             sets += held["seconds"] / 3600
+    mixed = "; ".join(records.mixed_precisions(contents.values()))
     return _TITLE + (
         f"Made from the records of {files} file{'s' * (files > 1)}; {sets + networks:.2f} hours of "
         f"jobs (sets {sets:.2f}, networks {networks:.2f}; features, experts and whitening have no "
         f"records). {_UNITS}\n"
+        + (f"\nComputed in different precisions: {mixed}.\n" if mixed else "")
     )
 
 

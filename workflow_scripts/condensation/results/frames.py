@@ -1,7 +1,7 @@
 """Tidy tables from records."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -259,15 +259,18 @@ def ipc_order(values: Iterable[str]) -> list[str]:
     return sorted(set(values), key=lambda ipc: float("inf") if ipc == WHOLE else int(ipc))
 
 
-def markdown(table: pd.DataFrame, runs: pd.DataFrame | None = None) -> str:
+def markdown(
+    table: pd.DataFrame, runs: pd.DataFrame | None = None, mixed: Sequence[str] = ()
+) -> str:
     """Return the accuracy table as Markdown: a section per experiment, a column per IPC.
 
-    ``runs`` adds a note on records that other code made.
+    ``runs`` adds a note on records that other code made, ``mixed`` one on precisions
+    (``records.mixed_precisions``).
     """
     parts = [
-        "# Accuracy\n\nTest accuracy in percent: mean ± population standard deviation over all "
-        "networks of a cell. `sets` counts condensed sets, `networks` the networks trained on "
-        "them, each on one set.\n"
+        "# Accuracy\n\nTest accuracy in percent: the mean of a cell ± the population standard "
+        "deviation over its networks. `sets` counts condensed sets, `networks` the networks "
+        "trained on them, each on one set.\n"
     ]
     if missing := int(table["missing"].sum()):
         parts.append(
@@ -280,6 +283,8 @@ def markdown(table: pd.DataFrame, runs: pd.DataFrame | None = None) -> str:
             f"Other code than the present made {len(old)} records or their sets, with the same "
             f"options (`snakemake --touch` accepts that). The first of them is {old[0]}\n"
         )
+    if mixed:
+        parts.append(f"Computed in different precisions: {'; '.join(mixed)}.\n")
     if table.empty:
         parts.append("No experiment holds a cell.\n")
     for (experiment, dataset), part in table.groupby(["experiment", "dataset"], sort=False):

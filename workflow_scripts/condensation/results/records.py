@@ -36,6 +36,21 @@ def cell_of(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"labels": OWN, **record["cell"]}
 
 
+def mixed_precisions(contents: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return what was computed in several precisions: networks, or sets of one method and IPC.
+
+    ``contents`` are those of records; others are left out.
+    """
+    used: dict[str, set[str]] = {}
+    for record in contents:
+        if "cell" in record:
+            where = "/".join(record["cell"][name] for name in ("dataset", "method", "ipc"))
+            for what, part in (("networks", record), (f"sets of {where}", record.get("set") or {})):
+                if precision := part.get("precision"):  # older records do not name it
+                    used.setdefault(what, set()).add(precision)
+    return [f"{what} in {' and '.join(sorted(p))}" for what, p in used.items() if len(p) > 1]
+
+
 def read(paths: Iterable[str | Path], left_out: list[str] | None = None) -> dict[str, Any]:
     """Return the content of each file by its path.
 

@@ -108,8 +108,8 @@ class _Classifiers:
     ):
         self.problem = problem
         structure = networks.build(architecture, problem.shape, problem.classes, problem.seed)
-        self.network = Flat(structure, problem.shape, problem.device)
         self.at_once = compute.shown_at_once(structure, problem.shape, problem.device)
+        self.network = Flat(structure, problem.shape, problem.device)
         self.vectors = [snapshots[epoch] for snapshots in loaded.snapshots[:experts]]
 
     def logits(self, expert: int, images: torch.Tensor) -> torch.Tensor:

@@ -91,10 +91,11 @@ def condense(
     def fresh(*purpose: object) -> nn.Module:
         return built.build(architecture, problem.shape, classes, problem.seed, *purpose)
 
-    network = _Either(fresh("frepo")).to(device).eval().requires_grad_(False)
+    structure = fresh("frepo")
+    at_once = compute.shown_at_once(structure, problem.shape, device)  # before it leaves the CPU
+    network = _Either(structure).to(device).eval().requires_grad_(False)
     names = [name for name, _ in network.named_parameters()]
     shapes = [parameter.shape for parameter in network.parameters()]
-    at_once = compute.shown_at_once(network.network, problem.shape, device)
     total = len(problem.dataset.train_labels)
     batch_real = min(batch_real, total)
     read = problem.reader(iterations * batch_real)

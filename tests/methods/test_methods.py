@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, small_dataset
+from threadpoolctl import threadpool_limits
 
 from condensation import augmentation, networks
 from condensation.config.entries import DSA_OPERATORS
@@ -217,6 +218,22 @@ def test_two_centres_never_take_the_same_image():
     centres = np.array([[0.1], [0.2], [0.3], [8.0]])
     assert kcenter.nearest_unused(points, centres).tolist() == [0, 1, 2, 3]
     assert kcenter.nearest_unused(np.zeros((4, 2)), np.zeros((4, 2))).tolist() == [0, 1, 2, 3]
+
+
+def test_kcenter_does_not_depend_on_the_number_of_threads(monkeypatch):
+    dataset = small_dataset(classes=2, per_class=1000)
+    features = torch.randn(2000, 64, generator=torch.Generator().manual_seed(0))
+    problem = Problem(dataset, ipc=10, seed=0, features=features)
+    centres = []
+    nearest = kcenter.nearest_unused
+    monkeypatch.setattr(
+        kcenter, "nearest_unused", lambda points, of: (centres.append(of), nearest(points, of))[1]
+    )
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            kcenter.select(problem, "embedding")
+    for one, two in zip(centres[:2], centres[2:], strict=True):
+        assert np.array_equal(one, two)
 
 
 def test_restarts_find_what_one_random_start_misses():

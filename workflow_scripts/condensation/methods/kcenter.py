@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances
+from threadpoolctl import threadpool_limits
 
 from condensation.core.randomness import derive_seed
 from condensation.methods.contract import Problem
@@ -47,11 +48,14 @@ def select(
             n_init=restarts,
             max_iter=max_iterations,
             random_state=derive_seed(problem.seed, "kcenter", label) % 2**32,
-        ).fit(points)
+        )
+        with threadpool_limits(1):  # the order of sums depends on the number of threads
+            means.fit(points)
+            chosen = nearest_unused(points, means.cluster_centers_)
         log.info(
             "k-means of class %s: %d iterations", problem.dataset.classes[label], means.n_iter_
         )
-        selected.append(indices[nearest_unused(points, means.cluster_centers_)])
+        selected.append(indices[chosen])
     return torch.stack(selected)
 
 

@@ -8,6 +8,7 @@ import torch
 
 import condensation
 from condensation import cli
+from condensation.core import storage
 from condensation.core.errors import InputError
 from condensation.data import published
 
@@ -72,7 +73,7 @@ def test_a_folder_of_results_does_not_hide_the_published_set(folder, tmp_path, m
 
 
 def test_another_file_than_the_indexed_one_is_refused(folder):
-    path = folder / "digits_dm_ipc1.safetensors"
+    path = folder / "digits+dm+ipc1.safetensors"
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(InputError, match="not the one whose checksum"):
         condensation.load_set("digits/dm/ipc1")
@@ -89,6 +90,16 @@ def test_another_set_of_the_same_name_and_a_snapshot_are_refused(condensed, fold
     condensed.save(snapshot)
     with pytest.raises(InputError, match="a snapshot"):
         published.publish(snapshot, folder)
+
+
+def test_names_that_differ_in_where_a_part_ends_have_files_of_their_own(condensed, tmp_path):
+    for dataset, method in (("a", "b_c"), ("a_b", "c")):
+        metadata = condensed.metadata | {"dataset": dataset, "method": method}
+        replace(condensed, metadata=metadata).save(tmp_path / "condensed.safetensors")
+        published.publish(tmp_path / "condensed.safetensors", tmp_path / "sets")
+    for name in ("a/b_c/ipc1", "a_b/c/ipc1"):
+        metadata = storage.read_metadata(published.find(name, tmp_path / "sets"))
+        assert name == f"{metadata['dataset']}/{metadata['method']}/ipc1"
 
 
 def test_real_images_are_not_published(tmp_path):

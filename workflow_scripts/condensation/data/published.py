@@ -66,8 +66,9 @@ def publish(source: str | Path, folder: Path | None = None) -> tuple[str, dict[s
     parts = [metadata["dataset"], metadata["method"], f"ipc{metadata['ipc']}"]
     parts += [f"set{metadata['seed']}"] if metadata["seed"] else []
     name = "/".join(parts)
-    file = f"{'_'.join(parts)}.safetensors"
     published = index(folder).get(name)
+    # no name of the config has a +, so no two sets share a file
+    file = published["file"] if published else f"{'+'.join(parts)}.safetensors"
     if published is not None and published["content"] != metadata["content"]:
         raise InputError(
             f"{source}: {folder / published['file']} is another set of the same name, {name}. "

@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT
 
 from condensation.config.loading import load, parse
+from condensation.nas import tables as ranking_tables
 from condensation.paper import names as paper_names
 from condensation.paper import printed, rendering, tables
 from condensation.paper.cells import collect
@@ -341,7 +342,7 @@ def test_the_reference_is_the_convnet_whatever_it_is_called():
     assert transfer["differs"] == "over mlp, vit (paper: MLP, ResNet18, ResNet152, ViT)"
 
 
-def test_table_3_is_the_ranking_beside_the_printed_one():
+def test_table_3_is_the_ranking_beside_the_printed_one(tmp_path):
     nas = SimpleNamespace(
         dataset="mine",
         references={"all": SimpleNamespace(images=None), "few": SimpleNamespace(images=100)},
@@ -349,19 +350,21 @@ def test_table_3_is_the_ranking_beside_the_printed_one():
     numbers = pd.DataFrame(
         {
             **{"reference": ["", "all", "few"], "method": ["random", "", ""]},
-            **{"ipc": ["50", "", ""], "condensation_seed": [0, None, None]},
+            **{"ipc": ["50", "", ""], "condensation_seed": pd.array([0, None, None], "Int64")},
             **{"spearman": [0.5, 0.8, 0.6], "spearman_low": [0.4, 0.7, np.nan]},
             **{"spearman_high": [0.6, 0.9, np.nan], "top1": [90.0, 93.0, 91.0]},
         }
     )
     config = small().model_copy(update={"nas": nas})
     cells = replace(cells_of(small(), networks(15.0, 0.1, **ONE)), config=config)
-    table = tables.table3(cells, numbers)
+    numbers.to_csv(tmp_path / "nas.csv", index=False)
+    table = tables.table3(cells, ranking_tables.load(tmp_path / "nas.csv"))
     row = entry(table, method="random", statistic="spearman")
     assert (row["printed"], row["low"]) == ("-0.06", 0.4)
     assert row["difference"] == pytest.approx(0.56) and row["verdict"] == "other protocol"
     assert entry(table, method="all", statistic="top1")["printed"] == "93.5"
     assert entry(table, method="few", statistic="top1")["printed"] == ""
+    assert set(table.entries["set"]) == {"0"}
     assert "| random" in rendering.markdown(table)
 
 

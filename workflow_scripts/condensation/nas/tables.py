@@ -206,9 +206,8 @@ def load(path: str | Path) -> pd.DataFrame:
     with frames.readable_table(path):
         columns = pd.read_csv(path, nrows=0).columns
         empty = {name: [""] for name in columns if name not in _NAMES}
-        return pd.read_csv(
-            path, dtype=dict.fromkeys(_NAMES, str), keep_default_na=False, na_values=empty
-        )
+        kinds = dict.fromkeys(_NAMES, str) | {"condensation_seed": "Int64"}
+        return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=empty)
 
 
 def _number(value: float) -> str:

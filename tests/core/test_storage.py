@@ -1,5 +1,8 @@
 """Files: atomic, checksummed, the same bytes for the same content."""
 
+import os
+import stat
+
 import pytest
 import torch
 
@@ -23,6 +26,16 @@ def test_same_content_same_bytes_whatever_the_order(tmp_path):
     turned = dict(reversed(TENSORS.items()))
     storage.write_tensors(tmp_path / "two", turned, dict(reversed(METADATA.items())))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o007, 0o660)])
+def test_who_may_read_a_file_follows_the_umask(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        storage.write_tensors(tmp_path / "f", TENSORS, METADATA)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == mode
 
 
 def test_any_flipped_byte_is_noticed(tmp_path):

@@ -62,6 +62,8 @@ def write_tensors(
     content = json.loads(canonical(metadata))
     content["checksum"] = _digest(plain, content)
     with atomic(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         try:
             save_file(plain, str(temporary), metadata={METADATA_KEY: canonical(content)})
         except SafetensorError as error:
@@ -69,6 +71,7 @@ def write_tensors(
                 number = int(code[1])
                 raise OSError(number, os.strerror(number), str(path)) from error
             raise
+        temporary.chmod(mode)  # safetensors lets nobody but the owner read
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

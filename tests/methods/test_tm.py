@@ -167,6 +167,24 @@ def test_a_step_size_that_falls_to_zero_ends_the_run(ready):
         tm.condense(ready, **OPTIONS | {"iterations": 20, "lr_step": 1e3})
 
 
+def test_a_step_size_that_recovers_unseen_ends_the_run_too(ready, monkeypatch):
+    class AtTheEnd(Recorder):  # as on CUDA, which is not read in each iteration
+        def run(self, state, step, iterations, check, **_):
+            for number in range(iterations):
+                step(number)
+            assert float(state["step_size"]) > 0
+            check()
+
+    def gradients(network, start, target, images, labels, a, plan, augment):
+        slopes = [torch.zeros_like(images), 1.0 - 3.0 * (a < 0)]  # down, and far up again
+        return a, *slopes
+
+    monkeypatch.setitem(tm.GRADIENTS, "exact", gradients)
+    ready = replace(ready, recorder=AtTheEnd())
+    with pytest.raises(FloatingPointError, match=r"step size fell to -0.95"):
+        tm.condense(ready, **OPTIONS | {"iterations": 2, "lr_step": 1.0})
+
+
 def test_more_expert_epochs_than_exist_are_refused(ready):
     with pytest.raises(InputError, match=r"needs epoch 4, .* trained for 3"):
         tm.condense(ready, **OPTIONS | {"max_start": 3, "expert_epochs": 2})

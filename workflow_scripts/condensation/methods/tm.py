@@ -159,6 +159,7 @@ def match(
     velocity = torch.zeros_like(images)
     a = torch.full((), step_size, device=problem.device)
     a_velocity = torch.zeros_like(a)
+    lowest = a.clone()  # of all step sizes: CUDA is not read in each iteration
     learned = labels if isinstance(labels, LearnedLabels) else None
     fixed = problem.labels if isinstance(labels, LearnedLabels) else labels.to(problem.device)
     count = len(images) * factor**2
@@ -240,13 +241,15 @@ def match(
             else:
                 moving.copy_(torch.where(taken, moving * inertia + slope, moving))
                 value.copy_(torch.where(taken, value - rate * moving, value))
+        torch.minimum(lowest, a, out=lowest)
         if taken is not None:
             skipped.add_(~taken)
 
     def check() -> None:
-        if not float(a) > 0:
+        if not float(lowest) > 0:
             raise FloatingPointError(
-                f"the learned step size fell to {float(a):.3g}; a smaller lr_step or lr may hold it"
+                f"the learned step size fell to {float(lowest):.3g}; a smaller lr_step or lr may "
+                "hold it"
             )
 
     state = {"images": images, "velocity": velocity, "step_size": a, "step_velocity": a_velocity}

@@ -1,6 +1,7 @@
 """Memory that runs out ends a training job with no result; other errors stay errors."""
 
 import pytest
+import torch
 
 from condensation.training import jobs
 
@@ -21,3 +22,24 @@ def test_only_missing_memory_is_caught(caplog):
 )
 def test_the_images_of_a_pass_are_shared_among_the_networks(at_once, networks, expected):
     assert jobs.images_each(at_once, networks) == expected
+
+
+def test_networks_one_after_the_other_have_their_own_buffers():
+    class Drawn(torch.nn.Module):
+        def __init__(self, seed):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor(10.0 * seed))
+            self.register_buffer("drawn", torch.tensor(float(seed)), persistent=False)
+
+        def forward(self, images):
+            return images.flatten(1) + self.weight + self.drawn
+
+    rows, _ = jobs.train_networks(
+        *([3, 5], Drawn, lambda *_: None),
+        lambda _, forward, __: [{"output": forward(torch.zeros(1, 1, 1, 1, 1)).item()}],
+        example=Drawn(3),
+        shape=(1, 1, 1),
+        batch_size=1,
+        stack=False,
+    )
+    assert rows == [{"seed": 3, "output": 33.0}, {"seed": 5, "output": 55.0}]

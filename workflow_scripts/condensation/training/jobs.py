@@ -97,7 +97,10 @@ def train_networks(
         forward = stacking.alone(compute.compiled(example, compile, device, part))
         progress = progress_for(len(pending))
         for seed in pending:
-            example.load_state_dict(build(seed).state_dict())  # reused: it is compiled once
+            fresh = build(seed)
+            example.load_state_dict(fresh.state_dict())  # reused: it is compiled once
+            for buffer, drawn in zip(example.buffers(), fresh.buffers(), strict=True):
+                buffer.copy_(drawn)  # also those that the state leaves out
             train([seed], example, forward, list(example.parameters()), progress)
     return rows, costs
 

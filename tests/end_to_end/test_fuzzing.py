@@ -370,9 +370,9 @@ PRINTED = [path.read_bytes() for path in sorted((ROOT / "config/paper").glob("*.
 RUNS = (
     "dataset,method,ipc,condensation_seed,iteration,architecture,augmentation,optimizer,"
     "labels,evaluation_seed,status,accuracy,first_half,second_half,loss,calibration_error,set_status,"
-    "other_code,record\n"
-    "digits,random,1,0,end,convnet,none,sgd,own,0,ok,91.5,91,92,0.3,0.1,ok,False,a.json\n"
-    "digits,random,1,1,end,convnet,none,sgd,own,0,oom,,,,,,oom,True,b.json\n"
+    "set_labels,other_code,record\n"
+    "digits,random,1,0,end,convnet,none,sgd,own,0,ok,91.5,91,92,0.3,0.1,ok,hard,False,a.json\n"
+    "digits,random,1,1,end,convnet,none,sgd,own,0,oom,,,,,,oom,,True,b.json\n"
 )
 ACCURACY = (
     "experiment,dataset,method,ipc,iteration,architecture,augmentation,optimizer,labels,sets,networks,"

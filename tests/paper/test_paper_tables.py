@@ -32,6 +32,7 @@ def network(seed, accuracy, **facts):
     usual |= {"architecture": "convnet", "augmentation": "dsa", "optimizer": "sgd"}
     usual |= {"labels": "own"}
     halves = {"first_half": accuracy, "second_half": accuracy, "set_status": "ok"}
+    halves["set_labels"] = "hard"
     return usual | facts | {"accuracy": accuracy, **halves}
 
 
@@ -476,6 +477,10 @@ def test_the_comparisons_leave_the_whole_set_out_and_say_what_they_are(config, r
     some = runs[(runs["dataset"] == "cifar10") & (runs["optimizer"] == "sgd")]
     some = some[(some["architecture"] == "convnet") & (some["augmentation"] == "dsa")]
     compared = comparison.compare(some, config)
+    assert compared.tables["scores"]["label_robust"].notna().any()
+    learned = ~some["method"].isin(["random", "whole"])
+    soft = comparison.compare(some.assign(set_labels=np.where(learned, "soft", "hard")), config)
+    assert soft.tables["scores"]["label_robust"].isna().all()
     names = {*compared.tables["comparisons"]["first"], *compared.tables["comparisons"]["second"]}
     assert "whole" not in names and "random" in names
     assert compared.ranking["left_out"]["methods"]

@@ -70,6 +70,19 @@ def test_a_cell_with_hard_labels_replaces_the_sets_own():
     assert row_of(rows, labels="distilled", augmentation="dsa")["hlr"] == pytest.approx(0.45)
 
 
+def test_soft_labels_of_a_set_do_not_stand_for_hard_ones():
+    """The own labels of `dm` are soft: without a cell with hard ones there is no HLR."""
+    rows = (*FULL, ("random", "10", "dsa", "hard", 30.0))
+    soft = {("d", "10", "dm")}
+    scored = dd_ranking.scores(table(*rows), ALGORITHMS, soft=soft)
+    assert scored["label_robust"].isna().all() and scored["augmentation_robust"].notna().any()
+    rows = (*rows, ("dm", "10", "dsa", "hard", 40.0))
+    scored = dd_ranking.scores(table(*rows), ALGORITHMS, soft=soft)
+    assert scored["hlr"].tolist() == pytest.approx([0.85 - 0.40] * len(scored))
+    own = scored.set_index("labels").loc["own"]
+    assert own["label_robust"] == pytest.approx(score(0.5 * 0.18 - 0.5 * 0.45))
+
+
 def test_the_ends_of_the_scale():
     assert dd_ranking.normalized(1) == 1 and dd_ranking.normalized(-1) == 0
     worst = table(("random", "1", "dsa", "own", 100.0), ("dm", "1", "dsa", "own", 0.0))

@@ -50,7 +50,7 @@ def content(config, **changes):
         "source": job["source"],
         "set": {
             **{"status": "ok", "algorithm": set_facts["function"], "options": set_facts["options"]},
-            "source": set_facts["source"],
+            **{"labels": "soft", "source": set_facts["source"]},
         },
     }
     return json.loads(json.dumps(record)) | changes
@@ -69,7 +69,7 @@ def test_a_record_of_this_config_is_taken(write, config):
     runs = frames.runs(records.read([write()]), config)
     assert list(runs["accuracy"]) == [50, 60] and not runs["other_code"].any()
     assert list(runs["first_half"]) == [40, 40] and list(runs["calibration_error"]) == [3, 3]
-    assert set(runs["set_status"]) == {"ok"}
+    assert set(runs["set_status"]) == {"ok"} and set(runs["set_labels"]) == {"soft"}
     table = frames.accuracy(runs, expand(config))
     assert list(table["mean"]) == [55]
 

@@ -34,6 +34,7 @@ def compare(runs: pd.DataFrame, config: Config) -> Comparison:
     algorithms = {name: entry.algorithm for name, entry in config.methods.items()}
     cells = gains.cells_of(final)  # with the whole dataset
     plain = [name for name, entry in config.augmentations.items() if entry.policy == "none"]
+    soft = final.loc[final["set_labels"] == "soft", dd_ranking.SETS]
     present = set(final["method"])
     methods = [name for name, entry in config.methods.items() if entry.algorithm != "whole"]
     methods = [name for name in methods if name in present]
@@ -43,7 +44,9 @@ def compare(runs: pd.DataFrame, config: Config) -> Comparison:
     final = final.iloc[order.argsort(kind="stable")]  # pairs are first - second, in this order
     tables = {
         "gains": gains.ordered(cells, algorithms),
-        "scores": dd_ranking.scores(cells, algorithms, plain),
+        "scores": dd_ranking.scores(
+            cells, algorithms, plain, set(soft.itertuples(index=False, name=None))
+        ),
         "transfer": transfer.table(
             final, {name: entry.network for name, entry in config.architectures.items()}
         ),
@@ -142,7 +145,8 @@ def _scores(table: pd.DataFrame) -> str:
         "What sets are worth apart from their labels, and apart from the augmentation, from 0 to "
         f"100 (Li et al., 2025). {100 * dd_ranking.normalized(0):.1f} is no gain over Random "
         "(augmentation-robust), or a gain as large as the gap that is left to the whole dataset "
-        "(label-robust). With 95 % intervals (scores.csv).\n\n"
+        "(label-robust). A set with soft labels has a label-robust score if it was also evaluated "
+        "with `labels: hard`. With 95 % intervals (scores.csv).\n\n"
         f"{_table(shown)}"
     )
 

@@ -24,6 +24,7 @@ from condensation.results.statistics import BLOCK
 COLUMNS = ["hlr", "ior", "label_robust", "label_low", "label_high"]
 COLUMNS += ["augmentation_robust", "augmentation_low", "augmentation_high"]
 HARD = "hard"
+SETS = ["dataset", "ipc", "method"]
 _CELL = [*BLOCK, "method"]
 _WEIGHT = 0.5  # of both sums, as on the authors' leaderboard
 _NONE = (np.nan, np.nan)
@@ -40,7 +41,10 @@ def normalized(value: float) -> float:
 
 
 def scores(
-    cells: pd.DataFrame, algorithms: Mapping[str, str], plain: Collection[str] = ("none",)
+    cells: pd.DataFrame,
+    algorithms: Mapping[str, str],
+    plain: Collection[str] = ("none",),
+    soft: Collection[tuple[str, ...]] = (),
 ) -> pd.DataFrame:
     """Return a row per cell of a method with at least one of the scores, best first in each block.
 
@@ -50,13 +54,14 @@ def scores(
     algorithms : the algorithm of each method; the first ``random`` and the first ``whole`` of them
         are what sets are compared with.
     plain : the names of augmentations that change nothing.
+    soft : ``SETS`` of the sets whose own labels are soft.
 
     Notes
     -----
     ``labels: hard`` gives the accuracy with hard labels; without such a cell it is that with the
-    set's own labels, which are hard for most methods.
+    set's own labels, if those are hard.
     """
-    table = _Cells(cells, algorithms, plain)
+    table = _Cells(cells, algorithms, plain, soft)
     rows = []
     for key in table.cells:
         where = dict(zip(_CELL, key, strict=True))
@@ -70,14 +75,18 @@ def scores(
 
 class _Cells:
     def __init__(
-        self, cells: pd.DataFrame, algorithms: Mapping[str, str], plain: Collection[str]
+        self,
+        cells: pd.DataFrame,
+        algorithms: Mapping[str, str],
+        plain: Collection[str],
+        soft: Collection[tuple[str, ...]],
     ) -> None:
         halves = half_width(cells)
         self.cells: dict[tuple[str, ...], Cell] = {
             tuple(row[name] for name in _CELL): (row["mean"] / 100, half / 100)
             for row, half in zip(cells.to_dict("records"), halves, strict=True)
         }
-        self.plain = plain
+        self.plain, self.soft = plain, soft
         self.random = self._named(algorithms, "random")
         self.whole = self._named(algorithms, "whole")
 
@@ -91,9 +100,12 @@ class _Cells:
         return self.cells.get(tuple(place[name] for name in _CELL), _NONE)
 
     def hard(self, where: Mapping[str, Any], **changes: str) -> Cell:
-        """Return the cell with hard labels."""
-        hard = self.find(where, **changes, labels=HARD)
-        return hard if hard[0] == hard[0] else self.find(where, **changes, labels=OWN)
+        """Return the cell with hard labels; NaN if there is none."""
+        place = {**where, **changes}
+        hard = self.find(place, labels=HARD)
+        if hard[0] == hard[0] or tuple(place[name] for name in SETS) in self.soft:
+            return hard
+        return self.find(place, labels=OWN)
 
     def label_robust(self, where: Mapping[str, Any]) -> dict[str, float]:
         ours, random = self.find(where), self.find(where, method=self.random)

@@ -18,7 +18,7 @@ _SET = ["dataset", "method", "ipc", "condensation_seed", "iteration"]
 _NETWORK = [*_SET, *WAY, "evaluation_seed"]
 CELL = ["dataset", "method", "ipc", "iteration", *WAY]
 _VALUES = ["accuracy", "first_half", "second_half", "loss", "calibration_error"]
-_RECORD = ["set_status", "other_code", "record"]
+_RECORD = ["set_status", "set_labels", "other_code", "record"]
 MISSING = "missing"  # the status of a network without a record
 LOST = (*FAILED, MISSING)
 COUNTS = ["sets", "networks", *LOST]
@@ -32,8 +32,9 @@ def runs(
     """Return one row per trained network: the cell, both seeds, accuracy (percent) and loss.
 
     ``first_half`` and ``second_half`` are accuracies on half of the test images
-    each, ``set_status`` is the status of the condensed set, and ``other_code``
-    marks records that other code made, or whose set it made.
+    each, ``set_status`` is the status of the condensed set, ``set_labels`` says whether its own
+    are ``soft`` or ``hard``, and ``other_code`` marks records that other code made, or whose set it
+    made.
 
     Raises
     ------
@@ -47,7 +48,9 @@ def runs(
             halves = row.get("accuracy_of_halves") or [None, None]
             values = {name: row.get(name) for name in ("accuracy", "loss", "calibration_error")}
             values |= dict(zip(("first_half", "second_half"), halves, strict=True))
-            values["set_status"] = (record.get("set") or {}).get("status") or "ok"
+            set_facts = record.get("set") or {}
+            values["set_status"] = set_facts.get("status") or "ok"
+            values["set_labels"] = set_facts.get("labels") or ""
             values |= {"other_code": record["other_code"], "record": record["path"]}
             rows.append(_network_key(record, row) | {"status": row["status"]} | values)
     columns = [*_NETWORK, "status", *_VALUES, *_RECORD]
@@ -64,7 +67,7 @@ def with_missing(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     recorded = set(frame[_NETWORK].itertuples(index=False, name=None))
     rows = [
         dict(zip(_NETWORK, key, strict=True))
-        | {"status": MISSING, "set_status": "", "other_code": False, "record": ""}
+        | {"status": MISSING, "set_status": "", "set_labels": "", "other_code": False, "record": ""}
         for cell, seeds in grid.cells.items()
         for seed in range(seeds)
         if (key := _key(cell, seed)) not in recorded

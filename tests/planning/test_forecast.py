@@ -100,6 +100,23 @@ def test_finished_jobs_time_the_others_and_are_no_longer_left(tmp_path):
     assert row(after, "evaluate")["hours_left"] == row(before, "evaluate")["hours_left"]
 
 
+def test_jobs_in_which_a_teacher_labels_each_view_are_timed_apart(tmp_path):
+    axes = {"datasets": "cifar10", "methods": "dm", "ipc": [1, 10]}
+    config = make_config(experiments={"e": axes | {"labels": ["own", "distilled_views"]}})
+    cells = grid.expand(config)
+    asked = requests.Requests(config, cells, tmp_path, calibrated())
+    jobs = [job for job in worklist.all_jobs(config, cells) if job.rule == "evaluate"]
+    before = [asked.seconds(job.rule, job.wildcards) for job in jobs]
+    own, by_views = ([job for job in jobs if bool(job.wildcards["labels"]) == v] for v in (0, 1))
+    for job, slower in ((own[0], 2), (by_views[0], 5)):
+        seconds = slower * before[jobs.index(job)]
+        storage.write_json(tmp_path / job.cost, {"rows": [{"seconds": seconds}]})
+    asked = requests.Requests(config, cells, tmp_path, calibrated())
+    for job, slower in ((own[1], 2), (by_views[1], 5)):
+        after = asked.seconds(job.rule, job.wildcards)
+        assert after == pytest.approx(slower * before[jobs.index(job)])
+
+
 def test_a_damaged_record_is_ignored(tmp_path):
     config = make_config()
     for job in worklist.all_jobs(config, grid.expand(config)):

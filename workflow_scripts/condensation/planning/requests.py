@@ -16,7 +16,7 @@ from condensation.config.schema import Config
 from condensation.core.errors import InputError
 from condensation.core.textfiles import read_json
 from condensation.planning.sizes import Images
-from condensation.planning.work import Estimator, Work
+from condensation.planning.work import Estimator, Work, by_views
 from condensation.planning.worklist import Job, all_jobs
 from condensation.workflow import layout
 from condensation.workflow.grid import Grid
@@ -82,14 +82,14 @@ class Requests:
         Records of finished jobs of the same kind come first, then the calibration, then assumed
         speeds. The time of a user's method is unknown until one of its jobs has finished.
         """
-        pace = self.pace(rule, self._name(rule, wildcards))
+        pace = self.pace(rule, self._name(rule, wildcards), by_views(wildcards))
         if pace is None and self.estimator.of(rule, wildcards).unknown:
             return None
         return self._expected(rule, wildcards) * (1.0 if pace is None else pace)
 
     def basis(self, rule: str, wildcards: dict[str, str]) -> str:
         """Return the source of ``seconds``: records, calibration, assumption or nothing."""
-        if self.pace(rule, self._name(rule, wildcards)) is not None:
+        if self.pace(rule, self._name(rule, wildcards), by_views(wildcards)) is not None:
             return "records"
         if self.estimator.of(rule, wildcards).unknown:
             return "nothing"
@@ -113,14 +113,19 @@ class Requests:
             return "nasbench201"
         return wildcards.get({"condense": "method", "evaluate": "architecture"}.get(rule, ""))
 
-    def _pace(self, rule: str, name: str | None) -> float | None:
+    def _pace(self, rule: str, name: str | None, views: bool) -> float | None:
         """Return recorded over expected time: the median of the finished jobs of a kind.
 
-        None without a finished job of this rule and this method or architecture.
+        None without a finished job of this rule and this method or architecture, in which a teacher
+        labels ``views`` or does not: its network may be another one.
         """
         if name is None or self.results is None:
             return None
-        kind = [job for job in self.jobs() if (job.rule, job.name) == (rule, name)]
+        kind = [
+            job
+            for job in self.jobs()
+            if (job.rule, job.name, by_views(job.wildcards)) == (rule, name, views)
+        ]
         finished = [job for job in kind if job.cost and (self.results / job.cost).is_file()]
         ratios = []
         for job in finished[:: ceil(len(finished) / _MOST_RECORDS) or 1]:

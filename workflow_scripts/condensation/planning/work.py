@@ -56,6 +56,11 @@ class Work:
     unknown: bool = False
 
 
+def by_views(wildcards: Mapping[str, str]) -> bool:
+    """Return whether a teacher labels each view in a job, which takes a pass more."""
+    return layout.labels(wildcards.get("labels", "")) == "distilled_views"
+
+
 class Estimator:
     """Estimates the jobs of a config.
 
@@ -240,15 +245,14 @@ class Estimator:
             epochs = protocol.epochs_without_augmentation or epochs
         epochs += 1 if protocol.inclusive else 0
         batch = min(count, protocol.batch_size)
-        # the teacher looks at each view; it counts as if it were the network
-        by_views = layout.labels(wildcards.get("labels", "")) == "distilled_views"
+        of_step = 4.0 if by_views(wildcards) else 3.0  # the teacher counts as a network
         copies = CORRUPTED_COPIES if protocol.corruptions else 0
         image = prod(data.shape)
         host_bytes = data.bytes + 3 * _FLOAT * count * image
         host_bytes += data.test * image if copies else 0  # a copy at a time
         return Work(
             architecture,
-            passes=seeds * ((4.0 if by_views else 3.0) * epochs * count + (1 + copies) * data.test),
+            passes=seeds * (of_step * epochs * count + (1 + copies) * data.test),
             steps=seeds * epochs * ceil(count / protocol.batch_size),
             # networks that do not fit together train in turn
             device_bytes=data.bytes + _FLOAT * count * image + _backward(network, batch),

@@ -28,6 +28,10 @@ CONFIG = parse(
                 "snapshots": [0, 10, 20],
                 "init": "kcenter",
             },
+            "dm_pixels": {
+                **{"algorithm": "dm", "iterations": 30, "snapshots": [0, 10, 20]},
+                **{"init": "kcenter", "features": "pixels"},
+            },
             "dm_far": {"algorithm": "dm", "iterations": 40, "init": "kcenter"},
         },
         "experiments": {"one": {"datasets": ["d"], "methods": ["random"], "ipc": [1]}},
@@ -124,9 +128,13 @@ def test_starts_are_compared_along_the_iterations_of_methods_alike_but_for_the_s
             at("20", [20.0, 20.0], [21.0, 21.0]),
             at("end", [25.0, 25.0], [25.0, 25.0]),
             networks({("dm_far", "1"): [[70.0], [70.0]]}),
+            networks({("dm_pixels", "1"): [[30.0], [30.0]]}),
         ]
     )
-    table = evidence.start_gains(CONFIG, runs).set_index("iteration")
+    table = evidence.start_gains(CONFIG, runs).set_index("method")
+    pixels = table.loc["dm_pixels"]  # another start of the same name
+    assert (pixels["start"], pixels["iteration"], pixels["difference"]) == ("kcenter", "end", 5)
+    table = table.drop("dm_pixels").reset_index().set_index("iteration")
     assert list(table.index) == ["0", "10", "20", "end", "along"]
     assert set(table["method"]) == {"dm_k"} and set(table["start"]) == {"kcenter"}
     assert table["difference"].tolist() == [9.0, 6.0, 1.0, 0.0, 3.5]

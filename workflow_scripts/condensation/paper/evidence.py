@@ -251,9 +251,10 @@ def start_gains(config: Config, runs: pd.DataFrame, reference: str = "random") -
     rows = []
     fixed = ["dataset", "ipc", *paper_cells.WAY]
     for members in _methods_by_start(config):
-        if reference not in members:
+        compared = _first_from(members, reference)
+        if compared is None:
             continue
-        part = runs[runs["method"].isin(members.values())]
+        part = runs[runs["method"].isin(members)]
         for key, block in part.groupby(fixed, sort=False):
             by_method = block.pivot(
                 index=[*_SEEDS, "iteration"], columns="method", values="accuracy"
@@ -265,34 +266,43 @@ def start_gains(config: Config, runs: pd.DataFrame, reference: str = "random") -
             early = [part for i, part in along.items() if i not in ("0", frames.FINAL)]
             if early:
                 along["along"] = sum(early) / len(early)
-            for init, name in members.items():
-                if init == reference or name not in by_method:
+            for name, init in members.items():
+                if init == reference or not {name, compared} <= set(by_method):
                     continue
                 for iteration, accuracies in along.items():
                     where = dict(zip(fixed, key, strict=True))
                     where |= {"start": init, "method": name, "iteration": iteration}
-                    rows.append(where | _difference(accuracies, name, members[reference]))
+                    rows.append(where | _difference(accuracies, name, compared))
     frame = pd.DataFrame(rows, columns=[*fixed, "start", "method", "iteration", *_DIFFERENCE])
     return frame[frame["n"] > 0]
 
 
 def _methods_by_start(config: Config) -> list[dict[str, str]]:
-    """Group the methods that differ only in their start; each group is by start."""
+    """Return the start of methods by name, a group for those that differ only in it."""
     groups: dict[tuple, dict[str, str]] = {}
     for name, entry in config.methods.items():
         if init := getattr(entry, "init", None):
             options = entry.model_dump(exclude={"init", "features"})
-            groups.setdefault(tuple(sorted(map(repr, options.items()))), {})[init] = name
+            groups.setdefault(tuple(sorted(map(repr, options.items()))), {})[name] = init
     return list(groups.values())
 
 
+def _first_from(members: Mapping[str, str], start: str) -> str | None:
+    """Return the first method of a group with a start; None if there is none."""
+    return next((name for name, init in members.items() if init == start), None)
+
+
 def _starts(config: Config, reference: str = "random") -> dict[str, tuple[str, str]]:
-    """Return by method its start, and the method of its group that starts from random images."""
+    """Return by method the one of its group that starts from random images, and its own start.
+
+    Of methods with the same start (but other features) the first is there.
+    """
     return {
-        name: (members[reference], init)
+        name: (compared, init)
         for members in _methods_by_start(config)
-        if reference in members
-        for init, name in members.items()
+        if (compared := _first_from(members, reference))
+        for name, init in members.items()
+        if name == _first_from(members, init)
     }
 
 

@@ -83,6 +83,12 @@ def test_the_command_names_what_is_wrong_and_writes_nothing(tmp_path):
     done = subprocess.run([*command, "none.xz"], capture_output=True, text=True, env=environment)
     assert done.returncode == 1 and "none.xz: no such file of records" in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "into").exists()
+    (tmp_path / "into").mkdir()
+    (tmp_path / "into/report.md").write_text("mine")
+    command += [ROOT / "docs/reproduction/records.jsonl.xz"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and "into: holds other files" in done.stderr
+    assert (tmp_path / "into/report.md").read_text() == "mine"
 
 
 @pytest.fixture
@@ -133,7 +139,10 @@ def test_records_that_hold_the_same_seeds_in_another_division_are_accepted(publi
     ]
     assert cells[0].equals(cells[1])
     altered = joined | {"rows": [row | {"accuracy": 99.0} for row in joined["rows"]]}
-    with pytest.raises(InputError, match="records and costs do not belong"):
+    overlap = (
+        f"{folder}/seeds1-1.json and {folder}/seeds1-2.json hold the same seeds.*seeds_per_job"
+    )
+    with pytest.raises(InputError, match=overlap):
         tables(
             published
             | {f"{folder}/seeds1-2.json": altered}

@@ -6,7 +6,8 @@
 Needs no images. Use it to check published numbers, or to join a grid whose parts ran on several
 machines. Writes the tables, page and figures of `snakemake evidence` (but no pictures of sets), the
 table and figures of accuracy, and all records as one file. If two files hold the same record, the
-first counts. Records of another config, and of different images under one name, are errors.
+first counts. Records of another config, and of different images under one name, are errors. Other
+folders than those of earlier joins are left as they are.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from condensation.config import loading
 from condensation.core import storage
+from condensation.core.errors import InputError
 from condensation.figures import accuracy, style
 from condensation.figures import evidence as evidence_figures
 from condensation.nas import tables as ranking_tables
@@ -22,6 +24,7 @@ from condensation.results import frames, record_file
 from condensation.workflow import figure_plan, grid
 
 ROOT = Path(__file__).resolve().parents[3]
+_RECORDS = "records.jsonl.xz"
 
 
 def main(arguments: list[str]) -> None:
@@ -32,16 +35,21 @@ def main(arguments: list[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", required=True, help="the config of the records")
-    parser.add_argument("--into", required=True, help="a folder; created if it does not exist")
+    parser.add_argument("--into", required=True, help="a new folder, or one of an earlier join")
     parser.add_argument("--ranking", help="the run's tables/nas.csv, if it ranked architectures")
     parser.add_argument("records", nargs="+", help="files of records (.jsonl.xz)")
     options = parser.parse_args(arguments)
+    into = Path(options.into)
+    if into.is_dir() and any(into.iterdir()) and not (into / _RECORDS).is_file():
+        raise InputError(
+            f"--into {into}: holds other files, which might be overwritten; name a new folder, an "
+            f"empty one, or one of an earlier join (with {_RECORDS})"
+        )
     config = loading.load(options.config)
     contents = record_file.join(options.records)
     numbers = printed.load(sorted((ROOT / "config" / "paper").glob("*.csv")))
     ranking = ranking_tables.load(options.ranking) if options.ranking else None
     tables, accuracies = evidence.tables_from_records(config, contents, numbers, ranking)
-    into = Path(options.into)
     into.mkdir(parents=True, exist_ok=True)
     for name, table in (tables | {"accuracy": accuracies}).items():
         storage.write_text(into / f"{name}.csv", evidence.as_csv(table))
@@ -55,6 +63,6 @@ def main(arguments: list[str]) -> None:
     if len(tables["curves"]):
         figure = evidence_figures.curves(tables["curves"], tables["ends"], styles)
         style.save(figure, into / "curves.png")
-    with storage.atomic(into / "records.jsonl.xz") as temporary:
+    with storage.atomic(into / _RECORDS) as temporary:
         temporary.write_bytes(record_file.pack(contents))
     print(f"{len(contents)} records and costs: {into}/report.md")

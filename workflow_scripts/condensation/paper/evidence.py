@@ -50,7 +50,8 @@ def tables_from_records(
     Raises
     ------
     InputError
-        For a record that does not fit the config, and for a record without its cost.
+        For a record that does not fit the config, for two that overlap in their seeds, and for a
+        record without its cost.
     """
     cells = replace(grid.expand(config), existing=grid.seeds_of(contents))
     records = {path: contents[path] for path in cells.records() if path in contents}
@@ -58,6 +59,13 @@ def tables_from_records(
     expected = {*records, *set_costs, *map(_cost_path, records)}
     expected |= _covered(contents, records)
     if foreign := [path for path in contents if path not in expected]:
+        for path in foreign:
+            if other := _overlapping(path, records, cells):
+                raise InputError(
+                    f"{path} and {other} hold the same seeds, with other numbers or divided into "
+                    "records in another way. Join files that divide seeds alike (the same "
+                    "evaluation.seeds_per_job), or leave out the file with one of the two"
+                )
         raise InputError(
             f"{len(foreign)} of {len(contents)} records and costs do not belong to the config, "
             f"the first of them {foreign[0]}. Give the config that the records were made with"
@@ -99,6 +107,20 @@ def _covered(contents: Records, records: Records) -> set[str]:
         and all(rows.get((path.rpartition("/")[0], row["seed"])) == row for row in record["rows"])
     }
     return covered | set(map(_cost_path, covered))
+
+
+def _overlapping(path: str, records: Iterable[str], cells: grid.Grid) -> str | None:
+    """Return one of ``records`` with seeds of ``path``; None if the config asks for none of it."""
+    folder, ends = path.rpartition("/")[0], layout.seeds_of(path)
+    asked = max((n for cell, n in cells.cells.items() if cell.folder == folder), default=0)
+    if ends is None or ends[1] >= asked:
+        return None
+    for other in records:
+        if other.rpartition("/")[0] == folder:
+            first, last = layout.seeds_of(other)
+            if first <= ends[1] and ends[0] <= last:
+                return other
+    return None
 
 
 def _cost_path(record: str) -> str:

@@ -60,3 +60,45 @@ def test_the_pages_hold_the_numbers_of_the_tables(page):
         if theirs != "-":
             assert float(theirs) == float(cell["printed"]), key
             assert gap == f"{float(cell['difference']):+.2f}", key
+
+
+# --- after the paper ------------------------------------------------------------------------------
+
+AFTER = ROOT / "docs" / "after-the-paper"
+
+
+@pytest.fixture(scope="module")
+def after():
+    """Config and records of the page."""
+    config = loading.load(ROOT / "config/modern-cpu.yaml")
+    return config, record_file.unpack(AFTER / "records.jsonl.xz")
+
+
+def test_the_tables_after_the_paper_follow_from_the_records(after):
+    as_printed = printed.load(sorted((ROOT / "config/paper").glob("*.csv")))
+    tables, accuracies = evidence.tables_from_records(*after, as_printed)
+    for name in ("cells", "gains"):
+        assert evidence.as_csv(tables[name]) == (AFTER / f"{name}.csv").read_text()
+    assert evidence.as_csv(accuracies) == (AFTER / "accuracy.csv").read_text()
+
+
+def test_the_page_after_the_paper_holds_the_numbers_of_its_records(after):
+    """Rows `| method | accuracy (gain) | ...`, a column per IPC and labels."""
+    config, contents = after
+    runs = frames.runs({path: held for path, held in contents.items() if "cell" in held}, config)
+    means = runs.groupby(["method", "ipc", "labels", "condensation_seed"])["accuracy"].mean()
+    means = means.groupby(["method", "ipc", "labels"]).mean()
+    text = (AFTER / "README.md").read_text()
+    block = re.search("<!-- gains -->\n\n(.*?)\n\n<!-- end of gains -->", text, flags=re.S)[1]
+    shown = {}
+    for line in block.splitlines()[2:]:
+        method, *values = [value.strip("` ") for value in line.strip("|").split("|")]
+        keys = [(method, ipc, labels) for ipc in ("1", "10") for labels in ("own", "distilled")]
+        shown |= {key: value for key, value in zip(keys, values, strict=True) if value != "-"}
+    expected = {}
+    for (method, ipc, labels), mean in means.items():
+        gain = mean - means["random", ipc, labels]
+        expected[method, ipc, labels] = (
+            f"{mean:.2f}" if method == "random" else f"{mean:.2f} ({gain:+.2f})"
+        )
+    assert shown == expected

@@ -10,6 +10,7 @@ from conftest import small_dataset
 from condensation.config import loading
 from condensation.core import storage
 from condensation.data import datasets, sets
+from condensation.figures import sources
 from condensation.leaderboard import details, pictures, ranks
 from condensation.leaderboard import page as leaderboard_page
 from condensation.results import frames, gains
@@ -135,7 +136,8 @@ def write_set(path: Path, set_id: grid.SetId, dataset: datasets.Dataset) -> deta
     condensed, metadata = sets.load(path, dataset)
     picture = ()
     if condensed is not None and condensed.images is not None:
-        picture = pictures.picture_of_set(condensed, dataset, ipc)
+        first = sources.first_images(dataset, condensed)
+        picture = pictures.picture_of_set(first, len(dataset.classes), ipc)
     size = 0 if condensed is None else len(condensed.labels)
     return details.SetDetails(metadata, cost, *picture, size=size)
 

@@ -9,8 +9,8 @@ def pictures_of(dataset, ipc, snakemake):
     """Return the first images of the first classes of each set of a dataset."""
     views = sources.dataset_views(dataset, getattr(snakemake.input, "whitenings", []))
     drawn = {
-        method: sources.first_images(view, inputs)
-        for method, view, inputs in sources.condensed_images(views, snakemake.input.condensed)
+        method: sources.first_images(view, condensed)
+        for method, view, condensed in sources.condensed_sets(views, snakemake.input.condensed)
     }
     title = f"{dataset.name}: {ipc} image{'s' * (ipc > 1)} per class"
     if ipc > sources.SHOWN:

@@ -11,15 +11,13 @@ with job(snakemake):
     contents = map(storage.read_json, snakemake.input.measures)
     measures = {content["method"]: content["measures"] for content in contents}
     drawn = {
-        # as many per class as the set stores, so that all sets take as much room
         method: sources.beside_nearest(
             view,
-            inputs[:, : int(snakemake.wildcards.ipc)],
+            condensed.formed(),
             measures[method]["nearest"]["positions"],
+            int(snakemake.wildcards.ipc),
         )
-        for method, view, inputs in sources.condensed_images(
-            views, snakemake.input.condensed, formed=True
-        )
+        for method, view, condensed in sources.condensed_sets(views, snakemake.input.condensed)
         if measures[method]["images"] != "real"  # those are their nearest real images
     }
     shown = "each image with the nearest real one\nof its class to its right"

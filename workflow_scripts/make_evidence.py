@@ -21,8 +21,8 @@ def pictures(dataset, whitenings, condensed, ipc):
     for path in condensed:
         metadata = storage.read_metadata(path)
         if metadata.get("ipc") == ipc:
-            for method, view, inputs in sources.condensed_images(views, [path]):
-                drawn[f"{method} {metadata['seed']}"] = sources.first_images(view, inputs)
+            for method, view, held in sources.condensed_sets(views, [path]):
+                drawn[f"{method} {metadata['seed']}"] = sources.first_images(view, held)
     title = f"{dataset.name}: {ipc} image{'s' * (ipc > 1)} per class, all sets with their seeds"
     return images.Pictures(drawn, dataset.classes[: sources.SHOWN], title)
 

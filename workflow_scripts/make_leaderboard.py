@@ -24,7 +24,8 @@ def set_details(snakemake, set_ids):
         condensed, metadata = sets.load(path, dataset)
         picture = ()
         if condensed is not None and condensed.images is not None:
-            picture = pictures.picture_of_set(condensed, dataset, metadata["ipc"])
+            first = sources.first_images(dataset, condensed)
+            picture = pictures.picture_of_set(first, len(dataset.classes), metadata["ipc"])
         size = 0 if condensed is None else len(condensed.labels)
         by_set[set_id] = details.SetDetails(metadata, storage.read_json(cost), *picture, size=size)
     return by_set

@@ -8,7 +8,7 @@ with job(snakemake, torch_threads=False):
     maps, accuracies = [], []
     for path in snakemake.input.maps:
         points, metadata = storage.read_tensors(path)
-        methods = metadata["methods"]  # those whose sets did not fail
+        methods = metadata["methods"]  # those whose sets have images of the class
         shown = [name for name in snakemake.params.shown if name in methods]
         (label,) = style.readable([metadata["class"]], [f"number {snakemake.params.label}"])
         real = {name: points[f"real/{methods[name]['preprocessing']}"].numpy() for name in shown}

@@ -100,6 +100,27 @@ def test_a_copy_among_learned_images_is_noticed(dataset, neighbours_of):
     assert lengths[::2] == [0, 0, 0] and min(lengths[1::2]) > 1
 
 
+def test_soft_labels_say_whose_images_are_measured(dataset, neighbours_of):
+    """Four images of class 0 and two of class 1, in no order, and none of class 2."""
+    noise = torch.Generator().manual_seed(3)
+    pixels = torch.randint(0, 256, (6, *dataset.shape), generator=noise, dtype=torch.uint8)
+    soft = torch.eye(3)[[1, 0, 0, 1, 0, 0]] * 0.7 + 0.1
+    around = neighbours_of(dataset)
+    condensed = replace(learned(dataset, pixels), labels=soft)
+    measures = set_measures.measure(condensed, dataset, around)
+    for label, places in enumerate(([1, 2, 4, 5], [0, 3])):
+        points = standardised(dataset, pixels[places])
+        real = standardised(dataset, dataset.train_images[dataset.train_labels == label])
+        table = np.linalg.norm(points[:, None] - real, axis=2)
+        row = measures["classes"][label]
+        assert row["representativeness"] == pytest.approx(table.min(0).mean(), rel=1e-5)
+        found = np.array(measures["nearest"]["positions"])[places]
+        assert (found % 3 == label).all() and (found // 3 == table.argmin(1)).all()
+    none = measures["classes"][2]
+    assert none.pop("class") == "class 2" and none.pop("real_nearest")["0.5"] > 0
+    assert set(none.values()) == {None}
+
+
 def test_selected_images_are_called_real(dataset, neighbours_of):
     positions = in_class_order(dataset, 2)
     condensed = learned(dataset, dataset.train_images[positions])

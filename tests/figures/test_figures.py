@@ -384,14 +384,32 @@ def test_the_map_is_made_of_the_class_and_of_nothing_else(tmp_path):
 def test_each_condensed_image_stands_beside_its_nearest_real_one():
     dataset = small_dataset(classes=4, per_class=6, shape=(1, 4, 4))
     pixels = torch.arange(4 * 5 * 16).view(4, 5, 1, 4, 4).remainder(256).to(torch.uint8)
-    inputs = dataset.standardize(pixels.flatten(0, 1)).view(pixels.shape)
+    inputs = dataset.standardize(pixels.flatten(0, 1))
     positions = [(7 * place) % 24 for place in range(20)]
-    pairs = sources.beside_nearest(dataset, inputs, positions)
+    condensed = sets.Condensed(inputs, torch.arange(4).repeat_interleave(5))
+    pairs = sources.beside_nearest(dataset, condensed, positions, 5)
     assert pairs.shape == (3, 6, 1, 4, 4)
     for label, number in itertools.product(range(3), range(3)):
         torch.testing.assert_close(pairs[label, 2 * number], pixels[label, number])
         real = dataset.train_images[positions[5 * label + number]]
         torch.testing.assert_close(pairs[label, 2 * number + 1], real)
+
+
+def test_soft_labels_say_whose_images_those_of_a_set_are(tmp_path):
+    """Of six images, in no order, three are of class 0, two of class 1 and one of class 2."""
+    dataset = small_dataset()
+    soft = torch.eye(3)[[1, 0, 2, 0, 1, 0]] * 0.7 + 0.1
+    pixels = torch.arange(10, 16).view(-1, 1, 1, 1).expand(-1, *dataset.shape).to(torch.uint8)
+    condensed = sets.Condensed(dataset.standardize(pixels), soft)
+    shown = sources.first_images(dataset, condensed)
+    assert shown[:, :, 0, 0, 0].tolist() == [[11, 13], [10, 14], [12, 255]]
+    pairs = sources.beside_nearest(dataset, condensed, [6, 5, 4, 3, 2, 1], 2)
+    real = dataset.train_images[:, 0, 0, 0].tolist()
+    assert pairs[0, :, 0, 0, 0].tolist() == [11, real[5], 13, real[3]]
+    assert pairs[2, :, 0, 0, 0].tolist() == [12, real[4], 255, 255]
+    sets.write(condensed, dataset, tmp_path / "a", method="datm", ipc=2)
+    inputs = sources.inputs_of_class({"standardize": dataset}, 0, [tmp_path / "a"])
+    torch.testing.assert_close(inputs["standardize"][1]["datm"], condensed.images[[1, 3, 5]])
 
 
 def test_the_map_keeps_neighbours_together_and_the_order():

@@ -17,6 +17,7 @@ from scipy import stats
 
 from condensation.core import storage
 from condensation.data.sets import Condensed
+from condensation.figures import sources
 from condensation.leaderboard import details, pictures, ranks
 from condensation.leaderboard import page as leaderboard_page
 from condensation.results import frames
@@ -185,7 +186,7 @@ def test_a_picture_has_a_column_per_class_and_exact_pixels():
     dataset = small_dataset(classes=3, shape=(3, 8, 8))
     pixels = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8)
     condensed = Condensed(dataset.standardize(pixels), torch.tensor([0, 0, 1, 1, 2, 2]))
-    uri, shown = pictures.picture_of_set(condensed, dataset, 2)
+    uri, shown = pictures.picture_of_set(sources.first_images(dataset, condensed), 3, 2)
     assert shown == "3 classes, 2 per class"
     picture = np.asarray(decoded(uri))
     for label in range(3):
@@ -197,12 +198,14 @@ def test_a_picture_has_a_column_per_class_and_exact_pixels():
 
 def test_a_grey_picture_is_grey_and_a_large_set_is_cut_and_small():
     grey = small_dataset(classes=2, shape=(1, 8, 8))
-    uri, _ = pictures.picture_of_set(Condensed(torch.zeros(2, 1, 8, 8), torch.arange(2)), grey, 1)
+    condensed = Condensed(torch.zeros(2, 1, 8, 8), torch.arange(2))
+    uri, _ = pictures.picture_of_set(sources.first_images(grey, condensed), 2, 1)
     assert decoded(uri).mode == "L"
     many = small_dataset(classes=12, shape=(3, 64, 64))
     noise = torch.randn(12 * 15, 3, 64, 64)
     labels = torch.arange(12).repeat_interleave(15)
-    uri, shown = pictures.picture_of_set(Condensed(noise, labels), many, 15)
+    first = sources.first_images(many, Condensed(noise, labels))
+    uri, shown = pictures.picture_of_set(first, 12, 15)
     assert shown == "10 of 12 classes, 10 of 15 images each"
     assert decoded(uri).size == (331, 331)
     assert len(uri) < 150_000

@@ -20,7 +20,21 @@ from condensation.data.distances import Neighbours
 from condensation.data.sets import Condensed
 
 KIND = "neighbours of real images"
+_MEASURES = ("diversity", "representativeness", "density", "coverage", "close", "nearest")
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+def by_class(labels: torch.Tensor, classes: int) -> list[torch.Tensor]:
+    """Return for each class the positions of its images in a set; soft labels count by the largest.
+
+    Examples
+    --------
+    >>> soft = torch.tensor([[0.2, 0.8, 0.0], [0.9, 0.0, 0.1], [0.4, 0.6, 0.0]])
+    >>> [places.tolist() for places in by_class(soft, 3)]
+    [[1], [0, 2], []]
+    """
+    hard = labels.argmax(1) if labels.dim() == 2 else labels
+    return [(hard == label).nonzero().flatten() for label in range(classes)]
 
 
 def real_points(dataset: Dataset, indices: torch.Tensor) -> torch.Tensor:
@@ -83,35 +97,37 @@ def measure(condensed: Condensed, dataset: Dataset, around: Neighbours) -> dict[
 
     Parameters
     ----------
-    condensed : a set with images, in class order, equally many per class.
+    condensed : a set with images.
     dataset : with the preprocessing of the set.
     around : the neighbours of its training images.
     """
     assert condensed.images is not None
-    ipc = len(condensed.labels) // len(dataset.classes)
-    points = _points(dataset, dataset.to_pixels(condensed.images)).split(ipc)
-    rows, positions, to_real = [], [], []
-    for name, images, indices in zip(
-        dataset.classes, points, dataset.indices_by_class(), strict=True
+    points = _points(dataset, dataset.to_pixels(condensed.images))
+    rows = []
+    positions = torch.empty(len(points), dtype=torch.int64)
+    to_real = torch.empty(len(points), dtype=torch.float64)
+    for name, places, indices in zip(
+        dataset.classes,
+        by_class(condensed.labels, len(dataset.classes)),
+        dataset.indices_by_class(),
+        strict=True,
     ):
-        real = real_points(dataset, indices)
         local = Neighbours(around.nearest[indices], around.radius[indices])
-        nearest, lengths = distances.nearest(images, real)
-        density, coverage = distances.density_and_coverage(images, real, local)
-        rows.append(
-            {
-                "class": name,
+        row: dict[str, Any] = {"class": name, **dict.fromkeys(_MEASURES)}
+        if len(places):
+            images, real = points[places], real_points(dataset, indices)
+            nearest, lengths = distances.nearest(images, real)
+            density, coverage = distances.density_and_coverage(images, real, local)
+            row |= {
                 "diversity": distances.diversity(images),
                 "representativeness": distances.representativeness(images, real),
                 "density": density,
                 "coverage": coverage,
                 "close": distances.close_share(lengths, local),
                 "nearest": float(lengths.quantile(0.5)),
-                "real_nearest": _quantiles(local.nearest),
             }
-        )
-        positions += indices[nearest].tolist()
-        to_real += lengths.tolist()
+            positions[places], to_real[places] = indices[nearest], lengths
+        rows.append(row | {"real_nearest": _quantiles(local.nearest)})
     return {
         "images": "real" if condensed.indices is not None else "learned",
         "points": "standardised pixels",
@@ -119,7 +135,7 @@ def measure(condensed: Condensed, dataset: Dataset, around: Neighbours) -> dict[
         "close_rule": f"at most {distances.CLOSE:g} times the median distance of a real image to "
         "the nearest other real image of its class",
         "classes": rows,
-        "nearest": {"positions": positions, "distances": to_real},
+        "nearest": {"positions": positions.tolist(), "distances": to_real.tolist()},
     }
 
 

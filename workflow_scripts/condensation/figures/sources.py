@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from condensation.core import storage
 from condensation.core.errors import InputError
-from condensation.data import sets, whitening
+from condensation.data import set_measures, sets, whitening
 from condensation.data.datasets import Dataset
+from condensation.data.sets import Condensed
 
 SHOWN = 10  # classes, and images per class, of a picture
 PAIRS = 3  # classes, and images per class, of a picture of nearest real images
@@ -33,14 +35,12 @@ def preprocessing_kind(path: str | Path) -> str:
     return storage.read_metadata(path).get("preprocessing", {}).get("kind", "standardize")
 
 
-def condensed_images(
-    views: dict[str, Dataset], paths: Iterable[str | Path], formed: bool = False
-) -> Iterator[tuple[str, Dataset, torch.Tensor]]:
-    """Yield the method, its view of the dataset and its images, for each set.
+def condensed_sets(
+    views: dict[str, Dataset], paths: Iterable[str | Path]
+) -> Iterator[tuple[str, Dataset, Condensed]]:
+    """Yield the method, its view of the dataset and the set, for each set.
 
-    The images are network input [classes, n, C, H, W], those that are stored or, if ``formed``,
-    those that networks are trained on. ``views`` are those of ``dataset_views``. Skips failed sets
-    and sets of other datasets.
+    ``views`` are those of ``dataset_views``. Skips failed sets and sets of other datasets.
     """
     standard = views["standardize"]
     for path in paths:
@@ -49,39 +49,50 @@ def condensed_images(
         view = views[preprocessing_kind(path)]
         condensed, metadata = sets.load(path, view)
         if condensed is not None:
-            images = (condensed.formed() if formed else condensed).images
-            shape = len(standard.classes), -1, *standard.shape
-            yield metadata["method"], view, images.view(shape)
+            yield metadata["method"], view, condensed
 
 
-def first_images(view: Dataset, images: torch.Tensor) -> torch.Tensor:
+def first_images(view: Dataset, condensed: Condensed) -> torch.Tensor:
     """Return the first images of the first classes of a set, at most ``SHOWN`` of each.
 
-    Takes a view and images of ``condensed_images``; returns uint8 [classes, per class, C, H, W].
+    They are uint8 [classes, per class, C, H, W], white where soft labels give a class fewer images.
     """
-    first = images[:SHOWN, :SHOWN]
-    return view.to_pixels(first.flatten(0, 1)).view(*first.shape)
+    assert condensed.images is not None
+    places = _first(view, condensed, SHOWN)
+    shown = view.to_pixels(condensed.images[places.flatten()]).view(*places.shape, *view.shape)
+    shown[places < 0] = 255
+    return shown
 
 
-def beside_nearest(view: Dataset, images: torch.Tensor, positions: Sequence[int]) -> torch.Tensor:
+def _first(view: Dataset, condensed: Condensed, most: int) -> torch.Tensor:
+    """Return positions in a set, int64 [classes, per class], -1 where a class has fewer images."""
+    per_class = min(most, len(condensed.labels) // len(view.classes))
+    rows = set_measures.by_class(condensed.labels, len(view.classes))[:most]
+    return torch.stack([F.pad(row, (0, per_class - len(row)), value=-1) for row in rows])
+
+
+def beside_nearest(
+    view: Dataset, condensed: Condensed, positions: Sequence[int], ipc: int
+) -> torch.Tensor:
     """Return the first images of the first classes, each followed by its nearest real image.
 
     At most ``PAIRS`` images of ``PAIRS`` classes.
 
     Parameters
     ----------
-    view, images : as ``condensed_images`` yields them; of each class the first images, or all.
+    view, condensed : as ``condensed_sets`` yields them, the set ``formed``.
     positions : of the nearest training image of each image, in the order of the set.
+    ipc : images per class that the set stores, so that all sets take as much room.
 
     Returns
     -------
     uint8 [classes, 2 * images per class, C, H, W]
     """
-    first = images[:PAIRS, :PAIRS]
-    nearest = torch.tensor(positions).view(len(images), -1)[:PAIRS, : first.shape[1]]
-    condensed = view.to_pixels(first.flatten(0, 1)).view(*first.shape)
-    pairs = torch.stack([condensed, view.train_images[nearest]], dim=2)
-    return pairs.flatten(1, 2)
+    images = first_images(view, condensed)[:PAIRS, : min(PAIRS, ipc)]
+    places = _first(view, condensed, PAIRS)[:, : images.shape[1]]
+    nearest = view.train_images[torch.tensor(positions)[places]]
+    nearest[places < 0] = 255
+    return torch.stack([images, nearest], dim=2).flatten(1, 2)
 
 
 def inputs_of_class(
@@ -101,8 +112,13 @@ def inputs_of_class(
         )
     real = standard.train_images[standard.train_labels == label]
     inputs: dict[str, tuple[torch.Tensor, dict[str, torch.Tensor]]] = {}
-    for method, view, images in condensed_images(views, paths, formed=True):
+    for method, view, condensed in condensed_sets(views, paths):
+        formed = condensed.formed()
+        assert formed.images is not None
+        images = formed.images[set_measures.by_class(formed.labels, len(view.classes))[label]]
+        if not len(images):  # soft labels give this class none
+            continue
         kind = view.preprocessing["kind"]
         _, methods = inputs.setdefault(kind, (view.preprocess(real), {}))
-        methods[method] = images[label]
+        methods[method] = images
     return inputs

@@ -8,25 +8,20 @@ from PIL import Image
 from torchvision.transforms.functional import resize
 from torchvision.utils import make_grid
 
-from condensation.data.datasets import Dataset
-from condensation.data.sets import Condensed
-
-CLASSES, IMAGES = 10, 10  # shown at most
 _SIDE = 32  # pixels of a thumbnail
 _LOSSLESS = 24_000  # bytes; larger pictures are lossy WebP instead of PNG
 
 
-def picture_of_set(condensed: Condensed, dataset: Dataset, ipc: int) -> tuple[str, str]:
+def picture_of_set(images: torch.Tensor, classes: int, ipc: int) -> tuple[str, str]:
     """Return the picture of a set as a data URI, a column per class, and its caption.
 
-    ``dataset`` has the preprocessing of the set (``Dataset.to_pixels``).
+    ``images`` are its first ones, uint8 [classes, per class, C, H, W]; the set has ``classes`` and
+    ``ipc`` images of each.
     """
-    classes = len(dataset.classes)
-    images = condensed.images.view(classes, ipc, *dataset.shape)[:CLASSES, :IMAGES]
     columns, rows = images.shape[:2]
-    pixels = _sized(dataset.to_pixels(images.transpose(0, 1).flatten(0, 1)))
+    pixels = _sized(images.transpose(0, 1).flatten(0, 1))
     tiled = make_grid(pixels, nrow=columns, padding=1, pad_value=128)
-    if dataset.shape[0] == 1:  # make_grid repeats it
+    if images.shape[2] == 1:  # make_grid repeats it
         tiled = tiled[:1]
     caption = f"{columns} of {classes} classes" if columns < classes else f"{classes} classes"
     caption += f", {rows} of {ipc} images each" if rows < ipc else f", {ipc} per class"

@@ -218,6 +218,32 @@ def test_the_unrolled_gradient_runs_out_of_40_gb_where_the_paper_did():
     assert max(tm(ipc) for ipc in (1, 10, 50)) < 8_000, "the exact gradient fits"
 
 
+# peak MB by side in pixels (docs/measurements.md, Memory of large images)
+MEASURED = {
+    "dm": {64: 1077, 128: 2534, 224: 6681},
+    "kcenter": {64: 821, 128: 913, 224: 1207},
+    "rded": {64: 864, 128: 973, 224: 1576},
+}
+
+
+@pytest.mark.parametrize("method", MEASURED)
+def test_a_job_on_large_images_asks_for_what_was_measured_and_fits_a_gpu(method):
+    config = make_config(
+        datasets={"mine": {"source": "image_folder", "path": "mine.tar", "like": "tinyimagenet"}},
+        methods={method: {"algorithm": method}},
+        features={"scoring": {"epochs": 2, "scores": True}},
+        experiments={"e": {"datasets": "mine", "methods": method, "ipc": 10}},
+        compute={"device": "cpu"},
+    )
+    for side, peak in MEASURED[method].items():
+        images = {"mine": Images((3, side, side), 10, 2560, 10)}
+        asks = requests.Requests(config, grid.expand(config), images=images)
+        wildcards = {"dataset": "mine", "method": method, "ipc": "10", "condensation_seed": "0"}
+        assert peak <= asks.memory_mb("condense", wildcards) <= 10 * peak
+        if method != "dm":  # which takes as many real images as fit
+            assert requests.device_mb(asks.estimator.of("condense", wildcards)) < 16_000
+
+
 # --- requests -------------------------------------------------------------------------------------
 
 

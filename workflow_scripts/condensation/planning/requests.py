@@ -168,7 +168,7 @@ def host_mb(work: Work, on_gpu: bool) -> float:
     """Return the expected host memory of a job, in MB."""
     held = work.host_bytes / 1e6
     if not on_gpu:
-        held += min(work.device_bytes / 1e6, _CACHED_IMAGES_MB)
+        held += max(min(work.device_bytes / 1e6, _CACHED_IMAGES_MB), work.unsplit_bytes / 1e6)
     return _LIBRARIES_MB[on_gpu] + held
 
 

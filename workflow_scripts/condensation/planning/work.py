@@ -39,6 +39,7 @@ class Work:
     steps : batches that are launched.
     operations : multiplications and additions besides the passes.
     device_bytes : peak memory on the device with the dataset.
+    unsplit_bytes : the part of ``device_bytes`` that a CPU holds too, because it does not split it.
     host_bytes : peak memory of the process besides that and the libraries.
     disk_bytes : size of the output files.
     known : False if a size of a dataset or network is a guess.
@@ -50,6 +51,7 @@ class Work:
     steps: float = 0.0
     operations: float = 0.0
     device_bytes: float = 0.0
+    unsplit_bytes: float = 0.0
     host_bytes: float = 0.0
     disk_bytes: float = 0.0
     known: bool = True
@@ -333,6 +335,7 @@ def _dm(options: dict, data: sizes.Images, count: int, network: sizes.Network) -
         "passes": options["iterations"] * (data.classes * real + 3.0 * count),
         "steps": 2.0 * options["iterations"] * ceil(data.classes / per_pass),
         "device_bytes": _backward(network, synthetic) + _FLOAT * 1024 * network.outputs,
+        "unsplit_bytes": _backward(network, synthetic),
     }
 
 
@@ -341,9 +344,10 @@ def _rded(options: dict, data: sizes.Images, count: int, network: sizes.Network)
     return {
         "passes": float(options["crops"] * pool * data.classes),
         "steps": float(options["crops"] * data.classes),
-        # all crops of a class, with the outputs of a pass over 500 of them
+        # all crops of a class, with the outputs of a pass (``compute.shown_at_once``), which holds
+        # two or three layers of at most 1 GiB
         "device_bytes": _FLOAT * (options["crops"] + 2) * pool * prod(data.shape)
-        + _FLOAT * 500 * network.outputs,
+        + min(_FLOAT * 500 * network.outputs, 3 * 2**30),
     }
 
 

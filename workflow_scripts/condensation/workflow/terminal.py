@@ -76,7 +76,8 @@ class JobLines(logging.Formatter):
     ):
         super().__init__()
         self._seconds, self._default, self._clock = seconds, default, clock
-        self._begin, self._began_at = clock(), time.time()
+        self._begin = clock()
+        self._began_at = time.time() - 1  # times of files come from a coarser clock
         self._titles: dict[int, str] = {}  # of the jobs that started
         self._finished: set[int] = set()
         self._failures: list[_Failure] = []

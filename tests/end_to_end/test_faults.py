@@ -119,7 +119,7 @@ def test_the_mended_method_runs_alone_and_fills_the_hole(mended, small_run):
     table = pd.read_csv(folder / TABLE)
     assert list(table["missing"]) == [0, 0, 0] and table["mean"].min() > 0
     assert_same(contents(folder), contents(small_run), "mended")
-    again = snakemake(folder, "-n", *SMALL)
+    again = snakemake(folder, "-n", *POISONED)
     assert "Nothing to be done" in again.stdout + again.stderr
 
 

@@ -66,9 +66,22 @@ def test_a_second_run_does_only_the_missing_cases(done, tmp_path):
 
 def test_it_ends_by_its_deadline_and_keeps_what_it_has(tmp_path):
     output = tmp_path / "short.json"
-    completed = run(output, "--minutes", "0.002")
+    completed = run(output, "--minutes", "0")
     assert "the minutes are over" in completed.stderr
     assert json.loads(output.read_text())["results"] == {}
+
+
+def test_a_case_that_runs_at_the_deadline_is_broken_off():
+    results, saved = {}, []
+
+    def over():
+        raise gpu.OutOfTime
+
+    todo = [("first", lambda: {"status": "ok"}), ("late", over), ("never", over)]
+    with pytest.raises(gpu.OutOfTime):
+        gpu.run(todo, results, lambda: saved.append(dict(results)))
+    assert results.keys() == {"first"}
+    assert saved == [results]
 
 
 def test_results_of_another_machine_are_not_continued(done, tmp_path):

@@ -141,6 +141,7 @@ if TARGETS.rankings:
 onstart:
     check_device()
     check_sharing()
+    free_cluster()
     show_jobs()
     preload_libraries()
 

@@ -176,7 +176,8 @@ if workflow.global_resources.get("turn").value is None:
     workflow.register_resource("turn", 1)
 
 # Jobs share a GPU, unless the command line asks for another number of them (--resources gpu=8).
-if workflow.global_resources.get("gpu").value == devices.at_once() and devices.usable():
+GPU_UNASKED = workflow.global_resources.get("gpu").value == devices.at_once()
+if GPU_UNASKED and devices.usable():
     workflow.register_resource("gpu", devices.at_once() * CONFIG.compute.jobs_per_gpu)
 
 
@@ -201,17 +202,29 @@ def check_device():
             raise WorkflowError(str(error)) from None
 
 
+def free_cluster():
+    """Let a cluster run as many GPU jobs as it has room for; the limit is that of this machine."""
+    if GPU_UNASKED and not workflow.local_exec and workflow.is_main_process:
+        workflow.register_resource("gpu", sys.maxsize)
+
+
 def check_sharing():
-    """Stop before the first job if jobs of a cluster are to share a GPU, which they cannot."""
-    share = CONFIG.compute.jobs_per_gpu
-    if share == 1 or workflow.local_exec or not workflow.is_main_process:
+    """Stop before the first job if jobs of a cluster would request more or less of a GPU than they use."""
+    if workflow.local_exec or not workflow.is_main_process:
         return
-    raise WorkflowError(
-        f"compute: jobs_per_gpu is {share}, but a cluster starts the jobs of a submission one after "
-        f"the other, so each would use 1/{share} of the GPU's memory and leave the rest idle. Set "
-        "jobs_per_gpu to 1. To fill a GPU, let a job do more: evaluation.seeds_per_job, "
-        "trajectories.<name>.together"
-    )
+    share, jobs = CONFIG.compute.jobs_per_gpu, list(workflow.dag.needrun_jobs())
+    parts = any(str(job.resources.get("gres", "")).startswith("shard") for job in jobs)
+    if share > 1 and any(job.resources.get("gpu") for job in jobs):
+        raise WorkflowError(
+            f"compute: jobs_per_gpu is {share}, but each job requests a whole GPU, of which it would "
+            f"use 1/{share} of the memory. Set share_gpus to True in profiles/slurm/config.yaml if the "
+            "cluster offers shards of its GPUs (sinfo -o %G), or jobs_per_gpu to 1"
+        )
+    if share == 1 and parts:
+        raise WorkflowError(
+            "the profile requests shards of GPUs, but compute: jobs_per_gpu is 1, so each job would "
+            "use the memory of a whole GPU. Set jobs_per_gpu to the number of shards of a GPU"
+        )
 
 
 def expected_seconds(rule, wildcards):

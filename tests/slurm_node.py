@@ -25,7 +25,8 @@ ETC = Path("/etc/slurm")
 MARK = "# made by tests/slurm_node.py"
 STATE = Path("/var/tmp/slurm_node")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
-CPUS, MEMORY_MB, GPUS = 4, 32_000, 2
+CPUS, MEMORY_MB, GPUS = 4, 64_000, 3  # more GPUs than cores of a small test machine
+SHARDS = 2 * GPUS  # of all GPUs
 _SECONDS = 30
 
 
@@ -87,7 +88,7 @@ def jobs() -> list[dict]:
     """Return what Slurm keeps of each job, the first attempt of a restarted one not included.
 
     Keys: id, comment (rule and wildcards), state, partition, memory_mb, minutes (limits), cpus,
-    gpus, begin, end (seconds since the epoch).
+    gpus, shards, begin, end (seconds since the epoch).
     """
     records = []
     for line in _output("scontrol", "show", "job", "--oneliner").splitlines():
@@ -95,6 +96,7 @@ def jobs() -> list[dict]:
         if "JobId" not in fields:
             continue
         gpus = re.search(r"gres:gpu(?::\w+)?:(\d+)", fields.get("TresPerJob", ""))
+        shards = re.search(r"gres:shard:(\d+)", fields.get("TresPerNode", ""))
         records.append(
             {
                 "id": int(fields["JobId"]),
@@ -105,6 +107,7 @@ def jobs() -> list[dict]:
                 "minutes": _minutes(fields["TimeLimit"]),
                 "cpus": int(fields["NumCPUs"]),
                 "gpus": int(gpus[1]) if gpus else 0,
+                "shards": int(shards[1]) if shards else 0,
                 "begin": _time(fields["StartTime"]),
                 "end": _time(fields["EndTime"]),
             }
@@ -146,14 +149,15 @@ def _configure() -> None:
         "SelectType": "select/cons_tres",
         "SelectTypeParameters": "CR_CPU_Memory",
         "DefMemPerCPU": 500,
-        "GresTypes": "gpu",
+        "GresTypes": "gpu,shard",
         "AccountingStorageType": "accounting_storage/none",
         "KillWait": 5,
         "MinJobAge": 3600,
     }
     lines = [MARK, *(f"{name}={value}" for name, value in settings.items())]
     lines.append(
-        f"NodeName={host} NodeAddr=127.0.0.1 CPUs={CPUS} RealMemory={MEMORY_MB} Gres=gpu:{GPUS}"
+        f"NodeName={host} NodeAddr=127.0.0.1 CPUs={CPUS} RealMemory={MEMORY_MB} "
+        f"Gres=gpu:{GPUS},shard:{SHARDS}"
     )
     lines += [
         f"PartitionName={name} Nodes={host} Default={default} MaxTime=INFINITE State=UP"
@@ -162,6 +166,7 @@ def _configure() -> None:
     ETC.mkdir(exist_ok=True)
     (ETC / "slurm.conf").write_text("\n".join(lines) + "\n")
     lines = [MARK, *(f"NodeName={host} Name=gpu File={device}" for device in devices)]
+    lines.append(f"NodeName={host} Name=shard Count={SHARDS}")
     (ETC / "gres.conf").write_text("\n".join(lines) + "\n")
 
 

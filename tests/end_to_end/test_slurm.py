@@ -18,6 +18,26 @@ from conftest import copy_workflow
 from condensation.core import storage
 
 pytestmark = pytest.mark.slurm
+TOGETHER = """
+import os
+import time
+from pathlib import Path
+
+def together(problem):
+    "Wait until four jobs are here, each with the device that Slurm gave it."
+    here = Path("here")
+    here.mkdir(exist_ok=True)
+    device = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+    mine = here / f"{problem.seed}-{device}"
+    mine.touch()
+    until = time.monotonic() + 200
+    while len(list(here.iterdir())) < 4:
+        if time.monotonic() > until:
+            mine.unlink()
+            raise RuntimeError("no four jobs at once")
+        time.sleep(0.2)
+    return problem.real(problem.draw_real(problem.ipc, problem.generator("own")).flatten())
+"""
 METHODS = """
 import time
 import numpy as np
@@ -226,3 +246,40 @@ def test_a_cancelled_job_continues_from_its_checkpoint(ran):
     assert (first["state"], second["state"]) == ("CANCELLED", "COMPLETED")
     log = (folder / "results/logs/condense/digits/long/ipc2/set0.log").read_text()
     assert re.search(r"continuing at step [1-9]", log), log
+
+
+def test_jobs_share_gpus_where_the_cluster_offers_shards(node, tmp_path):
+    """Four jobs at once on three GPUs; each meets the three others."""
+    folder = copy_workflow(tmp_path / "checkout")
+    (folder / "own.py").write_text(TOGETHER)
+    config = {
+        "datasets": {"digits": {"source": "digits"}},
+        "methods": {"together": {"algorithm": "own.py:together"}},
+        "evaluation": {"epochs": 2},
+        "compute": {"jobs_per_gpu": slurm_node.SHARDS // slurm_node.GPUS},
+        "experiments": {
+            "main": {
+                **{"datasets": "digits", "methods": "together", "ipc": 1},
+                **{"architectures": "mlp", "augmentations": "none"},
+                **{"condensation_seeds": 4, "evaluation_seeds": 1},
+            }
+        },
+    }
+    (folder / "config/shared.yaml").write_text(yaml.safe_dump(config))
+    edit(folder / "profiles/slurm/config.yaml", "- share_gpus = False", "- share_gpus = True")
+    earlier = {job["id"] for job in slurm_node.jobs()}
+    command = [sys.executable, "-m", "snakemake", "results/tables/accuracy.md"]
+    command += ["--profile", "slurm", "--configfile", "config/shared.yaml"]
+    command += ["--slurm-init-seconds-before-status-checks", "4"]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    jobs = [job for job in slurm_node.jobs() if job["id"] not in earlier]
+    computing = [*of(jobs, "rule_condense_"), *of(jobs, "evaluate")]
+    assert len(computing) == 8
+    assert all((job["gpus"], job["shards"]) == (0, 1) for job in computing), computing
+    assert all(job["shards"] == 0 for job in jobs if job not in computing)
+    devices = [path.name.partition("-")[2] for path in (folder / "here").iterdir()]
+    assert "none" not in devices
+    assert 1 < max(map(devices.count, devices)) <= 2, devices

@@ -11,14 +11,14 @@ from condensation.config.compute import Compute
 from condensation.core import compute
 
 
-def write_config(folder):
+def write_config(folder, share=3):
     (folder / "config.yaml").write_text(
         yaml.safe_dump(
             {
                 "datasets": {"digits": {"source": "digits"}},
                 "methods": {"random": {"algorithm": "random"}},
                 "experiments": {"e": {"datasets": ["digits"], "methods": ["random"], "ipc": [1]}},
-                "compute": {"jobs_per_gpu": 3},
+                "compute": {"jobs_per_gpu": share, "device": "cuda"},
             }
         )
     )
@@ -42,18 +42,26 @@ def test_two_gpus_run_three_jobs_each_unless_told_otherwise(tmp_path, requested,
     assert f"GPUs: {expected}\n" in done.stderr, done.stderr
 
 
-def test_jobs_of_a_cluster_do_not_share(tmp_path):
-    write_config(tmp_path)
+@pytest.mark.parametrize(
+    ("share", "requested", "message"),
+    [
+        (3, [], "jobs_per_gpu is 3, but each job requests a whole GPU"),
+        (1, ["condense:gpu=0", "condense:gres=shard:1"], "Set jobs_per_gpu to the number of"),
+    ],
+)
+def test_jobs_of_a_cluster_request_what_they_use(tmp_path, share, requested, message):
+    write_config(tmp_path, share)
     submit = tmp_path / "bin" / "sbatch"
     submit.parent.mkdir()
     submit.write_text(f"#!/bin/sh\ntouch {tmp_path}/submitted\nexit 1\n")
     submit.chmod(0o755)
-    arguments = ("-s", f"{ROOT}/Snakefile", "--configfile", "config.yaml", "--jobs", "2")
+    arguments = ["-s", f"{ROOT}/Snakefile", "--configfile", "config.yaml", "--jobs", "2"]
+    if requested:
+        arguments += ["--set-resources", *requested]
     path = f"{submit.parent}{os.pathsep}{os.environ['PATH']}"
     done = snakemake(tmp_path, *arguments, "--executor", "slurm", PATH=path)
     assert done.returncode == 1
-    assert "jobs_per_gpu is 3, but a cluster starts the jobs" in done.stderr
-    assert "Set jobs_per_gpu to 1" in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "submitted").exists()
 
 

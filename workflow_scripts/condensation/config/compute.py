@@ -37,8 +37,9 @@ class Compute(Strict):
     jobs_per_gpu: int = Field(
         1,
         ge=1,
-        description="Jobs that share a GPU on one machine, each with an equal part of its memory. "
-        "Small networks leave most of a GPU idle. On a cluster only 1 is allowed.",
+        description="Jobs that share a GPU, each with an equal part of its memory. Small networks "
+        "leave most of a GPU idle. On a cluster, the profile must request shards "
+        "(docs/clusters.md).",
     )
     compile: bool | Literal["auto"] = Field(
         "auto",

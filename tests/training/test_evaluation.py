@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import small_dataset
+from launches import as_on_a_gpu
 from pydantic import TypeAdapter
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
@@ -180,7 +181,14 @@ def test_learning_rates_and_steps_as_they_are_used(monkeypatch, condensed, datas
     assert [i for i, (_, fresh) in enumerate(used) if fresh] == [0, 7]
 
 
-@pytest.mark.usefixtures("either_way")
+def test_steps_of_adam_are_recorded_on_a_gpu(monkeypatch, condensed, dataset):
+    options = {"optimizer": Adam(algorithm="adam").model_dump(), "epochs": 10}
+    as_usual = judged(condensed, dataset, [0, 1], **options)
+    with as_on_a_gpu(monkeypatch) as replays:
+        same_up_to_rounding(judged(condensed, dataset, [0, 1], **options), as_usual)
+    assert replays.recorded and replays.replayed
+
+
 def test_adam_is_torchs_and_does_not_decay(monkeypatch, condensed, dataset):
     used = []
 

@@ -103,8 +103,9 @@ def fit(
         return total
 
     def captured() -> capture.Captured:
-        # the steps of Adam count on the host, and a watcher may do anything
-        possible = isinstance(updater, updates.SGD) and packing.static(augment) and watch is None
+        # torch's optimizers may count on the host, and a watcher may do anything
+        ours = isinstance(updater, updates.SGD | updates.Adam)
+        possible = ours and packing.static(augment) and watch is None
         return capture.Captured(step, device, possible=possible)
 
     take = captured()

@@ -10,6 +10,8 @@ import torch
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
+from condensation.core import capture
+
 
 class _Updates:
     """Parameters that change by their gradients; ``lr`` may be set between steps."""
@@ -68,7 +70,10 @@ class Adam(_Updates):
         super().__init__(parameters, lr, weight_decay)
         self._means = [torch.zeros_like(parameter) for parameter in self.parameters]
         self._squares = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self._steps = [torch.tensor(0.0) for _ in self.parameters]
+        # a step that a GPU repeats must count on the GPU
+        self._on_device = capture.pays(self.parameters[0].device)
+        place = self.parameters[0].device if self._on_device else None
+        self._steps = [torch.zeros((), device=place) for _ in self.parameters]
 
     @torch.no_grad()
     def step(self) -> None:
@@ -81,6 +86,7 @@ class Adam(_Updates):
             [self._squares[i] for i in chosen],
             [],
             [self._steps[i] for i in chosen],
+            capturable=self._on_device,
             amsgrad=False,
             beta1=0.9,
             beta2=0.999,

@@ -853,6 +853,12 @@ def test_labels_out_of_range_are_not_written(tmp_path, split, label):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dataset_of_one_class_is_not_written(tmp_path):
+    with pytest.raises(InputError, match="has 1 class; a classifier needs two or more"):
+        datasets.write(small_dataset(classes=1), tmp_path / "d.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
 MISFITS = {
     "a class without training images": {"train_labels": torch.zeros(60, dtype=torch.int64)},
     "fewer labels than images": {"train_labels": torch.arange(59) % 3},

@@ -207,6 +207,16 @@ def test_auto_is_one_of_the_two_gradients(problem, memory_mb, expected):
         torch.testing.assert_close(auto.images, images, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("gradient, expected", [("exact", "bf16"), ("unroll", "float32")])
+def test_the_record_names_the_precision_that_was_used(ready, gradient, expected):
+    sets = {}
+    for precision in ("float32", "bf16"):
+        problem = replace(ready, precision=precision)
+        sets[precision] = tm.condense(problem, **OPTIONS | {"gradient": gradient}).images
+    assert problem.recorder.facts["precision"] == expected
+    assert torch.equal(*sets.values()) == (expected == "float32")
+
+
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("gradient", ["exact", "unroll"])
 def test_the_gradient_reaches_the_images_of_a_multi_formation(ready, gradient):

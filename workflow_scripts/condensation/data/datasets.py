@@ -113,9 +113,13 @@ def check(dataset: Dataset) -> None:
     Raises
     ------
     InputError
-        For a class without training or test images, labels out of range, or shapes that do not
-        match.
+        For fewer than two classes, a class without training or test images, labels out of range,
+        or shapes that do not match.
     """
+    if len(dataset.classes) < 2:
+        raise InputError(
+            f"{dataset.name}: has {len(dataset.classes)} class; a classifier needs two or more"
+        )
     for split in ("train", "test"):
         images, labels = getattr(dataset, f"{split}_images"), getattr(dataset, f"{split}_labels")
         if not len(labels):

@@ -173,8 +173,10 @@ def match(
     problem.recorder.facts["gradient"] = gradient
     mode = problem.mode(structure, 12.0 * iterations * steps * batch, 3.0 * iterations * steps)
     if gradient == "unroll":
-        mode = replace(mode, compile=False)  # autograd differentiates the graph a second time
-        problem.recorder.facts["compile"] = False
+        # autograd differentiates the graph a second time, in the precision of the images
+        precision = "float32" if mode.precision == "bf16" else mode.precision
+        mode = replace(mode, compile=False, precision=precision)
+        problem.recorder.facts |= {"compile": False, "precision": precision}
     network = Flat(structure, problem.shape, problem.device, mode, batch, chunk)
     differentiate = GRADIENTS[gradient]
     sizes: list[int] = []  # of the batches of all steps

@@ -228,12 +228,12 @@ def check_sharing():
 
 
 def expected_seconds(rule, wildcards):
-    """The expected time of a job with its start; an unknown method counts as an hour."""
+    """The expected time of a job with its start; None for a method that nobody has timed yet."""
     start = 3
     if not REQUESTS.estimator.knows(rule):
         return start
     seconds = REQUESTS.seconds(rule, wildcards)
-    return start + (3600 if seconds is None else seconds)
+    return None if seconds is None else start + seconds
 
 
 def show_jobs():

@@ -76,6 +76,19 @@ def test_what_is_left_follows_the_pace_of_the_run(lines, clock):
     assert "about 3.5 min left" in line  # 90 s * 70 / 30 = 210 s
 
 
+def test_what_is_left_of_unknown_jobs_is_said(clock):
+    """Job 5 counts for nothing at first, and for the 60 seconds that it took once it is done."""
+    lines = terminal.JobLines({1: 10, 2: 10, 3: 10, 4: 30, 5: None}, logging.Formatter(), clock)
+    shown(lines, *(started(job) for job in (1, 2, 3, 5)))
+    clock.now = 60.0
+    shown(lines, *(finished(job) for job in (1, 2, 3)))
+    assert "at least 60 s left" in shown(lines, started(4))[0]
+    shown(lines, finished(5))
+    assert "about 20 s left" in shown(lines, started(4))[0]  # 60 s * 30 / 90
+    shown(lines, finished(4))
+    assert "about 1 s left" in shown(lines, started(4))[0]
+
+
 @pytest.mark.parametrize(
     "silent",
     [

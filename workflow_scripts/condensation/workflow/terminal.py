@@ -27,12 +27,13 @@ _AROUND_JOBS = re.compile(
 _AFTER_JOBS = re.compile(r"MissingOutputException")  # the script ended well, but its job failed
 
 
-def show(seconds: Mapping[int, float], stream: TextIO | None = None) -> None:
+def show(seconds: Mapping[int, float | None], stream: TextIO | None = None) -> None:
     """Show a line per job from now on, and at the exit of this process the failed jobs.
 
     Parameters
     ----------
-    seconds : the expected time of each job of the run, by its id; without target rules.
+    seconds : the expected time of each job of the run, by its id, or None where nobody knows it;
+        without target rules.
     stream : where the failed jobs are written; None for the standard error.
     """
     logger = logging.getLogger("snakemake.logging")
@@ -62,21 +63,22 @@ class JobLines(logging.Formatter):
 
     Parameters
     ----------
-    seconds : the expected time of each job, by its id. Only their ratios count: the estimate of
-        what is left follows the pace of the run.
+    seconds : the expected time of each job, by its id; None where nobody knows it, until it is
+        done. Only their ratios count: the estimate of what is left follows the pace of the run.
     default : formats all other messages.
     clock : seconds since any moment.
     """
 
     def __init__(
         self,
-        seconds: Mapping[int, float],
+        seconds: Mapping[int, float | None],
         default: logging.Formatter,
         clock: Callable[[], float] = time.monotonic,
     ):
         super().__init__()
-        self._seconds, self._default, self._clock = seconds, default, clock
+        self._seconds, self._default, self._clock = dict(seconds), default, clock
         self._begin = clock()
+        self._begins: dict[int, float] = {}
         self._began_at = time.time() - 1  # times of files come from a coarser clock
         self._titles: dict[int, str] = {}  # of the jobs that started
         self._finished: set[int] = set()
@@ -91,6 +93,8 @@ class JobLines(logging.Formatter):
         if kind == "job_finished":
             job = getattr(record, "job_id", None)
             self._finished.add(job)
+            if job in self._begins and self._seconds.get(job) is None:
+                self._seconds[job] = self._clock() - self._begins[job]
             self._forget(job)  # another attempt had failed
         elif kind == "job_error":
             return self._note_failure(record)
@@ -128,6 +132,7 @@ class JobLines(logging.Formatter):
         title = getattr(record, "rule_msg", None)
         if title:  # a rule without message only collects files
             self._titles[record.jobid] = title
+            self._begins[record.jobid] = self._clock()
             self._forget(record.jobid)
         return bool(title)
 
@@ -136,11 +141,16 @@ class JobLines(logging.Formatter):
         return f"[{time.strftime('%H:%M:%S')}, job {count}{self._left()}] {record.rule_msg}"
 
     def _left(self) -> str:
-        done = sum(self._seconds.get(job, 0.0) for job in self._finished)
+        done = sum(self._seconds.get(job) or 0.0 for job in self._finished)
         if len(self._finished) < _FEWEST or not done:
             return ""
-        left = sum(self._seconds.values()) - done
-        return f", about {duration((self._clock() - self._begin) * left / done)} left"
+        left = [each for job, each in self._seconds.items() if job not in self._finished]
+        known = sum(each for each in left if each is not None)
+        if None in left and not known:
+            return ""
+        about = "at least" if None in left else "about"
+        seconds = (self._clock() - self._begin) * known / done
+        return f", {about} {duration(max(1.0, seconds))} left"
 
     def _note_failure(self, record: logging.LogRecord) -> bool:
         """Note a failed job; return whether it is news: jobs of a group follow the group."""

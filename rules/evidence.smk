@@ -20,7 +20,10 @@ rule make_evidence:
             name: PATHS.evidence(f"{name}.csv")
             for name in ("cells", "statements", "augmentation", "curves", "ends")
         },
-        **{name: PATHS.evidence(f"{name}.csv") for name in ("start", "spread", "gains")},
+        **{
+            name: PATHS.evidence(f"{name}.csv")
+            for name in ("start", "spread", "gains", "scores")
+        },
         page=PATHS.evidence("report.md"),
         figure=PATHS.evidence("beside_print.png"),
         records=PATHS.evidence("records.jsonl.xz"),

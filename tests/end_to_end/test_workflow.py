@@ -448,9 +448,10 @@ def test_the_evidence_of_a_finished_run_holds_every_record_and_set(settled):
     tables = {f"{name}.csv" for name in ("cells", "statements", "augmentation", "curves", "ends")}
     for name in (*tables, "start.csv", "spread.csv", "curves.png", "records.jsonl.xz"):
         assert (settled / "joined" / name).read_bytes() == (folder / name).read_bytes()
-    assert (settled / "joined/gains.csv").read_bytes() == (folder / "gains.csv").read_bytes()
-    gains = pd.read_csv(folder / "gains.csv")
-    pd.testing.assert_frame_equal(gains, pd.read_csv(results / "tables/gains.csv"), atol=1e-4)
+    for name in ("gains.csv", "scores.csv"):
+        assert (settled / "joined" / name).read_bytes() == (folder / name).read_bytes()
+        of_run = pd.read_csv(results / "tables" / name)
+        pd.testing.assert_frame_equal(pd.read_csv(folder / name), of_run, atol=1e-4)
 
 
 @pytest.mark.slow

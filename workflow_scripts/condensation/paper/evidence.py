@@ -19,7 +19,7 @@ from condensation.paper import curves, statement_cells, statements
 from condensation.paper import names as paper_names
 from condensation.paper.cells import RAW, Cells
 from condensation.paper.printed import Key, Number
-from condensation.results import frames, gains, statistics
+from condensation.results import dd_ranking, frames, gains, statistics
 from condensation.results.records import RecordError, Records, cell_of
 from condensation.workflow import grid, layout
 from condensation.workflow.grid import WHOLE
@@ -37,7 +37,7 @@ def tables_from_records(
     printed_numbers: Mapping[Key, Number],
     ranking: pd.DataFrame | None = None,
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
-    """Return the tables of ``all_tables`` with that of the gains over Random, and that of accuracy.
+    """Return the tables of ``all_tables``, gains over Random, scores of DD-Ranking, and accuracy.
 
     Networks without a record are missing.
 
@@ -84,9 +84,10 @@ def tables_from_records(
     costs = frames.costs(set_costs, runs), network_costs(contents, records)
     printed_kind = runs[runs["labels"] == OWN]  # the paper has no other labels
     tables = all_tables(collected, printed_kind, *costs, ranking)
-    final = gains.cells_of(runs[runs["iteration"] == frames.FINAL])
+    final = runs[runs["iteration"] == frames.FINAL]
     algorithms = {name: entry.algorithm for name, entry in config.methods.items()}
-    tables["gains"] = gains.ordered(final, algorithms)
+    tables["gains"] = gains.ordered(gains.cells_of(final), algorithms)
+    tables["scores"] = dd_ranking.of_runs(final, config)
     return tables, frames.accuracy(runs, cells)
 
 

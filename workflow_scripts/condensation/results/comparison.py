@@ -33,8 +33,7 @@ def compare(runs: pd.DataFrame, config: Config) -> Comparison:
     final = runs[runs["iteration"] == frames.FINAL]
     algorithms = {name: entry.algorithm for name, entry in config.methods.items()}
     cells = gains.cells_of(final)  # with the whole dataset
-    plain = [name for name, entry in config.augmentations.items() if entry.policy == "none"]
-    soft = final.loc[final["set_labels"] == "soft", dd_ranking.SETS]
+    scores = dd_ranking.of_runs(final, config)
     present = set(final["method"])
     methods = [name for name, entry in config.methods.items() if entry.algorithm != "whole"]
     methods = [name for name in methods if name in present]
@@ -44,9 +43,7 @@ def compare(runs: pd.DataFrame, config: Config) -> Comparison:
     final = final.iloc[order.argsort(kind="stable")]  # pairs are first - second, in this order
     tables = {
         "gains": gains.ordered(cells, algorithms),
-        "scores": dd_ranking.scores(
-            cells, algorithms, plain, set(soft.itertuples(index=False, name=None))
-        ),
+        "scores": scores,
         "transfer": transfer.table(
             final, {name: entry.network for name, entry in config.architectures.items()}
         ),

@@ -164,6 +164,18 @@ def test_a_call_after_another_ended_uses_its_experts(dataset, tmp_path, monkeypa
     assert continued.metadata == at_once.metadata
 
 
+def test_experts_of_another_precision_are_trained_again(dataset, tmp_path, monkeypatch):
+    def failed(*arguments, **options):
+        raise FloatingPointError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(api.condensing, "condense", failed)
+        with pytest.raises(FloatingPointError):
+            api.condense(dataset, "tm", ipc=1, to=tmp_path, compute={"precision": "bf16"}, **TM)
+    after = api.condense(dataset, "tm", ipc=1, to=tmp_path, **TM)
+    assert after.metadata == api.condense(dataset, "tm", ipc=1, **TM).metadata
+
+
 def test_a_diverged_method_raises_and_leaves_no_set(dataset, tmp_path):
     with pytest.raises(FloatingPointError, match="dm on small, 1 image per class: failed at"):
         api.condense(dataset, "dm", ipc=1, to=tmp_path, **DM | {"iterations": 9, "lr": 1e38})

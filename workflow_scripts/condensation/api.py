@@ -770,11 +770,12 @@ def _train_experts(
     paths: layout.Layout,
     settings: Mapping[str, Any],
 ) -> None:
-    """Train the experts that are not there yet, from an interrupted call with the same options."""
+    """Train the experts that an earlier call with their options and settings has not left."""
     trajectories, _ = jobs.experts_of(config, set_id.method)
     job = jobs.train_expert(config, expanded, set_id.dataset, trajectories)
     checksums = {"dataset": storage.read_metadata(read["dataset"])["checksum"]}
     same = {"options": job["options"], "source": job["source"], "inputs": checksums}
+    same["settings"] = [settings["compile"], settings["precision"], str(settings["device"])]
     for block, path in zip(jobs.expert_blocks(config, set_id.method), read["experts"], strict=True):
         if Path(path).is_file():
             metadata = storage.read_metadata(path)

@@ -109,6 +109,7 @@ def make(
         options=job["options"],
         seeds=seeds,
         device=device.type,
+        settings=[compile, precision, str(device)],
         **recorder.facts,
         source=job["source"],
         inputs=checksums,

@@ -107,6 +107,16 @@ def test_by_set_means_only_the_ways_that_all_methods_have():
     assert result["left_out"]["blocks"] == 2
 
 
+def test_a_set_that_lost_networks_weighs_as_much_as_another():
+    lost = float("nan")
+    # the mean over a's sets is 20, that over its networks 26
+    cells = {("a", "1"): [[10.0, lost, lost, lost], [30.0] * 4], ("b", "1"): [[22.0] * 4] * 2}
+    runs = networks(cells | {("c", "1"): [[5.0] * 4] * 2})
+    runs = pd.concat([runs, runs.assign(ipc="10")])
+    ranking = ranks.ranking(runs, ["a", "b", "c"], 0.05, 10)
+    assert ranking["methods"] == ranking["by_set"]["methods"] == {"b": 1.0, "a": 2.0, "c": 3.0}
+
+
 def test_labels_are_blocks_of_their_own():
     cells = {("a", "1"): [[30.0, 30.0]], ("b", "1"): [[20.0, 20.0]], ("c", "1"): [[10.0, 10.0]]}
     reverse = {("a", "1"): [[0.0, 0.0]], ("b", "1"): [[50.0, 50.0]], ("c", "1"): [[90.0, 90.0]]}

@@ -11,6 +11,7 @@ import torch
 from scipy import stats
 
 from condensation.core import randomness
+from condensation.results import gains
 from condensation.results.statistics import BLOCK
 
 _SETS = ["dataset", "ipc", "labels"]
@@ -29,9 +30,8 @@ def ranking(runs: pd.DataFrame, methods: Sequence[str], alpha: float, draws: int
     rankings have the same methods; ``rank`` describes their content.
     """
     known = runs[runs["method"].isin(methods)]
-    blocks = known.pivot_table(
-        index=BLOCK, columns="method", values="accuracy", aggfunc="mean", sort=False
-    )
+    cells = gains.cells_of(known)
+    blocks = cells.pivot_table(index=BLOCK, columns="method", values="mean", sort=False)
     blocks = blocks.reindex(columns=[name for name in methods if name in blocks.columns])
 
     # average the blocks in which all methods of the set have an accuracy

@@ -176,6 +176,14 @@ def test_experts_of_another_precision_are_trained_again(dataset, tmp_path, monke
     assert after.metadata == api.condense(dataset, "tm", ipc=1, **TM).metadata
 
 
+def test_no_list_of_files_of_an_earlier_set_stays(dataset, tmp_path):
+    api.condense(dataset, "random", ipc=1, to=tmp_path)
+    (tmp_path / "condensed.safetensors").unlink()
+    api.condense(dataset, "dm", ipc=1, to=tmp_path, **DM)
+    names = ["condensed.safetensors", "cost.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
 def test_a_diverged_method_raises_and_leaves_no_set(dataset, tmp_path):
     with pytest.raises(FloatingPointError, match="dm on small, 1 image per class: failed at"):
         api.condense(dataset, "dm", ipc=1, to=tmp_path, **DM | {"iterations": 9, "lr": 1e38})

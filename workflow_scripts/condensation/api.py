@@ -413,7 +413,9 @@ def condense(
         else:  # the set does not hold the names of the files
             rest = condensed._condensed(), dataset, condensed.metadata
             chosen = export.chosen_table(export.LoadedSet(folder / SET_FILE, *rest))
-            if chosen is not None:
+            if chosen is None:  # that of an earlier set, whose file was removed
+                (folder / export.CHOSEN).unlink(missing_ok=True)
+            else:
                 storage.write_text(folder / export.CHOSEN, chosen)
         shutil.rmtree(unfinished)
     return condensed

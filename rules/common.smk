@@ -204,7 +204,10 @@ def check_device():
 
 def free_cluster():
     """Let a cluster run as many GPU jobs as it has room for; the limit is that of this machine."""
-    if GPU_UNASKED and not workflow.local_exec and workflow.is_main_process:
+    if workflow.local_exec or not workflow.is_main_process:
+        return
+    # who asks for as many as this machine has wants that limit on the cluster, too
+    if GPU_UNASKED and not devices.asked(sys.argv[1:]):
         workflow.register_resource("gpu", sys.maxsize)
 
 

@@ -42,6 +42,35 @@ def test_two_gpus_run_three_jobs_each_unless_told_otherwise(tmp_path, requested,
     assert f"GPUs: {expected}\n" in done.stderr, done.stderr
 
 
+def refusing(folder):
+    """Return a PATH with an ``sbatch`` that only leaves a file ``submitted``."""
+    submit = folder / "bin" / "sbatch"
+    submit.parent.mkdir()
+    submit.write_text(f"#!/bin/sh\ntouch {folder}/submitted\nexit 1\n")
+    submit.chmod(0o755)
+    return f"{submit.parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def test_a_cluster_has_the_limit_that_the_command_line_asks_for(tmp_path):
+    """Also where this machine has as many GPUs."""
+    write_config(tmp_path, share=1)
+    watched = """
+import sys
+register = workflow.register_resource
+def show(name, value):
+    print("registered", name, value, file=sys.stderr)
+    register(name, value)
+workflow.register_resource = show
+"""
+    (tmp_path / "Snakefile").write_text(f'{watched}\ninclude: "{ROOT}/Snakefile"\n')
+    arguments = ["results/tables/accuracy.csv", "--configfile", "config.yaml", "--jobs", "2"]
+    arguments += ["--executor", "slurm", "--resources", "gpu=2"]
+    arguments += ["--slurm-init-seconds-before-status-checks", "1"]
+    done = snakemake(tmp_path, *arguments, PATH=refusing(tmp_path), CUDA_VISIBLE_DEVICES="0,1")
+    limits = [line for line in done.stderr.splitlines() if line.startswith("registered gpu")]
+    assert limits == ["registered gpu 2"]
+
+
 @pytest.mark.parametrize(
     ("share", "requested", "message"),
     [
@@ -51,15 +80,10 @@ def test_two_gpus_run_three_jobs_each_unless_told_otherwise(tmp_path, requested,
 )
 def test_jobs_of_a_cluster_request_what_they_use(tmp_path, share, requested, message):
     write_config(tmp_path, share)
-    submit = tmp_path / "bin" / "sbatch"
-    submit.parent.mkdir()
-    submit.write_text(f"#!/bin/sh\ntouch {tmp_path}/submitted\nexit 1\n")
-    submit.chmod(0o755)
     arguments = ["-s", f"{ROOT}/Snakefile", "--configfile", "config.yaml", "--jobs", "2"]
     if requested:
         arguments += ["--set-resources", *requested]
-    path = f"{submit.parent}{os.pathsep}{os.environ['PATH']}"
-    done = snakemake(tmp_path, *arguments, "--executor", "slurm", PATH=path)
+    done = snakemake(tmp_path, *arguments, "--executor", "slurm", PATH=refusing(tmp_path))
     assert done.returncode == 1
     assert message in done.stderr
     assert not (tmp_path / "submitted").exists()

@@ -223,6 +223,11 @@ def check_sharing():
             f"use 1/{share} of the memory. Set share_gpus to True in profiles/slurm/config.yaml if the "
             "cluster offers shards of its GPUs (sinfo -o %G), or jobs_per_gpu to 1"
         )
+    if parts and not GPU:
+        raise WorkflowError(
+            "the profile requests shards of GPUs, but compute: device is cpu. Set share_gpus to False in "
+            "profiles/slurm/config.yaml, or device to cuda"
+        )
     if share == 1 and parts:
         raise WorkflowError(
             "the profile requests shards of GPUs, but compute: jobs_per_gpu is 1, so each job would "

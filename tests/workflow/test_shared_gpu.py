@@ -10,15 +10,17 @@ from conftest import ROOT, snakemake
 from condensation.config.compute import Compute
 from condensation.core import compute
 
+SHARD = ["condense:gpu=0", "condense:gres=shard:1"]
 
-def write_config(folder, share=3):
+
+def write_config(folder, share=3, device="cuda"):
     (folder / "config.yaml").write_text(
         yaml.safe_dump(
             {
                 "datasets": {"digits": {"source": "digits"}},
                 "methods": {"random": {"algorithm": "random"}},
                 "experiments": {"e": {"datasets": ["digits"], "methods": ["random"], "ipc": [1]}},
-                "compute": {"jobs_per_gpu": share, "device": "cuda"},
+                "compute": {"jobs_per_gpu": share, "device": device},
             }
         )
     )
@@ -72,14 +74,15 @@ workflow.register_resource = show
 
 
 @pytest.mark.parametrize(
-    ("share", "requested", "message"),
+    ("share", "device", "requested", "message"),
     [
-        (3, [], "jobs_per_gpu is 3, but each job requests a whole GPU"),
-        (1, ["condense:gpu=0", "condense:gres=shard:1"], "Set jobs_per_gpu to the number of"),
+        (3, "cuda", [], "jobs_per_gpu is 3, but each job requests a whole GPU"),
+        (1, "cuda", SHARD, "Set jobs_per_gpu to the number of"),
+        (1, "cpu", SHARD, "requests shards of GPUs, but compute: device is cpu"),
     ],
 )
-def test_jobs_of_a_cluster_request_what_they_use(tmp_path, share, requested, message):
-    write_config(tmp_path, share)
+def test_jobs_of_a_cluster_request_what_they_use(tmp_path, share, device, requested, message):
+    write_config(tmp_path, share, device)
     arguments = ["-s", f"{ROOT}/Snakefile", "--configfile", "config.yaml", "--jobs", "2"]
     if requested:
         arguments += ["--set-resources", *requested]

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from condensation.commands import join_evidence
 from condensation.config import loading
 from condensation.core.errors import InputError
 from condensation.paper import evidence, printed
@@ -89,6 +90,21 @@ def test_the_command_names_what_is_wrong_and_writes_nothing(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 1 and "into: holds other files" in done.stderr
     assert (tmp_path / "into/report.md").read_text() == "mine"
+
+
+def test_a_join_goes_into_an_earlier_one_and_not_into_the_evidence_of_a_run(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    command = ["--config", str(ROOT / "config/cifar10-cpu.yaml"), "--into", str(tmp_path / "into")]
+    command.append(str(ROOT / "docs/reproduction/records.jsonl.xz"))
+    monkeypatch.setattr(join_evidence.style, "save", interrupted)
+    for _ in range(2):  # the second time over what is left of the first
+        with pytest.raises(KeyboardInterrupt):
+            join_evidence.main(command)
+    (tmp_path / "into/accuracy.csv").unlink()
+    with pytest.raises(InputError, match="holds other files"):
+        join_evidence.main(command)
 
 
 @pytest.fixture

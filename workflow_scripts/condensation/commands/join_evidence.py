@@ -24,7 +24,7 @@ from condensation.results import frames, record_file
 from condensation.workflow import figure_plan, grid
 
 ROOT = Path(__file__).resolve().parents[3]
-_RECORDS = "records.jsonl.xz"
+_RECORDS, _ACCURACY = "records.jsonl.xz", "accuracy.csv"
 
 
 def main(arguments: list[str]) -> None:
@@ -40,10 +40,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("records", nargs="+", help="files of records (.jsonl.xz)")
     options = parser.parse_args(arguments)
     into = Path(options.into)
-    if into.is_dir() and any(into.iterdir()) and not (into / _RECORDS).is_file():
+    # the evidence of a run has no table of accuracy
+    joined = all((into / name).is_file() for name in (_RECORDS, _ACCURACY))
+    if into.is_dir() and any(into.iterdir()) and not joined:
         raise InputError(
             f"--into {into}: holds other files, which might be overwritten; name a new folder, an "
-            f"empty one, or one of an earlier join (with {_RECORDS})"
+            f"empty one, or one of an earlier join (with {_RECORDS} and {_ACCURACY})"
         )
     config = loading.load(options.config)
     contents = record_file.join(options.records)
@@ -51,11 +53,14 @@ def main(arguments: list[str]) -> None:
     ranking = ranking_tables.load(options.ranking) if options.ranking else None
     tables, accuracies = evidence.tables_from_records(config, contents, numbers, ranking)
     into.mkdir(parents=True, exist_ok=True)
-    for name, table in (tables | {"accuracy": accuracies}).items():
+    storage.write_text(into / _ACCURACY, evidence.as_csv(accuracies))  # first: they mark a join
+    with storage.atomic(into / _RECORDS) as temporary:
+        temporary.write_bytes(record_file.pack(contents))
+    for name, table in tables.items():
         storage.write_text(into / f"{name}.csv", evidence.as_csv(table))
     head = evidence_page.head_of_records(contents, len(options.records))
     storage.write_text(into / "report.md", evidence_page.markdown(tables, head))
-    accuracies = frames.load_accuracy(into / "accuracy.csv")
+    accuracies = frames.load_accuracy(into / _ACCURACY)
     styles = style.method_styles(figure_plan.methods(config))
     for name, plan in figure_plan.accuracy_figures(config, grid.expand(config)).items():
         style.save(accuracy.draw(accuracies, plan, styles), into / f"{name}.png")
@@ -63,6 +68,4 @@ def main(arguments: list[str]) -> None:
     if len(tables["curves"]):
         figure = evidence_figures.curves(tables["curves"], tables["ends"], styles)
         style.save(figure, into / "curves.png")
-    with storage.atomic(into / _RECORDS) as temporary:
-        temporary.write_bytes(record_file.pack(contents))
     print(f"{len(contents)} records and costs: {into}/report.md")

@@ -43,3 +43,26 @@ def test_networks_one_after_the_other_have_their_own_buffers():
         stack=False,
     )
     assert rows == [{"seed": 3, "output": 33.0}, {"seed": 5, "output": 55.0}]
+
+
+def test_a_buffer_that_a_network_makes_as_it_is_used_stays():
+    class Masked(torch.nn.Module):
+        def __init__(self, seed):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor(10.0 * seed))
+            self.register_buffer("mask", None, persistent=False)
+
+        def forward(self, images):
+            if self.mask is None:
+                self.mask = torch.ones(images.flatten(1).shape[1])
+            return images.flatten(1) + self.weight * self.mask
+
+    rows, _ = jobs.train_networks(
+        *([3, 5], Masked, lambda *_: None),
+        lambda _, forward, __: [{"output": forward(torch.zeros(1, 1, 1, 1, 1)).item()}],
+        example=Masked(3),
+        shape=(1, 1, 1),
+        batch_size=1,
+        stack=False,
+    )
+    assert [row["output"] for row in rows] == [30.0, 50.0]

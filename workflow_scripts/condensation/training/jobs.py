@@ -97,12 +97,18 @@ def train_networks(
         forward = stacking.alone(compute.compiled(example, compile, device, part))
         progress = progress_for(len(pending))
         for seed in pending:
-            fresh = build(seed)
-            example.load_state_dict(fresh.state_dict())  # reused: it is compiled once
-            for buffer, drawn in zip(example.buffers(), fresh.buffers(), strict=True):
-                buffer.copy_(drawn)  # also those that the state leaves out
+            _become(example, build(seed))  # reused: it is compiled once
             train([seed], example, forward, list(example.parameters()), progress)
     return rows, costs
+
+
+def _become(network: nn.Module, fresh: nn.Module) -> None:
+    """Give ``network`` the parameters and buffers of ``fresh``, also those not in its state."""
+    network.load_state_dict(fresh.state_dict())
+    buffers = dict(network.named_buffers())
+    for name, drawn in fresh.named_buffers():  # a pass may have made others
+        if name in buffers and buffers[name].shape == drawn.shape:
+            buffers[name].copy_(drawn)
 
 
 def images_each(at_once: int | None, networks: int) -> int | None:

@@ -370,7 +370,17 @@ def test_the_first_point_of_the_curve_is_the_loss_of_the_first_epoch(condensed, 
     assert row["curve"][0] == (1, pytest.approx(expected, rel=1e-5))
 
 
-def test_an_optimizer_that_does_not_take_its_options_says_so_before_training(condensed, dataset):
-    with pytest.raises(InputError, match=r"optimizer adamw.*nesterov"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nesterov": True}, "nesterov"),
+        ({"betas": [0.9]}, "index out of range"),
+        ({"fused": True, "foreach": True}, "cannot be `True` together"),
+    ],
+)
+def test_an_optimizer_that_does_not_take_its_options_says_so_before_training(
+    condensed, dataset, options, message
+):
+    with pytest.raises(InputError, match=rf"optimizer adamw.*{message}"):
         wrong = {"algorithm": "adamw", "lr": 0.1, "weight_decay": 0, "decay": False}
-        judged(condensed, dataset, [0], optimizer=wrong | {"options": {"nesterov": True}})
+        judged(condensed, dataset, [0], optimizer=wrong | {"options": options})

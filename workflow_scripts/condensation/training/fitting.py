@@ -163,5 +163,5 @@ def build_optimizer(parameters: list[torch.Tensor], options: dict[str, Any], lr:
     arguments = {"lr": lr, "weight_decay": options["weight_decay"], **options.get("options", {})}
     try:
         return kind(parameters, **arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
         raise InputError(f"optimizer {options['algorithm']}({arguments}): {error}") from error

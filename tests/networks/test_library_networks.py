@@ -247,6 +247,12 @@ def test_gradients_through_batch_norm_give_a_warning(caplog):
     assert "has batch norm: its gradients are taken with the statistics" in caplog.text
 
 
+def test_batch_norm_without_running_statistics_gives_none(caplog):
+    untracked = torch.nn.BatchNorm2d(3, track_running_stats=False)
+    Flat(torch.nn.Sequential(untracked, torch.nn.Flatten()), (3, 8, 8), CPU)
+    assert "has batch norm" not in caplog.text
+
+
 # --- the trial ------------------------------------------------------------------------------------
 
 

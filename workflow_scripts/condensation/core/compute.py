@@ -278,6 +278,12 @@ def has_batch_norm(network: torch.nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) for module in network.modules())
 
 
+def keeps_batch_statistics(network: torch.nn.Module) -> bool:
+    """Return whether ``network`` has batch norm that keeps running statistics for evaluation."""
+    norms = (module for module in network.modules() if isinstance(module, _BatchNorm))
+    return any(norm.running_mean is not None for norm in norms)
+
+
 def fewest_at_once(network: torch.nn.Module, shape: tuple[int, int, int]) -> int:
     """Return the smallest batch of a training step: one image or two.
 

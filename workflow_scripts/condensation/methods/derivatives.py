@@ -42,7 +42,7 @@ class Flat:
     mode : whether passes go through torch.compile, and the precision of ``gradient``.
     batch : most images of a call, for which graphs are compiled; None compiles each size.
     chunk : most images in one pass; None for the fastest number. It changes results by rounding
-        only, because these networks keep no batch statistics.
+        only, unless the network has batch norm without running statistics, which sees one pass.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Flat:
         chunk: int | None = None,
     ):
         self.network = network.to(device).eval().requires_grad_(False)
-        if compute.has_batch_norm(network):
+        if compute.keeps_batch_statistics(network):
             log.warning(
                 "%s has batch norm: its gradients are taken with the statistics of a new network, "
                 "mean 0 and variance 1",

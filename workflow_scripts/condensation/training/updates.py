@@ -1,7 +1,8 @@
 """SGD and Adam by torch's own functions, without torch's optimizer classes.
 
 The first optimizer of a process loads torch's compiler: seconds that most jobs need for nothing.
-The functions are those that the classes call, so parameters get the same bytes.
+The functions are those that the classes call, so on a CPU parameters get the same bytes. On a GPU
+Adam counts its steps there, as with ``capturable=True``.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """The plain loops of the benchmarks compute what ours do, and both sides run in turns."""
 
+import shutil
 import sys
 
 import pytest
@@ -13,8 +14,10 @@ import allocator
 import beside
 import methods
 import plain
+import revisions
 
 from condensation import networks
+from condensation.data import datasets
 from condensation.methods import dc, dm
 from condensation.methods.contract import Problem
 
@@ -136,3 +139,28 @@ def test_steps_with_and_without_kept_memory_take_turns():
     recorder.run({}, numbers.append, 1)
     assert numbers == list(range(1 + 2 * 3 * allocator.STEPS_PER_TURN))
     assert len(recorder.kept) == len(recorder.usual) == 3
+
+
+@pytest.fixture
+def other_revision(tmp_path):
+    """A copy of this repository's code, and a dataset beside it."""
+    for folder in ("benchmarks", "workflow_scripts"):
+        shutil.copytree(ROOT / folder, tmp_path / "before" / folder)
+    datasets.write(small_dataset(), tmp_path / "dataset.safetensors")
+    return tmp_path / "before", tmp_path / "dataset.safetensors"
+
+
+@pytest.mark.slow
+def test_two_revisions_take_turns(other_revision):
+    seconds = revisions.compare(*other_revision, "evaluation", 1, 2)
+    assert [len(of_one) for of_one in seconds] == [2, 2]
+    assert all(value > 0 for of_one in seconds for value in of_one)
+
+
+@pytest.mark.slow
+def test_each_revision_runs_its_own_code(other_revision):
+    folder, dataset = other_revision
+    with (folder / "benchmarks/evaluation.py").open("a") as script:
+        script.write("\ndef fit(*_):\n    raise SystemExit(1)\n")
+    with pytest.raises(SystemExit, match=f"{folder} stopped"):
+        revisions.compare(folder, dataset, "evaluation", 1, 2)

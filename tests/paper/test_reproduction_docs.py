@@ -143,6 +143,18 @@ def test_the_page_after_the_paper_holds_the_numbers_of_its_records(means):
     assert shown == expected
 
 
+def test_the_page_after_the_paper_holds_the_shares_of_the_way(means):
+    whole = pd.read_csv(ROOT / "config/paper/whole_dataset.csv").set_index("dataset")["mean"]
+    random = means["random", "10", "own"]
+    text = (AFTER / "README.md").read_text()
+    (sentence,) = re.findall(r"From Random to the 85\.95 that .*? own labels\.", text, flags=re.S)
+    shown = re.findall(r"`(\w+)`(?: goes)?\s+(\d+) %", sentence)
+    assert [method for method, _ in shown] == ["dm_factor2", "dm", "kcenter", "rded"]
+    for method, share in shown:
+        gain = means[method, "10", "own"] - random
+        assert share == f"{100 * gain / (whole['CIFAR-10'] - random):.0f}", method
+
+
 def test_the_page_after_the_paper_compares_with_published_numbers(means):
     """Rows `| method | IPC | labels | ours | published | difference | what differs | source |`."""
     published = pd.read_csv(AFTER / "published.csv", dtype=str)

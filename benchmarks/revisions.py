@@ -1,7 +1,7 @@
 """How fast two revisions of this repository are, beside each other, on the CPU.
 
-    git clone . /tmp/before && git -C /tmp/before checkout -q v0.9.0
-    python benchmarks/revisions.py results/cifar10/dataset.safetensors --before /tmp/before
+    git clone . ../before && git -C ../before checkout -q v0.9.0
+    python benchmarks/revisions.py results/cifar10/dataset.safetensors --before ../before
 
 Each revision runs in a process of its own, and the two take turns, iteration by iteration, so that
 both see the same machine. A ratio is that of two neighbours, in seconds of the processor; its

@@ -85,9 +85,10 @@ def tables_from_records(
     printed_kind = runs[runs["labels"] == OWN]  # the paper has no other labels
     tables = all_tables(collected, printed_kind, *costs, ranking)
     final = runs[runs["iteration"] == frames.FINAL]
+    of_cells = gains.cells_of(final)
     algorithms = {name: entry.algorithm for name, entry in config.methods.items()}
-    tables["gains"] = gains.ordered(gains.cells_of(final), algorithms)
-    tables["scores"] = dd_ranking.of_runs(final, config)
+    tables["gains"] = gains.ordered(of_cells, algorithms)
+    tables["scores"] = dd_ranking.of_runs(final, of_cells, config)
     return tables, frames.accuracy(runs, cells)
 
 

@@ -33,7 +33,7 @@ def compare(runs: pd.DataFrame, config: Config) -> Comparison:
     final = runs[runs["iteration"] == frames.FINAL]
     algorithms = {name: entry.algorithm for name, entry in config.methods.items()}
     cells = gains.cells_of(final)  # with the whole dataset
-    scores = dd_ranking.of_runs(final, config)
+    scores = dd_ranking.of_runs(final, cells, config)
     present = set(final["method"])
     methods = [name for name, entry in config.methods.items() if entry.algorithm != "whole"]
     methods = [name for name in methods if name in present]

@@ -19,7 +19,7 @@ import pandas as pd
 
 from condensation.config.experiments import OWN
 from condensation.config.schema import Config
-from condensation.results.gains import best_first, cells_of, half_width
+from condensation.results.gains import best_first, half_width
 from condensation.results.statistics import BLOCK
 
 COLUMNS = ["hlr", "ior", "label_robust", "label_low", "label_high"]
@@ -74,11 +74,11 @@ def scores(
     return best_first(frame, ["label_robust", "augmentation_robust"])
 
 
-def of_runs(final: pd.DataFrame, config: Config) -> pd.DataFrame:
-    """Return ``scores`` of finished sets; ``final`` has the columns of ``frames.runs``."""
+def of_runs(final: pd.DataFrame, cells: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """Return ``scores`` of finished sets: rows of ``frames.runs``, and ``gains.cells_of`` them."""
     soft = final.loc[final["set_labels"] == "soft", SETS]
     return scores(
-        cells_of(final),
+        cells,
         {name: entry.algorithm for name, entry in config.methods.items()},
         [name for name, entry in config.augmentations.items() if entry.policy == "none"],
         set(soft.itertuples(index=False, name=None)),

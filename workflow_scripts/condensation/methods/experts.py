@@ -81,7 +81,8 @@ def make(
         dataset = replace(dataset, whitening=whitening.load(inputs["whitening"]))
     checksums = {"dataset": storage.read_metadata(inputs["dataset"])["checksum"]}
     output = Path(outputs["expert"])
-    identity = [job, checksums, dataset.preprocessing, compile, precision, str(device)]
+    settings = [compile, precision, str(device)]
+    identity = [job, checksums, dataset.preprocessing, *settings]
     recorder = loop.Recorder(
         label=f"expert {wildcards['trajectories']} {wildcards['dataset']} {wildcards['expert']}",
         checkpoint=output.with_name(f"{output.stem}-checkpoint.safetensors"),
@@ -109,7 +110,7 @@ def make(
         options=job["options"],
         seeds=seeds,
         device=device.type,
-        settings=[compile, precision, str(device)],
+        settings=settings,
         **recorder.facts,
         source=job["source"],
         inputs=checksums,

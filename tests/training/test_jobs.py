@@ -24,6 +24,19 @@ def test_the_images_of_a_pass_are_shared_among_the_networks(at_once, networks, e
     assert jobs.images_each(at_once, networks) == expected
 
 
+def outputs_of(network):
+    """The rows of two networks, one after the other, with what they make of an image of zeros."""
+    rows, _ = jobs.train_networks(
+        *([3, 5], network, lambda *_: None),
+        lambda _, forward, __: [{"output": forward(torch.zeros(1, 1, 1, 1, 1)).item()}],
+        example=network(3),
+        shape=(1, 1, 1),
+        batch_size=1,
+        stack=False,
+    )
+    return rows
+
+
 def test_networks_one_after_the_other_have_their_own_buffers():
     class Drawn(torch.nn.Module):
         def __init__(self, seed):
@@ -34,14 +47,7 @@ def test_networks_one_after_the_other_have_their_own_buffers():
         def forward(self, images):
             return images.flatten(1) + self.weight + self.drawn
 
-    rows, _ = jobs.train_networks(
-        *([3, 5], Drawn, lambda *_: None),
-        lambda _, forward, __: [{"output": forward(torch.zeros(1, 1, 1, 1, 1)).item()}],
-        example=Drawn(3),
-        shape=(1, 1, 1),
-        batch_size=1,
-        stack=False,
-    )
+    rows = outputs_of(Drawn)
     assert rows == [{"seed": 3, "output": 33.0}, {"seed": 5, "output": 55.0}]
 
 
@@ -57,12 +63,5 @@ def test_a_buffer_that_a_network_makes_as_it_is_used_stays():
                 self.mask = torch.ones(images.flatten(1).shape[1])
             return images.flatten(1) + self.weight * self.mask
 
-    rows, _ = jobs.train_networks(
-        *([3, 5], Masked, lambda *_: None),
-        lambda _, forward, __: [{"output": forward(torch.zeros(1, 1, 1, 1, 1)).item()}],
-        example=Masked(3),
-        shape=(1, 1, 1),
-        batch_size=1,
-        stack=False,
-    )
+    rows = outputs_of(Masked)
     assert [row["output"] for row in rows] == [30.0, 50.0]

@@ -105,6 +105,7 @@ def test_the_output_names_the_kind_of_labels_that_are_trained_on(
     ("options", "expected"),
     [
         (["--dataset", "digits", "--architectures", "convent"], "unknown architecture.*'convnet'"),
+        (["--dataset", "digits", "--architectures", "mlp", "resnet18"], "resnet18: resnet: "),
         (["--dataset", "digits", "--augmentations", "dsaa"], "unknown augmentation.*'dsa'"),
         (["--dataset", "nowhere"], "nowhere: no such file or folder"),
         (["--dataset", "digits", "--scale", "bytes"], "scale: .*got 'bytes'"),
@@ -112,7 +113,13 @@ def test_the_output_names_the_kind_of_labels_that_are_trained_on(
         (["--dataset", "digits", "--run", "1"], "no run 1; it holds 1"),
     ],
 )
-def test_each_mistake_has_its_message(tmp_path, chosen, options, expected):
+def test_each_mistake_has_its_message_before_training(
+    tmp_path, chosen, monkeypatch, options, expected
+):
+    def refuse(*_, **__):
+        raise AssertionError("a network was trained")
+
+    monkeypatch.setattr(evaluate.api, "evaluate", refuse)
     torch.save({"images": chosen[2].images}, tmp_path / "set.pt")
     with pytest.raises(InputError, match=expected):
         evaluate.main([str(tmp_path / "set.pt"), *options])

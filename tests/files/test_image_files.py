@@ -705,7 +705,7 @@ def test_a_subset_of_imagenet_has_its_classes_by_name(tmp_path, kind):
         "of classes that imagewoof does not have": 10,
         "images in no class folder of train/ or val/": 1,
     }
-    assert image_files.count(path, None, "imagewoof") == (10, 30, 20, (8, 16))
+    assert image_files.count(path, None, "imagewoof") == (10, 30, 20, 3, (8, 16))
 
 
 def test_images_are_stretched_or_cut_to_a_square(tmp_path):

@@ -1,6 +1,8 @@
 """Networks of libraries in every use, a sample of docs/networks.md; the trial before any job."""
 
 import copy
+import re
+import shutil
 import subprocess
 from types import SimpleNamespace
 
@@ -17,6 +19,7 @@ from condensation.config.entries import SGD, Evaluation
 from condensation.config.loading import parse
 from condensation.core import compute, plugins
 from condensation.core.errors import InputError
+from condensation.data import datasets, readers
 from condensation.data.sets import Condensed
 from condensation.methods import contract, dm
 from condensation.methods.derivatives import Flat
@@ -363,6 +366,63 @@ def test_options_that_do_not_fit_the_images_are_refused_before_any_job(tmp_path,
     mine = config(folder_of(tmp_path / "photos"), **section)
     with pytest.raises(InputError, match=expected):
         trials.check(mine, grid.expand(mine), tmp_path)
+
+
+def test_an_ipc_above_the_smallest_class_is_refused_before_any_job(tmp_path):
+    """From the folder, and from the prepared file; noise and imported sets need no real images."""
+    folder = folder_of(tmp_path / "photos")
+    (folder / "train/b/0.png").unlink()  # three of four are left
+    methods = {
+        "random": {"algorithm": "random"},
+        "kcenter": {"algorithm": "kcenter"},
+        "dm": {"algorithm": "dm", "iterations": 1},
+        "from_noise": {"algorithm": "dm", "iterations": 1, "init": "noise"},
+        "imported": {"algorithm": "imported", "path": "{ipc}.pt"},
+    }
+    named = "random|kcenter|dm"
+
+    def check(ipc):
+        axes = {"datasets": ["mine"], "methods": list(methods), "ipc": [1, ipc]}
+        mine = config(folder, methods=methods, experiments={"e": axes})
+        trials.check(mine, grid.expand(mine), tmp_path)
+        return mine
+
+    def refused():
+        with pytest.raises(InputError) as error:
+            check(4)
+        lines = str(error.value).splitlines()
+        assert [
+            re.fullmatch(
+                rf"ipc: 4 for '({named})' is more than the smallest class of mine has "
+                r"\(3 training images\)",
+                line,
+            )[1]
+            for line in lines
+        ] == named.split("|")
+
+    mine = check(3)
+    refused()
+    file = tmp_path / "mine/dataset.safetensors"
+    file.parent.mkdir()
+    datasets.write(readers.read("mine", mine.datasets["mine"].model_dump(), [folder]), file)
+    shutil.rmtree(folder / "train/a")
+    refused()
+
+
+def test_a_bad_table_of_architectures_is_refused_before_any_job(tmp_path):
+    table = tmp_path / "mine.csv"
+    nas = {"dataset": "mine", "sets": {"methods": "random", "ipc": 1}, "truth": "benchmark"}
+    nas |= {"table": str(table), "column": "accuracy", "validation": 0.5, "architectures": 3}
+    mine = config(folder_of(tmp_path / "photos"), nas=nas)
+    string = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    for content, expected in (
+        ("ArchitectureString,accurate\n", "mine.csv: no column 'accuracy'.* accurate"),
+        (f"ArchitectureString,accuracy\n{string},101\n", "mine.csv, line 2: accuracy is '101'"),
+        (f"ArchitectureString,accuracy\n{string},10\n", "nas.architectures: 3, but .* has 1 "),
+    ):
+        table.write_text(content)
+        with pytest.raises(InputError, match=expected):
+            trials.check(mine, grid.expand(mine), tmp_path)
 
 
 def test_networks_of_the_ranking_need_sides_that_can_be_halved_twice(tmp_path):

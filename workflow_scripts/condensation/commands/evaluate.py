@@ -12,7 +12,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from condensation import api
+from condensation import api, networks
 from condensation.commands import arguments as shared
 from condensation.config.built_in import BUILT_IN
 from condensation.core import storage
@@ -79,6 +79,11 @@ def main(arguments: list[str]) -> None:
     shared.show_progress()
     dataset = api.load_dataset(options.dataset, **shared.dataset_options(options))
     condensed = api.load_set(options.set, dataset, **set_options(options))
+    for name in options.architectures:  # all before the first training
+        try:
+            networks.build(BUILT_IN["architectures"][name], dataset.shape, len(dataset.classes), 0)
+        except InputError as error:
+            raise InputError(f"--architectures {name}: {error}") from error
     print(f"{condensed.summary()}; test accuracy in percent", flush=True)
     rows = []
     for cell in itertools.product(options.architectures, options.augmentations, options.optimizers):

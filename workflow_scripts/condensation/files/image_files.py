@@ -221,13 +221,22 @@ class Listing:
         return f"; not read: {', '.join(reasons)}" if reasons else ""
 
 
+class Counts(NamedTuple):
+    """Numbers of images; ``smallest`` is that of the training images of the smallest class."""
+
+    classes: int
+    train: int
+    test: int
+    smallest: int
+    size: tuple[int, int]
+
+
 def count(
     path: str | Path, test_fraction: float | None = None, subset: str | None = None
-) -> tuple[int, int, int, tuple[int, int]] | None:
-    """Return the numbers of classes, training and test images, and (height, width) of an image.
+) -> Counts | None:
+    """Count images by their names, and read (height, width) in the header of the first.
 
-    Reads names, and the header of the first image. Returns None if the images cannot be counted;
-    the job that prepares the dataset reports the reason.
+    None if that cannot be done; the job that prepares the dataset reports the reason.
     """
     listing = Listing(path, test_fraction, subset)
     size = None
@@ -241,13 +250,18 @@ def count(
         classes = listing.classes()
     except (InputError, OSError):
         return None
-    counts = {"train": 0, "test": 0}
+    counts: dict[str, list[int]] = {"train": [], "test": []}
     for (split, _), number in listing.images.items():
-        counts[split] += number
+        counts[split].append(number)
     if test_fraction is not None:
-        held_out = round(counts["train"] * test_fraction)
-        counts = {"train": counts["train"] - held_out, "test": held_out}
-    return (len(classes), counts["train"], counts["test"], size) if size else None
+        counts["test"] = [round(test_fraction * number) for number in counts["train"]]
+        counts["train"] = [
+            number - held for number, held in zip(counts["train"], counts["test"], strict=True)
+        ]
+    if size is None:
+        return None
+    train, test = counts["train"], counts["test"]
+    return Counts(len(classes), sum(train), sum(test), min(train), size)
 
 
 def state(path: str | Path, entry: Mapping[str, Any]) -> str:

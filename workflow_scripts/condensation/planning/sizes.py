@@ -12,18 +12,23 @@ from math import log, prod
 from pathlib import Path
 from typing import Any
 
+from condensation.config.checks import SMALLEST_CLASS
 from condensation.core import tensor_headers
 from condensation.files import image_files
 
 
 @dataclass(frozen=True)
 class Images:
-    """The shape (C, H, W) of the images of a dataset and how many it has."""
+    """The shape (C, H, W) of the images of a dataset and how many it has.
+
+    ``smallest`` is the number of training images in the smallest class, None if not counted.
+    """
 
     shape: tuple[int, int, int]
     classes: int
     train: int
     test: int
+    smallest: int | None = None
     known: bool = True
 
     @property
@@ -33,11 +38,11 @@ class Images:
 
 
 OFFICIAL = {
-    "digits": Images((1, 8, 8), 10, 1442, 355),
-    "fashion_mnist": Images((1, 28, 28), 10, 60_000, 10_000),
-    "cifar10": Images((3, 32, 32), 10, 50_000, 10_000),
-    "cifar100": Images((3, 32, 32), 100, 50_000, 10_000),
-    "tinyimagenet": Images((3, 64, 64), 200, 100_000, 10_000),
+    "digits": Images((1, 8, 8), 10, 1442, 355, SMALLEST_CLASS["digits"]),
+    "fashion_mnist": Images((1, 28, 28), 10, 60_000, 10_000, SMALLEST_CLASS["fashion_mnist"]),
+    "cifar10": Images((3, 32, 32), 10, 50_000, 10_000, SMALLEST_CLASS["cifar10"]),
+    "cifar100": Images((3, 32, 32), 100, 50_000, 10_000, SMALLEST_CLASS["cifar100"]),
+    "tinyimagenet": Images((3, 64, 64), 200, 100_000, 10_000, SMALLEST_CLASS["tinyimagenet"]),
 }
 
 
@@ -54,13 +59,32 @@ def images(entry: Any, prepared: Path | None = None) -> Images:
         return OFFICIAL[entry.source]
     path = Path(entry.path).expanduser()
     if counted := image_files.count(path, entry.test_fraction, entry.subset):
-        classes, train, test, size = counted
-        shape = (entry.channels, *(2 * [entry.image_size] if entry.image_size else size))
-        return Images(shape, classes, train, test)
+        size = 2 * [entry.image_size] if entry.image_size else counted.size
+        shape = (entry.channels, *size)
+        return Images(shape, counted.classes, counted.train, counted.test, counted.smallest)
     if entry.kind in OFFICIAL:
         return OFFICIAL[entry.kind]
     side = entry.image_size or 32
     return Images((entry.channels, side, side), 10, 50_000, 10_000, known=False)
+
+
+def smallest_class(data: Images, prepared: Path | None) -> int | None:
+    """Return the number of training images in the smallest class.
+
+    If ``data`` does not hold it, the labels in the file ``prepared`` are counted. None if there are
+    none.
+    """
+    if data.smallest is not None or prepared is None:
+        return data.smallest
+    # here: the jobs read this module too and do not need them
+    import numpy as np
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(prepared, "numpy") as file:
+            return int(np.bincount(file.get_tensor("train_labels")).min())
+    except (OSError, SafetensorError, ValueError):
+        return None  # the job that reads it says what is wrong with it
 
 
 def _of_file(path: Path) -> Images | None:

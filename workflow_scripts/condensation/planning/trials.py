@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from condensation.config.checks import SMALLEST_CLASS
+from condensation.config.methods.base import Selection
+from condensation.config.methods.random import Random
+from condensation.config.methods.random_labels import RandomLabels
 from condensation.config.schema import Config
 from condensation.core.errors import InputError
+from condensation.nas import sample
 from condensation.planning.work import Estimator
 from condensation.planning.worklist import trained_networks
 from condensation.workflow import jobs
@@ -28,7 +31,13 @@ def check(config: Config, grid: Grid, results: Path) -> None:
     ``results`` is the folder with prepared datasets.
     """
     estimator = Estimator(config, grid, results)
-    if problems := [*_problems_of_figure7(config, estimator), *_problems_of_nas(config, estimator)]:
+    problems = [
+        *_problems_of_ipc(config, grid, estimator),
+        *_problems_of_figure7(config, estimator),
+        *_problems_of_nas(config, estimator),
+        *_problems_of_table(config),
+    ]
+    if problems:
         raise InputError("\n".join(problems))
     trials = _trials(config, grid, estimator)
     if not trials:
@@ -59,6 +68,26 @@ def check_device(name: str) -> None:
         )
 
 
+def _problems_of_ipc(config: Config, grid: Grid, estimator: Estimator) -> Iterator[str]:
+    """Yield a line per method and IPC that needs more real images than a class has."""
+    needed: dict[tuple[str, str], int] = {}
+    for condensed in grid.sets:
+        if condensed.ipc == WHOLE:
+            continue
+        entry = config.completed(condensed.dataset, condensed.method, int(condensed.ipc))
+        selects = isinstance(entry, (Selection, Random, RandomLabels))
+        if selects or getattr(entry, "init", "noise") != "noise":
+            key = condensed.dataset, condensed.method
+            needed[key] = max(needed.get(key, 0), int(condensed.ipc))
+    for (dataset, method), ipc in needed.items():
+        smallest = estimator.smallest_class(dataset)
+        if smallest is not None and ipc > smallest:
+            yield (
+                f"ipc: {ipc} for {method!r} is more than the smallest class of {dataset} has "
+                f"({smallest} training images)"
+            )
+
+
 def _problems_of_figure7(config: Config, estimator: Estimator) -> Iterator[str]:
     """Yield a line per dataset without the class of figure 7."""
     if config.figure7 is None:
@@ -70,10 +99,7 @@ def _problems_of_figure7(config: Config, estimator: Estimator) -> Iterator[str]:
 
 
 def _problems_of_nas(config: Config, estimator: Estimator) -> Iterator[str]:
-    """Yield a line per option of the ranking that does not fit the images.
-
-    The classes of a user's images may differ in size; their mean bounds the smallest.
-    """
+    """Yield a line per option of the ranking that does not fit the images."""
     nas = config.nas
     if nas is None or not (data := estimator.images(nas.dataset)).known:
         return
@@ -83,7 +109,8 @@ def _problems_of_nas(config: Config, estimator: Estimator) -> Iterator[str]:
             f"nas.dataset: the networks halve images twice, so their sides must be multiples of 4, "
             f"but {nas.dataset} has {sides} pixels"
         )
-    smallest = SMALLEST_CLASS.get(config.datasets[nas.dataset].source, data.train // data.classes)
+    # the mean bounds the smallest
+    smallest = estimator.smallest_class(nas.dataset) or data.train // data.classes
     held = round(nas.validation * smallest)
     if not 0 < held < smallest:
         part = "to train on" if held else "to validate on"
@@ -100,6 +127,18 @@ def _problems_of_nas(config: Config, estimator: Estimator) -> Iterator[str]:
                 f"{where}: {images}, but it must be a multiple of {data.classes}, the number of "
                 f"classes of {nas.dataset}, and at most {most * data.classes}"
             )
+
+
+def _problems_of_table(config: Config) -> Iterator[str]:
+    """Yield what is wrong with the user's table of true accuracies of architectures."""
+    if config.nas is None or not config.nas.table:
+        return
+    table = Path(config.nas.table).expanduser()
+    if table.exists():  # Snakemake reports a missing path
+        try:
+            sample.sample(**jobs.sample_architectures(config)["options"], table=str(table))
+        except InputError as error:
+            yield str(error)
 
 
 def _trials(config: Config, grid: Grid, estimator: Estimator) -> list[dict[str, Any]]:

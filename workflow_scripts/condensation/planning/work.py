@@ -100,8 +100,14 @@ class Estimator:
     def _images(self, dataset: str) -> sizes.Images:
         if dataset in self.known_images:
             return self.known_images[dataset]
-        file = self.results and self.results / layout.fill(layout.DATASET, dataset=dataset)
-        return sizes.images(self.config.datasets[dataset], file)
+        return sizes.images(self.config.datasets[dataset], self._prepared(dataset))
+
+    def _prepared(self, dataset: str) -> Path | None:
+        return self.results and self.results / layout.fill(layout.DATASET, dataset=dataset)
+
+    def smallest_class(self, dataset: str) -> int | None:
+        """Return the number of training images in the smallest class; None if it is unknown."""
+        return sizes.smallest_class(self.images(dataset), self._prepared(dataset))
 
     def _network(self, architecture: str, dataset: str) -> sizes.Network:
         entry, data = self.entry(architecture), self.images(dataset)

@@ -695,13 +695,6 @@ LEARNS_LABELS = {
 }
 
 
-@pytest.mark.parametrize("module", [kip, frepo])
-def test_regression_refuses_a_dataset_of_one_class(module):
-    options = LEARNS_LABELS[module.__name__.rpartition(".")[2]] | {"iterations": 1}
-    with pytest.raises(InputError, match="one class.* need two classes or more"):
-        module.condense(Problem(small_dataset(classes=1), ipc=2, seed=0), **options)
-
-
 @pytest.mark.parametrize("module", [kip, frepo, datm])
 def test_snapshots_hold_the_labels_of_their_iteration(module, problem, tmp_path):
     name = module.__name__.rpartition(".")[2]

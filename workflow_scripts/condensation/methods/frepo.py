@@ -78,7 +78,7 @@ def condense(
     Raises
     ------
     InputError
-        For a dataset of one class, or if the ridge leaves the system singular.
+        If the ridge leaves the system singular.
     """
     classes, device = problem.classes, problem.device
     images = initial_images(problem, init, features)

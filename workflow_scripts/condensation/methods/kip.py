@@ -56,7 +56,7 @@ def condense(
     Raises
     ------
     InputError
-        For a dataset of one class, or if the ridge leaves the system singular.
+        If the ridge leaves the system singular.
     FloatingPointError
         If the loss is no longer finite.
     """
@@ -140,18 +140,7 @@ def condense(
 
 
 def centred(labels: torch.Tensor, classes: int) -> torch.Tensor:
-    """Return one-hot labels minus 1/C, float64 [n, C].
-
-    Raises
-    ------
-    InputError
-        For one class, whose labels are all 0.
-    """
-    if classes == 1:
-        raise InputError(
-            "the dataset has one class: one-hot labels minus 1/C are all 0, and nothing can be "
-            "learned from them; kip and frepo need two classes or more"
-        )
+    """Return one-hot labels minus 1/C, float64 [n, C]."""
     return F.one_hot(labels, classes).double() - 1 / classes
 
 

@@ -308,6 +308,23 @@ def test_of_a_run_each_method_of_the_paper_counts_once():
     assert set(cells["architecture"]) == {"ConvNet"} and set(cells["chance"]) == {10.0}
 
 
+@pytest.mark.parametrize("unaugmented", [1, 2, 3])
+def test_cells_of_one_set_are_compared_on_the_sets_that_both_have(unaugmented):
+    with_dsa, without = [[31.0], [42.0], [50.0]], [[30.0], [40.0], [49.5]]
+    runs = pd.concat(
+        [
+            networks({("random", "1"): with_dsa}),
+            networks({("random", "1"): without[:unaugmented]}, augmentation="none"),
+        ]
+    )
+    collected = paper_cells.collect(parse(CONFIG), runs, PRINTED)
+    judged = statements.augmentation_raises(statement_cells.cells_from_run(collected))
+    gains = [1.0, 2.0, 0.5][:unaugmented]
+    assert judged.value == pytest.approx(np.mean(gains))
+    ends = stats.ttest_1samp(gains, 0).confidence_interval() if unaugmented > 1 else [np.nan] * 2
+    assert (judged.low, judged.high) == pytest.approx(tuple(ends), nan_ok=True)
+
+
 def test_starts_are_read_along_the_iterations_of_a_run():
     def at(iteration, gap):
         values = {("short", "1"): [[20.9 + gap], [21.1 + gap]], ("centres", "1"): [[32.0], [32.0]]}

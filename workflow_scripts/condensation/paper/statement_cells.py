@@ -6,6 +6,7 @@ the one with most iterations, then the first), so that no method counts twice.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,13 +22,14 @@ from condensation.workflow.grid import WHOLE
 ARCHITECTURES_OF_TABLE3 = 100  # of the paper's text; the released code draws 110
 _CHANCE = {"CIFAR-10": 10.0, "CIFAR-100": 1.0, "TinyImageNet": 0.5}
 _KEY = CELLS[:5]
+_SEEDS = ["condensation_seed", "evaluation_seed"]
 
 
 def cells_from_run(collected: Cells) -> pd.DataFrame:
     """Return the finished cells of methods in the paper, with the optimizer of the tables.
 
-    ``std`` and ``n`` are over the means of sets where a cell has several sets,
-    else over its networks.
+    ``std`` and ``n`` are over the means of sets where a cell has several sets, else over its
+    ``networks``.
     """
     config, rows = collected.config, []
     for order, cell in enumerate(collected.cells.values()):
@@ -56,11 +58,11 @@ def cells_from_run(collected: Cells) -> pd.DataFrame:
                 "order": order,
             }
         )
-    frame = pd.DataFrame(rows, columns=[*CELLS, *_RANK])
+    frame = pd.DataFrame(rows, columns=[*CELLS, "networks", *_RANK])
     frame = frame.sort_values([name for name in _RANK if name != "entry"])
     first = frame.groupby(["dataset", "method", "ipc"])["entry"].transform("first")
     frame = frame[frame["entry"] == first].drop_duplicates(_KEY).sort_values("order")
-    return frame[CELLS].reset_index(drop=True)
+    return frame[[*CELLS, "networks"]].reset_index(drop=True)
 
 
 _RANK = ["entry", "far", "iterations", "far_way", "order"]
@@ -87,10 +89,12 @@ def curves_from_run(
                 **{"method": group, "ipc": int(where["ipc"]), "start": start},
                 "iteration": iteration,
                 **_spread(block["accuracy"], block["condensation_seed"]),
+                "networks": block.set_index(_SEEDS)["accuracy"].astype(float),
             }
         )
     # a snapshot of the last iteration equals the finished set
-    return pd.DataFrame(rows, columns=CURVES).drop_duplicates(CURVES[:7]).reset_index(drop=True)
+    frame = pd.DataFrame(rows, columns=[*CURVES, "networks"])
+    return frame.drop_duplicates(CURVES[:7]).reset_index(drop=True)
 
 
 def rankings_from_run(config: Config, ranking: pd.DataFrame) -> pd.DataFrame:
@@ -144,12 +148,12 @@ def rankings_from_print(numbers: Mapping[Key, Number]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=RANKINGS)
 
 
-def _summary(cell: Cell) -> dict[str, float] | None:
+def _summary(cell: Cell) -> dict[str, Any] | None:
     networks = cell.networks["accuracy"].astype(float).dropna()
     if networks.empty:
         return None
     sets = pd.Series(networks.index.get_level_values("condensation_seed"), networks.index)
-    return _spread(networks, sets)
+    return _spread(networks, sets) | {"networks": networks}
 
 
 def _spread(accuracy: pd.Series, sets: pd.Series) -> dict[str, float]:

@@ -5,19 +5,23 @@ three tidy frames with the paper's names and accuracies in percent:
 
 ``cells``, networks on finished sets:
     ``dataset, method, ipc`` (int), ``architecture, augmentation, mean, std``
-    (population), ``n``, ``chance`` (accuracy of guessing, NaN if not known).
+    (population), ``n``, ``chance`` (accuracy of guessing, NaN if not known); of
+    records also ``networks``, their accuracies by both seeds.
 ``rankings``, sets on which architectures were ranked:
     ``dataset, method, ipc, correlation`` (Spearman's), ``n`` (architectures).
 ``curves``, networks on unfinished sets too:
     ``dataset, method, ipc, architecture, augmentation, start, iteration`` (int),
-    ``mean, std, n``; the largest iteration of a method is its end.
+    ``mean, std, n``, of records also ``networks``; the largest iteration of a
+    method is its end.
 
-A cell's standard error is std / sqrt(n - 1); if ``n`` counts networks of one
-set, it does not cover the choice of the set. Intervals have 95 %. The interval
-of the mean over comparisons judges a claim about the average. Each comparison
-counts once, so the interval includes the spread between sets, methods and
-datasets. The extreme set judges a claim about all sets, with simultaneous
-intervals (Bonferroni). An interval that contains the bound decides nothing.
+Cells of the same set, and starts of the same seeds, are compared on the sets (or
+networks of one set) that both have, where the records tell them apart. Else a
+cell's standard error is std / sqrt(n - 1); if ``n`` counts networks of one set,
+it does not cover the choice of the set. Intervals have 95 %. The interval of the
+mean over comparisons judges a claim about the average. Each comparison counts
+once, so the interval includes the spread between sets, methods and datasets. The
+extreme set judges a claim about all sets, with simultaneous intervals
+(Bonferroni). An interval that contains the bound decides nothing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -399,13 +403,40 @@ def _contrast(
     at = frame.index.get_indexer(list(weights))  # faster than a frame per contrast
     mean, std, n = (frame[column].to_numpy(float)[at] for column in ("mean", "std", "n"))
     weight, freedom = np.array(list(weights.values())), n - 1
-    value = float(weight @ mean) + plus
-    if (freedom < 1).any() or np.isnan(std).any():
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = [weight * mean, weight**2 * std**2 / freedom, freedom]
+    if "networks" in frame:
+        parts = _paired(frame.iloc[at], weight, parts)
+    values, squares, freedom = parts
+    value = float(values.sum()) + plus
+    if (freedom < 1).any() or np.isnan(squares).any():
         return Estimate(value, float("nan"), 1, name, tuple(weights))
-    parts = weight**2 * std**2 / freedom
-    total = parts.sum()
-    degrees = total**2 / (parts**2 / freedom).sum() if total else np.inf
+    total = squares.sum()
+    degrees = total**2 / (squares**2 / freedom).sum() if total else np.inf
     return Estimate(value, float(np.sqrt(total)), float(degrees), name, tuple(weights))
+
+
+def _paired(cells: pd.DataFrame, weight: np.ndarray, parts: list[np.ndarray]) -> list[np.ndarray]:
+    """Replace the parts of cells of one set by one part: the weighted sum of equal seeds.
+
+    ``parts`` are value, square of the standard error and degrees of freedom by cell. Cells without
+    a common seed keep theirs.
+    """
+    parts = [np.append(part, np.full(len(cells), np.nan)) for part in parts]
+    kept = np.append(np.ones(len(cells), bool), np.zeros(len(cells), bool))
+    for number, places in enumerate(cells.groupby(_SET, sort=False).indices.values()):
+        if len(places) < 2:
+            continue
+        both = pd.concat([cells["networks"].iloc[place] for place in places], axis=1, join="inner")
+        if both.empty:
+            continue
+        of_sets = both.groupby(level="condensation_seed").mean()
+        sums = (of_sets if len(of_sets) > 1 else both).to_numpy() @ weight[places]
+        square = sums.var(ddof=1) / len(sums) if len(sums) > 1 else np.nan
+        kept[places], kept[len(cells) + number] = False, True
+        for part, value in zip(parts, (sums.mean(), square, len(sums) - 1), strict=True):
+            part[len(cells) + number] = value
+    return [part[kept] for part in parts]
 
 
 def _range(part: pd.DataFrame, at: dict[str, int], names: set[str]) -> dict[int, float]:

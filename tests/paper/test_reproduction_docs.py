@@ -63,6 +63,21 @@ def test_the_pages_hold_the_numbers_of_the_tables(page):
             assert gap == f"{float(cell['difference']):+.2f}", key
 
 
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("docs/reproduction/README.md", "{} of {} cells of the paper"),
+        ("README.md", "{} of the {} cells of the paper"),
+    ],
+)
+def test_the_pages_count_the_cells_that_are_near_print(page, words):
+    """Of the table with the paper's methods; our variants of K-Center and of starts are apart."""
+    rows = rows_of(HERE / "README.md", "cells")
+    gaps = [float(row[7].strip("*").split()[0].strip("*")) for row in rows if row[7] != "-"]
+    near = sum(abs(gap) <= 2 for gap in gaps)
+    assert words.format(near, len(gaps)) in " ".join((ROOT / page).read_text().split())
+
+
 def rows_of(page, name):
     """The rows of the table ``name`` of a page, as stripped texts."""
     block = re.search(

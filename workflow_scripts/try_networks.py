@@ -1,4 +1,4 @@
-"""Try networks, pipelines and optimizers before a run, and print the errors.
+"""Try networks, pipelines, optimizers and a table of architectures, and print the errors.
 
 Reads trials (``planning.trials``) as JSON. The last line of the output is a JSON list of messages.
 """
@@ -13,6 +13,7 @@ from condensation.core import compute
 from condensation.core.errors import InputError
 from condensation.data import datasets
 from condensation.methods import derivatives
+from condensation.nas import sample
 from condensation.training import fitting
 
 
@@ -55,9 +56,11 @@ def main():
     problems = []
     for trial in json.load(sys.stdin):
         where = trial.pop("where")
-        trial["shape"] = tuple(trial["shape"])
         try:
-            attempt(**trial)
+            if trial["use"] == "sample":
+                sample.sample(**trial["options"])
+            else:
+                attempt(**trial | {"shape": tuple(trial["shape"])})
         except InputError as error:
             problems.append(f"{where}: {error}")
     print(json.dumps(problems))

@@ -1,4 +1,4 @@
-"""Try networks, pipelines of torchvision, optimizers and the device before any job starts.
+"""Try networks, pipelines, optimizers, a user's table and the device before any job starts.
 
 Separate processes (``try_networks.py``, ``try_device.py``) load torch for it, unless all of the
 config is sure to fit. Without torch, or while the size of the images is unknown, the jobs report
@@ -17,7 +17,6 @@ from condensation.config.methods.random import Random
 from condensation.config.methods.random_labels import RandomLabels
 from condensation.config.schema import Config
 from condensation.core.errors import InputError
-from condensation.nas import sample
 from condensation.planning.work import Estimator
 from condensation.planning.worklist import trained_networks
 from condensation.workflow import jobs
@@ -35,11 +34,10 @@ def check(config: Config, grid: Grid, results: Path) -> None:
         *_problems_of_ipc(config, grid, estimator),
         *_problems_of_figure7(config, estimator),
         *_problems_of_nas(config, estimator),
-        *_problems_of_table(config),
     ]
     if problems:
         raise InputError("\n".join(problems))
-    trials = _trials(config, grid, estimator)
+    trials = [*_trials(config, grid, estimator), *_table(config)]
     if not trials:
         return
     command = [sys.executable, str(ROOT / "try_networks.py")]
@@ -52,7 +50,7 @@ def check(config: Config, grid: Grid, results: Path) -> None:
             raise InputError("\n".join(problems))
     elif "ModuleNotFoundError" not in process.stderr:
         last = (process.stderr.splitlines() or [f"exit code {process.returncode}"])[-1]
-        print(f"networks could not be tried before the run: {last}", file=sys.stderr)
+        print(f"the config could not be tried before the run: {last}", file=sys.stderr)
 
 
 def check_device(name: str) -> None:
@@ -129,18 +127,6 @@ def _problems_of_nas(config: Config, estimator: Estimator) -> Iterator[str]:
             )
 
 
-def _problems_of_table(config: Config) -> Iterator[str]:
-    """Yield what is wrong with the user's table of true accuracies of architectures."""
-    if config.nas is None or not config.nas.table:
-        return
-    table = Path(config.nas.table).expanduser()
-    if table.exists():  # Snakemake reports a missing path
-        try:
-            sample.sample(**jobs.sample_architectures(config)["options"], table=str(table))
-        except InputError as error:
-            yield str(error)
-
-
 def _trials(config: Config, grid: Grid, estimator: Estimator) -> list[dict[str, Any]]:
     """Return the combinations to try of architecture, augmentation or optimizer, use, and images.
 
@@ -186,6 +172,16 @@ def _trials(config: Config, grid: Grid, estimator: Estimator) -> list[dict[str, 
         }
         for (section, name, dataset, use), images in uses.items()
     ]
+
+
+def _table(config: Config) -> Iterator[dict[str, Any]]:
+    """Yield the draw of architectures from the user's table, if there is one."""
+    if config.nas is None or not config.nas.table:
+        return
+    table = Path(config.nas.table).expanduser()
+    if table.exists():  # Snakemake reports a missing path
+        options = jobs.sample_architectures(config)["options"] | {"table": str(table)}
+        yield {"where": "nas.table", "use": "sample", "options": options}
 
 
 def _surely_fits(entry: Any, shape: tuple[int, int, int]) -> bool:

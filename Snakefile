@@ -141,7 +141,6 @@ if TARGETS.rankings:
 onstart:
     check_device()
     check_sharing()
-    free_cluster()
     show_jobs()
     preload_libraries()
 

@@ -176,8 +176,7 @@ if workflow.global_resources.get("turn").value is None:
     workflow.register_resource("turn", 1)
 
 # Jobs share a GPU, unless the command line asks for another number of them (--resources gpu=8).
-GPU_UNASKED = workflow.global_resources.get("gpu").value == devices.at_once()
-if GPU_UNASKED and devices.usable():
+if workflow.global_resources.get("gpu").value == devices.at_once() and devices.usable():
     workflow.register_resource("gpu", devices.at_once() * CONFIG.compute.jobs_per_gpu)
 
 
@@ -200,15 +199,6 @@ def check_device():
             trials.check_device(CONFIG.compute.device)
         except InputError as error:
             raise WorkflowError(str(error)) from None
-
-
-def free_cluster():
-    """Let a cluster run as many GPU jobs as it has room for; the limit is that of this machine."""
-    if workflow.local_exec or not workflow.is_main_process:
-        return
-    # who asks for as many as this machine has wants that limit on the cluster, too
-    if GPU_UNASKED and not devices.asked(sys.argv[1:]):
-        workflow.register_resource("gpu", sys.maxsize)
 
 
 def check_sharing():

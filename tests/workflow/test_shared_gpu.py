@@ -53,26 +53,6 @@ def refusing(folder):
     return f"{submit.parent}{os.pathsep}{os.environ['PATH']}"
 
 
-def test_a_cluster_has_the_limit_that_the_command_line_asks_for(tmp_path):
-    """Also where this machine has as many GPUs."""
-    write_config(tmp_path, share=1)
-    watched = """
-import sys
-register = workflow.register_resource
-def show(name, value):
-    print("registered", name, value, file=sys.stderr)
-    register(name, value)
-workflow.register_resource = show
-"""
-    (tmp_path / "Snakefile").write_text(f'{watched}\ninclude: "{ROOT}/Snakefile"\n')
-    arguments = ["results/tables/accuracy.csv", "--configfile", "config.yaml", "--jobs", "2"]
-    arguments += ["--executor", "slurm", "--resources", "gpu=2"]
-    arguments += ["--slurm-init-seconds-before-status-checks", "1"]
-    done = snakemake(tmp_path, *arguments, PATH=refusing(tmp_path), CUDA_VISIBLE_DEVICES="0,1")
-    limits = [line for line in done.stderr.splitlines() if line.startswith("registered gpu")]
-    assert limits == ["registered gpu 2"]
-
-
 @pytest.mark.parametrize(
     ("share", "device", "requested", "message"),
     [

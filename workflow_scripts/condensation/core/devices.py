@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -68,21 +67,6 @@ def kind(name: str) -> str:
 def at_once() -> int:
     """Return how many GPU jobs may run in parallel: one per device, else one per core."""
     return len(usable()) or os.cpu_count() or 1
-
-
-def asked(words: Iterable[str]) -> bool:
-    """Return whether the words of Snakemake's command line ask for a number of GPU jobs.
-
-    >>> asked(["--jobs", "9", "--resources", "mem_mb=9", "gpu=8"]), asked(["--config", "gpu=8"])
-    (True, False)
-    """
-    option = ""
-    for word in words:
-        if word.startswith("-"):
-            option, _, word = word.partition("=")
-        if option in ("--resources", "--res") and word.startswith("gpu="):
-            return True
-    return False
 
 
 def usable() -> list[str]:

@@ -1,18 +1,12 @@
 """Rule condense: one condensed set of one method, its snapshots, and its cost."""
 
-from condensation.core import compute, memory
+from condensation.core import compute
 from condensation.methods import condensing
 from job import job
 
 with job(snakemake):
     settings = snakemake.config["compute"]
     device = compute.device_named(settings["device"])
-    # the memory of the device that the job may use, as the config declares it
-    limit = settings["memory_limit_mb"]
-    if device.type == "cuda":
-        limit = settings["device_memory_mb"] and (
-            settings["device_memory_mb"] / settings["jobs_per_gpu"]
-        )
     condensing.condense(
         dict(snakemake.wildcards.items()),
         snakemake.params.job,
@@ -21,6 +15,6 @@ with job(snakemake):
         device=device,
         compile=snakemake.params.compile,
         precision=snakemake.params.precision,
-        memory_mb=limit or memory.DECLARED_MB,
+        memory_mb=compute.usable_mb(device, settings),
         checkpoint_seconds=settings["checkpoint_seconds"],
     )

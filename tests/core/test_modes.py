@@ -4,6 +4,7 @@ import gc
 import logging
 import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from condensation import networks
 from condensation.augmentation import dsa
+from condensation.config.compute import Compute
 from condensation.config.entries import DSA_OPERATORS
 from condensation.config.loading import parse
 from condensation.core import compute, devices, memory
@@ -390,6 +392,19 @@ def test_declared_memory_is_that_of_the_device():
     assert declared(memory_limit_mb=3000) == 3000
     assert declared(memory_limit_mb=3000, device_memory_mb=40_000) == 40_000
     assert declared(device="cpu", memory_limit_mb=3000, device_memory_mb=40_000) == 3000
+
+
+def test_a_job_may_use_its_part_of_the_gpu_or_the_limit_of_the_cpu(monkeypatch):
+    def usable(device, **options):
+        return compute.usable_mb(torch.device(device), Compute(**options).model_dump())
+
+    held = SimpleNamespace(total_memory=80_000e6)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: held)
+    assert usable("cuda") == 80_000
+    assert usable("cuda", jobs_per_gpu=4, memory_limit_mb=3000) == 20_000
+    assert usable("cuda", device_memory_mb=40_000, jobs_per_gpu=2) == 20_000
+    assert usable("cpu", device_memory_mb=40_000, jobs_per_gpu=2) == memory.DECLARED_MB
+    assert usable("cpu", memory_limit_mb=3000) == 3000
 
 
 def test_warnings_go_to_the_projects_logger(caplog):

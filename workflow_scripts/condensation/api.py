@@ -334,8 +334,8 @@ def condense(
     Parameters
     ----------
     dataset : a dataset, or what ``load_dataset`` takes as its first argument.
-    method : an algorithm of the config (``random``, ``kcenter``, ``dc``, ``dsa``, ``dm``, ``tm``,
-        ``kip``, ``whole``), or your own function as ``file.py:function``.
+    method : an algorithm of the config but ``imported`` (``config/README.md`` lists them), or
+        your own function as ``file.py:function``.
     ipc : images per class, 1 or more; ``whole`` does not use it.
     seed : the condensation seed, 0 or more; another seed gives another set.
     to : folder for ``condensed.safetensors``, ``cost.json`` and, for selected real images,
@@ -346,7 +346,7 @@ def condense(
     compute : options of the section ``compute`` of the config, such as ``device`` and ``threads``
         (1 by default: another number of threads may change the last bits of a result).
     options : options of the method (``config/README.md``), such as ``iterations``. Where an option
-        names an entry of the config (``architecture``, ``augmentation``, ``features``,
+        names an entry of the config (``architecture``, ``augmentation``, ``features``, ``teacher``,
         ``trajectories``), a mapping may stand in its place.
 
     Returns
@@ -748,12 +748,12 @@ def _condense(
     if "experts" in read:
         _train_experts(config, expanded, set_id, read, paths, settings)
     job = jobs.condense(config, set_id)
-    declared = config.compute.model_copy(update={"device": device.type}).declared_mb
+    usable = machine.usable_mb(device, config.compute.model_dump())
     outputs = {name: str(folder / f"{name}.safetensors") for name in ("condensed", "snapshots")}
     if not job["snapshots"]:
         outputs["snapshots"] = paths(layout.SNAPSHOTS, **names)
     outputs["cost"] = str(folder / "cost.json")
-    condensing.condense(names, job, read, outputs, memory_mb=declared, **settings)
+    condensing.condense(names, job, read, outputs, memory_mb=usable, **settings)
     metadata = storage.read_metadata(outputs["condensed"])
     if metadata["status"] != "ok":
         for path in outputs.values():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from condensation import api
 from condensation.commands import arguments as shared
+from condensation.config.methods import METHODS
 from condensation.core.errors import InputError
 
 
@@ -32,7 +33,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--method",
         default="dm",
-        help="random, kcenter, dc, dsa, dm (usual), tm, kip, whole, or file.py:function",
+        help=f"{', '.join(sorted(METHODS.keys() - {'imported'}))}, or file.py:function (dm)",
     )
     parser.add_argument("--ipc", type=int, default=10, help="images per class (10)")
     parser.add_argument("--seed", type=int, default=0, help="condensation seed (0)")

@@ -92,13 +92,14 @@ class Compute(Strict):
     device_memory_mb: float | None = Field(
         None,
         gt=0,
-        description="Memory in MB of the GPU that the jobs will use, for `snakemake plan`; null: "
-        "the memory of the device on which the plan is made.",
+        description="Memory in MB of the GPU that the jobs will use. It bounds what a job computes "
+        "at once, and the plan compares it with what jobs need; null: a job asks its GPU, and the "
+        "plan the device on which it is made.",
     )
 
     @property
     def declared_mb(self) -> float:
-        """Memory that a job may use, in MB."""
+        """Memory that a job may use, in MB, as far as it is known before the job."""
         on_device = self.device_memory_mb if self.device != "cpu" else None
         on_device = on_device and on_device / self.jobs_per_gpu
         return on_device or self.memory_limit_mb or DECLARED_MB

@@ -14,7 +14,7 @@ import resource
 import shutil
 import sysconfig
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from condensation.core import allocator, devices
+from condensation.core import allocator, devices, memory
 from condensation.core.errors import InputError
 
 log = logging.getLogger("condensation")
@@ -68,6 +68,23 @@ class Mode:
 
     compile: bool
     precision: str
+
+
+def total_mb(device: torch.device) -> float:
+    """Return the memory of the GPU or of the machine, in MB."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory / 1e6
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def usable_mb(device: torch.device, settings: Mapping[str, Any]) -> float:
+    """Return the memory that a job may use, in MB: its part of a GPU, or the limit on a CPU.
+
+    ``settings`` is the section ``compute`` of the config.
+    """
+    if device.type == "cuda":
+        return (settings["device_memory_mb"] or total_mb(device)) / settings["jobs_per_gpu"]
+    return settings["memory_limit_mb"] or memory.DECLARED_MB
 
 
 def device_named(name: str) -> torch.device:

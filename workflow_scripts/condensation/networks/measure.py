@@ -7,7 +7,6 @@ writes the table of built-in networks that ``planning/sizes.py`` reads.
 
 import contextlib
 import json
-import os
 import statistics
 import sys
 import time
@@ -139,7 +138,7 @@ def calibrate(
     """
     calibration: dict[str, Any] = {
         **compute.description(device),
-        "memory_mb": _memory_mb(device),
+        "memory_mb": compute.total_mb(device),
         "operations_per_second": _matmul_speed(device),
         "networks": {},
     }
@@ -153,12 +152,6 @@ def calibrate(
 
 def _with_cell(entry: dict[str, Any]) -> dict[str, Any]:
     return entry | ({"cell": MEAN_CELL} if entry["network"] == "nasbench201" else {})
-
-
-def _memory_mb(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory / 1e6
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _matmul_speed(device: torch.device) -> float:

@@ -58,7 +58,7 @@ class TrajectoryMatching(Synthesis):
         "auto",
         description="`exact`: a reverse recursion whose memory does not grow with N; `unroll`: "
         "backpropagation through the graph of all steps, the same gradient; `auto`: `unroll` if "
-        "the graph takes at most half of the memory that `compute` declares, else `exact`; "
+        "the graph takes at most half of the memory that the job may use, else `exact`; "
         "`tesla`: the approximation of TESLA (arXiv:2211.10586).",
     )
     chunk: int | None = Field(

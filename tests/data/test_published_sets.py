@@ -5,12 +5,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from conftest import ROOT
 
 import condensation
 from condensation import cli
+from condensation.config import loading
 from condensation.core import storage
 from condensation.core.errors import InputError
 from condensation.data import published
+from condensation.data.datasets import Dataset
+from condensation.methods import imported
+from condensation.methods.contract import Problem
+from condensation.workflow import grid, jobs
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +127,23 @@ def test_the_committed_sets_are_those_of_the_index_and_small():
         assert len(loaded) == len(loaded.classes) * loaded.metadata["ipc"]
     text = (published.FOLDER / published.INDEX).read_text()
     assert json.loads(text)["checksum"]
+
+
+def test_the_config_that_ranks_a_method_imports_the_published_sets(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = loading.load("config/ranked.yaml")
+    chosen = [
+        s for s in grid.expand(config).sets if config.methods[s.method].algorithm == "imported"
+    ]
+    assert {s.method for s in chosen} == {"dc", "dsa", "dm", "tm"}
+    names = storage.read_metadata(published.find("cifar10/dsa/ipc1"))["classes"]
+    pixels = torch.randint(0, 256, (20, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    split = pixels.to(torch.uint8), torch.arange(20) % 10
+    constants = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.201)}
+    real = Dataset("cifar10", tuple(names), *split, *split, **constants)
+    for set_id in chosen:
+        options = jobs.condense(config, set_id)["options"]
+        got = imported.condense(Problem(real, ipc=int(set_id.ipc), seed=0), **options)
+        stored = condensation.load_set(f"cifar10/{set_id.method}/ipc{set_id.ipc}")
+        assert torch.equal(got.images, stored.images)
+        assert torch.equal(got.labels, stored.labels)

@@ -2,9 +2,11 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from scipy import stats
 
 from condensation.config import loading
 from condensation.paper import evidence, evidence_page, printed
@@ -101,6 +103,29 @@ def test_the_page_holds_the_scores_of_the_records():
     assert rows_of(HERE / "README.md", "scores") == [
         [method, *(of_ipc.get(ipc, "-") for ipc in (1, 10))] for method, of_ipc in expected.items()
     ]
+
+
+def test_the_page_holds_the_sets_of_kcenter_at_one_image_per_class():
+    """Twenty means in a block, and a sentence with their mean, spread, and range of the next."""
+    accuracies = {}
+    for path, record in record_file.unpack(HERE / "records.jsonl.xz").items():
+        found = re.match(
+            r"cifar10/kcenter_classifier/ipc1/set(\d+)/evaluation/convnet/dsa/sgd/seeds[-\d]+.json",
+            path,
+        )
+        if found:
+            accuracies.setdefault(int(found[1]), []).extend(r["accuracy"] for r in record["rows"])
+    values = np.array([np.mean(accuracies[number]) for number in range(20)])
+    text = (HERE / "README.md").read_text()
+    (block,) = re.findall(r"\n\n((?:    [\d. ]+\n)+)\n", text)
+    assert block.split() == [f"{value:.2f}" for value in values]
+    mean, std = values.mean(), values.std(ddof=1)
+    half = stats.t.ppf(0.975, 19) * std * np.sqrt(1 + 1 / 20)
+    expected = [mean, *stats.ttest_1samp(values, 0).confidence_interval(), std]
+    expected += [values.min(), values.max(), mean - half, mean + half]
+    sentences = re.search(r"Their mean is .*? \(95 %\)", text, flags=re.S)[0]
+    shown = re.findall(r"\d+\.\d\d", sentences)
+    assert shown == [f"{value:.2f}" for value in expected]
 
 
 # --- after the paper ------------------------------------------------------------------------------

@@ -30,12 +30,27 @@ def test_a_curve_without_noise_is_continued():
 @pytest.mark.parametrize("shape", [(32, 40, 0.4), (45, 40, 0.15), (32, 30, 0.9)])
 def test_the_interval_holds_the_truth_as_often_as_it_says(shape):
     truth, rng = saturating(*shape), np.random.default_rng(0)
-    held, draws = 0, 40
+    held, draws = 0, 30
     for _ in range(draws):
         values = truth(np.maximum(AT, 1)) + 0.3 * rng.standard_normal(len(AT))
         ahead = curves.heading(AT, values, 1000)
         held += ahead.low <= truth(1000) <= ahead.high
     assert held >= 0.85 * draws
+
+
+def test_a_curve_that_begins_slowly_is_continued():
+    def truth(n):
+        return 42 - 18 / (1 + (np.asarray(n, float) / 350) ** 2.5)
+
+    at = np.array([30, 60, 100, 200, 300, 500, 750, 1000], float)
+    ahead = curves.heading(at, truth(at), 5000)
+    assert ahead.value == pytest.approx(truth(5000), abs=0.2)
+    assert curves.still_rising(at, truth(at), 0.3)
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(30):
+        ahead = curves.heading(at, truth(at) + 0.5 * rng.standard_normal(len(at)), 5000, 0.5)
+        held += ahead.low <= truth(5000) <= ahead.high
+    assert held >= 26
 
 
 def test_a_flat_curve_does_not_rise():

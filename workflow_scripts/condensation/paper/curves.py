@@ -1,4 +1,4 @@
-"""Accuracy along the iterations of a method, and the extrapolation of curves that still rise.
+"""Accuracy along the iterations of a method, and the extrapolation of curves that end early.
 
 Accuracies are in percent, intervals have 95 %.
 """
@@ -13,14 +13,16 @@ from condensation.core import randomness
 from condensation.paper import cells as paper_cells
 from condensation.results import frames, statistics
 
-FEWEST = 5  # points after the start, for three parameters and the noise
-RESAMPLES = 2000
+FEWEST = 6  # points after the start, for four parameters and the noise
+RESAMPLES = 1000
 CELL = ["dataset", "method", "ipc", *paper_cells.WAY]
 _PRINT = ["iterations_of_paper", "printed", "printed_std"]
 POINTS = [*CELL, "iteration", "sets", "networks", "mean", "std", "low", "high"]
 ENDS = [*CELL, "sets", "looks", "iteration", "last", "best_iteration", "best", "rising"]
 ENDS += ["heading", "heading_low", "heading_high", *_PRINT]
-_POWERS = np.geomspace(0.05, 3, 60)
+_GRID = 50  # values of the power and of the delay; as many times four for a single curve
+_AT_ONCE = 200  # fitted curves, to bound the memory
+_PARAMETERS = 4
 _MOST = 100.0
 
 
@@ -64,7 +66,7 @@ def ends(config: Config, runs: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
     ``best`` is the best of a set's ``looks`` (evaluated iterations), averaged
     over sets. It is chosen on test images, like the printed result of TM.
     ``heading`` is the accuracy expected after the paper's iterations, if the
-    curve still rises, has ``FEWEST`` points and ends earlier; else NaN.
+    curve has ``FEWEST`` points and ends earlier; else NaN.
 
     ``cells`` (``evidence.cells_beside_print``) has the printed numbers and the paper's iterations.
     """
@@ -78,7 +80,7 @@ def ends(config: Config, runs: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
         noise = _noise(part)
         rising = still_rising(at, mean, noise)
         aim = print_facts["iterations_of_paper"]
-        ahead = heading(at, mean, aim, noise) if rising and aim > at[-1] else None
+        ahead = heading(at, mean, aim, noise) if aim > at[-1] else None
         rows.append(
             dict(zip(CELL, key, strict=True))
             | {"sets": part["sets"].max(), "looks": len(part), "iteration": int(at[-1])}
@@ -115,54 +117,63 @@ def heading(
 ) -> Heading | None:
     """Extrapolate a saturating curve to ``aim`` iterations.
 
-    The curve is a - b n^-c with b >= 0, a <= 100 and 0.05 <= c <= 3 (at the lower
-    end nearly a straight line in log n), fitted by least squares to the points
-    after the start. The interval is a parametric bootstrap: normal noise around
-    the fitted curve, with the larger of ``noise`` (the standard error of a
-    point) and the scatter of the points, whose chi-squared uncertainty is drawn
-    too. It assumes the form of the curve, and holds for these sets only. None
-    for fewer than ``FEWEST`` points.
+    The curve is a - b / (d^c + n^c) with b >= 0, a <= 100 and 0.05 <= c <= 3 (at the
+    lower end nearly a straight line in log n), fitted by least squares to the
+    points after the start. The delay d, at most 100 times the first iteration, lets
+    a curve begin slowly, as that of TM does; with 0 it is a power law. The interval
+    is a parametric bootstrap: normal noise around the fitted curve, with the larger
+    of ``noise`` (the standard error of a point) and the scatter of the points, whose
+    chi-squared uncertainty is drawn too. It assumes the form of the curve, and holds
+    for these sets only. None for fewer than ``FEWEST`` points.
     """
     after = iterations > 0
     at, values = iterations[after].astype(float), accuracy[after].astype(float)
     if len(at) < FEWEST:
         return None
     *fitted, ahead = _fit(at, values[None], np.array([*at, aim]))[0]
-    freedom = len(at) - 3
+    freedom = len(at) - _PARAMETERS
     draw = np.random.default_rng(randomness.derive_seed(0, "where a curve is heading"))
     spread = _scatter(values, np.array(fitted), noise)
     spreads = spread * np.sqrt(freedom / draw.chisquare(freedom, RESAMPLES))
     drawn = np.array(fitted) + spreads[:, None] * draw.standard_normal((RESAMPLES, len(at)))
     expected = _fit(at, drawn, np.array([aim]))[:, 0]
     low, high = np.quantile(expected, [0.025, 0.975])
-    return Heading(float(ahead), float(low), float(high))
+    # the forms that are tried are coarser than that of the curve itself
+    return Heading(float(ahead), float(min(low, ahead)), float(max(high, ahead)))
 
 
 def _fit(at: np.ndarray, curves: np.ndarray, goals: np.ndarray) -> np.ndarray:
     """Fit each of [curves, points]; return the fitted values at ``goals``.
 
-    For a given c the curve is linear in a and b, so only c is searched.
+    For given c and d the curve is linear in a and b, so only these two are searched.
     """
-    values = np.empty((len(curves), len(goals)))
-    least = np.full(len(curves), np.inf)
-    centre = curves.mean(axis=1)
-    for c in _POWERS:
-        x, x_at = (at / at[0]) ** -c, (goals / at[0]) ** -c
-        spread = x - x.mean()
-        b = np.maximum(-(curves @ spread) / (spread @ spread), 0)
-        a = centre + b * x.mean()
-        capped = a > _MOST
-        a = np.where(capped, _MOST, a)
-        b = np.where(capped, np.maximum((_MOST - curves) @ x / (x @ x), 0), b)
-        residual = ((curves - a[:, None] + b[:, None] * x) ** 2).sum(axis=1)
-        better = residual < least
-        least = np.where(better, residual, least)
-        values[better] = (a[:, None] - b[:, None] * x_at)[better]
-    return values
+    count = _GRID * (4 if len(curves) == 1 else 1)
+    delays = np.array([0, *np.geomspace(1, 100, count - 1)])  # in units of the first point
+    powers = np.geomspace(0.05, 3, count)
+    c, d = (part.ravel()[:, None] for part in np.meshgrid(powers, delays))
+    x, x_at = (1 / (d**c + (n / at[0]) ** c) for n in (at, goals))
+    parts = [curves[start : start + _AT_ONCE] for start in range(0, len(curves), _AT_ONCE)]
+    return np.concatenate([_best(part, x, x_at) for part in parts])
+
+
+def _best(curves: np.ndarray, x: np.ndarray, x_at: np.ndarray) -> np.ndarray:
+    """Return the values a - b x at the goals, with the best row of ``x`` [forms, points]."""
+    spread = x - x.mean(axis=1, keepdims=True)
+    b = np.maximum(-(curves @ spread.T) / (spread**2).sum(axis=1), 0)
+    a = curves.mean(axis=1, keepdims=True) + b * x.mean(axis=1)
+    along, square = curves @ x.T, (x**2).sum(axis=1)
+    capped = a > _MOST
+    b = np.where(capped, np.maximum((_MOST * x.sum(axis=1) - along) / square, 0), b)
+    a = np.where(capped, _MOST, a)
+    # the sum of (y - a + b x)^2, without the part of y alone
+    residual = x.shape[1] * a**2 - 2 * a * curves.sum(axis=1, keepdims=True)
+    residual += 2 * b * along - 2 * a * b * x.sum(axis=1) + b**2 * square
+    rows, best = np.arange(len(curves)), residual.argmin(axis=1)
+    return a[rows, best][:, None] - b[rows, best][:, None] * x_at[best]
 
 
 def _scatter(values: np.ndarray, fitted: np.ndarray, noise: float) -> float:
-    scatter = np.sqrt(((values - fitted) ** 2).sum() / (len(values) - 3))
+    scatter = np.sqrt(((values - fitted) ** 2).sum() / (len(values) - _PARAMETERS))
     return float(np.fmax(scatter, noise))
 
 

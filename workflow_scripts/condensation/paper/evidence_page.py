@@ -154,8 +154,8 @@ def _ends(frame: pd.DataFrame) -> str:
         rows,
         "`last` is the accuracy at the last evaluated iteration, `best` the best of all, chosen on "
         "the test images, as TM's printed number is (of 51). A curve still rises if its end lies "
-        "above its value at half the iterations by more than the noise. Then `heading` "
-        "extrapolates a fit of a - b n^-c to the paper's iterations, with a bootstrap interval for "
+        "above its value at half the iterations by more than the noise. `heading` extrapolates "
+        "a fit of a - b / (d^c + n^c) to the paper's iterations, with a bootstrap interval for "
         f"these sets (for curves of at least {curves.FEWEST} points after the start). All points: "
         "`curves.csv`.\n\n"
         "![Accuracy along the iterations](curves.png)",

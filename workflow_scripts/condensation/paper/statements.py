@@ -32,6 +32,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from condensation.results import statistics
 from condensation.results.statistics import CONFIDENCE
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided by these cells"
@@ -427,11 +428,11 @@ def _paired(cells: pd.DataFrame, weight: np.ndarray, parts: list[np.ndarray]) ->
     for number, places in enumerate(cells.groupby(_SET, sort=False).indices.values()):
         if len(places) < 2:
             continue
-        both = pd.concat([cells["networks"].iloc[place] for place in places], axis=1, join="inner")
-        if both.empty:
+        by_cell = pd.concat({place: cells["networks"].iloc[place] for place in places}, axis=1)
+        shared, _ = statistics.pairs(by_cell, *places)
+        if shared.empty:
             continue
-        of_sets = both.groupby(level="condensation_seed").mean()
-        sums = (of_sets if len(of_sets) > 1 else both).to_numpy() @ weight[places]
+        sums = shared.to_numpy() @ weight[places]
         square = sums.var(ddof=1) / len(sums) if len(sums) > 1 else np.nan
         kept[places], kept[len(cells) + number] = False, True
         for part, value in zip(parts, (sums.mean(), square, len(sums) - 1), strict=True):

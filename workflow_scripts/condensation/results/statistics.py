@@ -9,7 +9,7 @@ All functions take the frame of ``frames.runs``: a row per network.
 """
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -143,14 +143,14 @@ def _blocks(runs: pd.DataFrame) -> Iterator[tuple[dict, pd.DataFrame]]:
         yield dict(zip(BLOCK, key, strict=True)), by_method[list(dict.fromkeys(part["method"]))]
 
 
-def pairs(by_method: pd.DataFrame, first: str, second: str) -> tuple[pd.DataFrame, str]:
+def pairs(accuracies: pd.DataFrame, *columns: Hashable) -> tuple[pd.DataFrame, str]:
     """Pair sets of equal seed where there are several, else networks; return also which.
 
-    ``by_method`` has both seeds as index and the columns ``first`` and ``second``.
+    ``accuracies`` has both seeds as index; all ``columns`` are compared.
     """
-    both = by_method[[first, second]].astype(float).dropna()
-    of_sets = both.groupby(level="condensation_seed").mean()
-    return (of_sets, "sets") if len(of_sets) > 1 else (both, "networks")
+    shared = accuracies[list(columns)].astype(float).dropna()
+    of_sets = shared.groupby(level="condensation_seed").mean()
+    return (of_sets, "sets") if len(of_sets) > 1 else (shared, "networks")
 
 
 def paired(runs: pd.DataFrame, alpha: float) -> pd.DataFrame:

@@ -30,7 +30,7 @@ def test_a_curve_without_noise_is_continued():
 @pytest.mark.parametrize("shape", [(32, 40, 0.4), (45, 40, 0.15), (32, 30, 0.9)])
 def test_the_interval_holds_the_truth_as_often_as_it_says(shape):
     truth, rng = saturating(*shape), np.random.default_rng(0)
-    held, draws = 0, 30
+    held, draws = 0, 40
     for _ in range(draws):
         values = truth(np.maximum(AT, 1)) + 0.3 * rng.standard_normal(len(AT))
         ahead = curves.heading(AT, values, 1000)

@@ -109,12 +109,13 @@ def test_the_page_holds_the_sets_of_kcenter_at_one_image_per_class():
     """Twenty means in a block, and a sentence with their mean, spread, and range of the next."""
     accuracies = {}
     for path, record in record_file.unpack(HERE / "records.jsonl.xz").items():
-        found = re.match(
+        seed_in_path = re.match(
             r"cifar10/kcenter_classifier/ipc1/set(\d+)/evaluation/convnet/dsa/sgd/seeds[-\d]+.json",
             path,
         )
-        if found:
-            accuracies.setdefault(int(found[1]), []).extend(r["accuracy"] for r in record["rows"])
+        if seed_in_path:
+            of_set = accuracies.setdefault(int(seed_in_path[1]), [])
+            of_set.extend(row["accuracy"] for row in record["rows"])
     values = np.array([np.mean(accuracies[number]) for number in range(20)])
     text = (HERE / "README.md").read_text()
     (block,) = re.findall(r"\n\n((?:    [\d. ]+\n)+)\n", text)

@@ -55,6 +55,28 @@ def test_a_seed_gives_the_same_features_and_another_seed_others(dataset):
     assert not torch.equal(extracted(dataset, epochs=1), extracted(dataset, 1, epochs=1))
 
 
+def test_in_bf16_a_step_is_the_one_of_torchs_autocast(dataset):
+    options = {"architecture": NETWORK, "optimizer": OPTIMIZER, "epochs": 1, "batch_size": 60}
+    device = torch.device("cpu")
+    ours = features.train(dataset, 0, **options, precision="bf16", device=device)
+
+    expected = networks.build(NETWORK, dataset.shape, 3, 0, "features network")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = expected(dataset.preprocess(dataset.train_images))
+    assert logits.dtype == torch.bfloat16
+    F.cross_entropy(logits.float(), dataset.train_labels).backward()
+    exact = features.train(dataset, 0, **options, device=device)
+    with torch.no_grad():
+        for trained, plain, parameter in zip(
+            ours.parameters(), exact.parameters(), expected.parameters(), strict=True
+        ):
+            decay = OPTIMIZER["weight_decay"] * parameter  # the first step has no momentum yet
+            stepped = parameter - OPTIMIZER["lr"] * (parameter.grad + decay)
+            torch.testing.assert_close(trained, stepped, rtol=1e-5, atol=1e-6)
+            assert not torch.equal(trained, plain)
+    assert features.extract(ours, dataset, "classifier_input").dtype == torch.float32
+
+
 def test_before_pooling_are_the_values_that_the_last_pooling_averages(dataset):
     before = extracted(dataset, epochs=1, layer="before_pooling").view(60, 8, 8, 8)
     pooled = F.avg_pool2d(before, 2).flatten(1)

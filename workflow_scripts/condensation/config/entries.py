@@ -160,6 +160,11 @@ class Features(Strict):
         description="The values that are clustered: those that the classifier takes, or those "
         "before the last pooling (convnet, resnet). Figure 7 shows the first.",
     )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32",
+        description="Precision of the training's forward and backward passes; `bf16` is faster "
+        "where the hardware computes it. The embedding itself is always float32.",
+    )
     scores: bool = Field(
         False,
         description="Also score each image, for `el2n` and `forgetting`: the length of the error "

@@ -146,13 +146,15 @@ def train(
     epochs: int,
     optimizer: dict[str, Any],
     batch_size: int,
+    precision: str = "float32",
     device: torch.device,
     compile: bool | str = False,
     watch: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
 ) -> torch.nn.Module:
     """Return a network trained on all training images, on ``device``, in evaluation mode.
 
-    ``watch`` sees the passes of the training, as in ``fitting.fit``.
+    ``precision`` is that of forward and backward passes, ``float32`` or ``bf16``. ``watch`` sees
+    the passes of the training, as in ``fitting.fit``.
 
     Raises
     ------
@@ -165,13 +167,19 @@ def train(
     pixels = dataset.train_images.to(device)
     passes = (3.0 * epochs + 1) * len(pixels)
     steps = epochs * math.ceil(len(pixels) / batch_size)
-    mode = compute.choose_mode(compile, "float32", network, dataset.shape, device, passes, steps)
+    mode = compute.choose_mode(compile, precision, network, dataset.shape, device, passes, steps)
     at_once = compute.images_at_once(network, dataset.shape, device)
     full = compute.part_size(min(batch_size, len(pixels)), at_once)
     fewest = compute.fewest_at_once(network, dataset.shape)
+    compiled = compute.compiled(network, mode.compile, device, full)
+
+    def forward(images: torch.Tensor) -> torch.Tensor:
+        with compute.lower_precision(mode.precision, device):
+            return compiled(images).float()
+
     if epochs:
         fitting.fit(
-            stacking.alone(compute.compiled(network, mode.compile, device, full)),
+            stacking.alone(forward),
             list(network.parameters()),
             lambda positions: dataset.preprocess(pixels[positions]),
             dataset.train_labels.to(device),

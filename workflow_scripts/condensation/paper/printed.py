@@ -223,7 +223,8 @@ def markdown(numbers: dict[Key, Number]) -> str:
     parts = [
         "# Slips in the printed tables",
         "Computed from the numbers as printed (`config/paper`). Table 1 follows from Table 4, and "
-        "Table 2 from Table 5; the list has the cells that differ by more than rounding (0.005).",
+        "Table 2 from Table 5; the list has the cells that differ by more than 0.005. The "
+        "one marked *rounding* differs by 0.01, which rounding alone can cause.",
         f"## {len(slips_found)} cells of Tables 1 and 2",
         slips_found.to_markdown(index=False, disable_numparse=True),
         "## KIP's rows of Table 4",

@@ -106,6 +106,8 @@ def train_embedder(config: Config, features: str) -> dict[str, Any]:
 
 def _features_job(config: Config, features: str, script: str) -> dict[str, Any]:
     options = config.features[features].model_dump(exclude={"layer", "scores"})
+    if options["precision"] == "float32":  # as before the option existed
+        del options["precision"]
     options["architecture"] = config.architectures[options["architecture"]].model_dump()
     options["optimizer"] = config.optimizers[options["optimizer"]].model_dump()
     return {

@@ -77,6 +77,18 @@ def test_in_bf16_a_step_is_the_one_of_torchs_autocast(dataset):
     assert features.extract(ours, dataset, "classifier_input").dtype == torch.float32
 
 
+def test_a_network_with_dropout_depends_on_the_seed_alone(dataset):
+    vit = {"network": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 2, "dropout": 0.5}
+    options = {"architecture": vit, "optimizer": OPTIMIZER, "epochs": 2, "batch_size": 16}
+    before = torch.random.get_rng_state()
+    first = features.train(dataset, 0, **options, device=torch.device("cpu"))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(99)
+    second = features.train(dataset, 0, **options, device=torch.device("cpu"))
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_before_pooling_are_the_values_that_the_last_pooling_averages(dataset):
     before = extracted(dataset, epochs=1, layer="before_pooling").view(60, 8, 8, 8)
     pooled = F.avg_pool2d(before, 2).flatten(1)

@@ -7,7 +7,10 @@ from condensation.methods.derivatives import values
 
 
 class Redrawn:
-    """A network in training mode on the device, its parameters one block of memory.
+    """A network on the device, its parameters one block of memory.
+
+    Its norms are in training mode, all else in evaluation mode: dropout would draw from torch's
+    global generator, and depend on which classes share a pass.
 
     Attributes
     ----------
@@ -15,7 +18,10 @@ class Redrawn:
     """
 
     def __init__(self, structure: nn.Module, device: torch.device):
-        self.structure = structure.to(device).train().requires_grad_(False)
+        self.structure = structure.to(device).eval().requires_grad_(False)
+        for module in self.structure.modules():
+            if isinstance(module, nn.modules.batchnorm._NormBase):  # batch and instance norms
+                module.training = True
         self._block = values(self.structure)
         parameters = list(self.structure.parameters())
         parts = self._block.split([parameter.numel() for parameter in parameters])

@@ -178,25 +178,26 @@ def train(
             return compiled(images).float()
 
     if epochs:
-        fitting.fit(
-            stacking.alone(forward),
-            list(network.parameters()),
-            lambda positions: dataset.preprocess(pixels[positions]),
-            dataset.train_labels.to(device),
-            epochs=epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            decay_after=None,
-            augment=augmentation.build({"policy": "none"}, dataset),
-            generators=[randomness.generator(seed, "features training")],
-            at_once=at_once,
-            fewest=fewest,
-            watch=watch,
-            progress=Progress(
-                f"training for features of {dataset.name}",
-                epochs * len(compute.batches(torch.arange(len(pixels)), batch_size, fewest)),
-            ),
-        )
+        with randomness.seeded(seed, "features dropout"):
+            fitting.fit(
+                stacking.alone(forward),
+                list(network.parameters()),
+                lambda positions: dataset.preprocess(pixels[positions]),
+                dataset.train_labels.to(device),
+                epochs=epochs,
+                batch_size=batch_size,
+                optimizer=optimizer,
+                decay_after=None,
+                augment=augmentation.build({"policy": "none"}, dataset),
+                generators=[randomness.generator(seed, "features training")],
+                at_once=at_once,
+                fewest=fewest,
+                watch=watch,
+                progress=Progress(
+                    f"training for features of {dataset.name}",
+                    epochs * len(compute.batches(torch.arange(len(pixels)), batch_size, fewest)),
+                ),
+            )
     if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
         raise InputError(
             f"the training of a network on all of {dataset.name} diverged: its weights are no "

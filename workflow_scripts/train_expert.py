@@ -6,13 +6,15 @@ from job import job
 
 with job(snakemake):
     settings = snakemake.config["compute"]
+    device = compute.device_named(settings["device"])
     experts.make(
         dict(snakemake.wildcards.items()),
         snakemake.params.job,
         dict(snakemake.input.items()),
         dict(snakemake.output.items()),
-        device=compute.device_named(settings["device"]),
+        device=device,
         compile=snakemake.params.compile,
         precision=snakemake.params.precision,
+        memory_mb=compute.usable_mb(device, settings),
         checkpoint_seconds=settings["checkpoint_seconds"],
     )

@@ -36,6 +36,23 @@ def by_hand(embedded, labels, real, targets, ridge, classes):
     return total
 
 
+@pytest.mark.parametrize(("classes", "scale"), [(3, 1.0), (10, 1.0), (20, 2**-0.5)])
+def test_labels_of_more_than_ten_classes_start_smaller(classes, scale):
+    """FRePo's code divides centred labels by the root of a tenth of the number of classes."""
+    dataset = small_dataset(classes=classes, per_class=2)
+    problem = Problem(dataset, ipc=1, seed=0)
+    labels = frepo.condense(problem, **OPTIONS | {"iterations": 0}).labels
+    expected = (torch.eye(classes) - 1 / classes) * scale + 1 / classes
+    torch.testing.assert_close(labels, expected)
+
+
+def test_batch_norm_of_the_pool_gives_the_warning_of_other_methods(problem, caplog):
+    network = {"network": "nasbench201", "cell": "|nor_conv_3x3~0|+|skip_connect~0|none~1|+"}
+    network["cell"] += "|skip_connect~0|none~1|skip_connect~2|"
+    frepo.condense(problem, **OPTIONS | {"iterations": 0, "architecture": network})
+    assert "has batch norm" in caplog.text
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_the_loss_is_that_of_the_paper(flip):
     generator = torch.Generator().manual_seed(0)

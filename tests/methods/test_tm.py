@@ -10,9 +10,9 @@ from conftest import small_dataset
 
 from condensation import augmentation, networks
 from condensation.config.entries import DSA_OPERATORS
-from condensation.core import storage
+from condensation.core import compute, storage
 from condensation.core.errors import InputError
-from condensation.data import formation, whitening
+from condensation.data import datasets, formation, whitening
 from condensation.methods import experts, recorder, tm
 from condensation.methods.contract import Problem
 from condensation.methods.recorder import Recorder
@@ -149,6 +149,60 @@ def test_the_step_size_goes_down_its_slope(ready, gradient, monkeypatch):
     first, second = tm.condense(ready, **options).step_size, slopes
     expected = 0.05 - 1e-4 * second[0] - 1e-4 * (0.5 * second[0] + second[1])
     assert first == pytest.approx(expected, rel=1e-4)
+
+
+def test_students_start_anywhere_in_the_window_of_the_asked_experts(problem, whole, monkeypatch):
+    """Three experts are there, as several are trained at once; two of them are asked for."""
+    snapshots = experts.train(whole, [0, 1, 2], **EXPERT)
+    ready = replace(problem, trajectories=experts.Trajectories([*snapshots], CONVNET))
+    plain, pairs = tm.GRADIENTS["exact"], set()
+
+    def watched(network, start, target, *rest):
+        pairs.update(
+            (number, first)
+            for number, expert in enumerate(snapshots)
+            for first in range(3)
+            if torch.equal(start, expert[first]) and torch.equal(target, expert[first + 1])
+        )
+        return plain(network, start, target, *rest)
+
+    monkeypatch.setitem(tm.GRADIENTS, "exact", watched)
+    tm.condense(ready, **OPTIONS | {"experts": 2, "iterations": 40, "steps": 1, "lr": 0.0})
+    assert pairs == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+@pytest.mark.parametrize("together", [1, 2, 8])
+def test_experts_are_compiled_however_many_are_trained_at_once(whole, monkeypatch, together):
+    calls = []
+
+    def compiled(function, **_):
+        return lambda *arguments: calls.append(1) or function(*arguments)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    monkeypatch.setattr(compute, "compiling_obstacle", lambda _: None)
+    options = EXPERT | {"epochs": 1, "batch_size": 17}
+    experts.train(replace(whole, compile=True), list(range(together)), **options)
+    assert len(calls) == 3  # of 4 batches; the last, of 9 images, is not compiled
+
+
+def test_the_memory_of_experts_is_that_of_their_job(dataset, tmp_path, monkeypatch):
+    given = []
+
+    def train(problem, seeds, **_):
+        given.append(problem.memory_mb)
+        return torch.zeros(len(seeds), 2, 1)
+
+    monkeypatch.setattr(experts, "train", train)
+    datasets.write(dataset, tmp_path / "dataset")
+    experts.make(
+        {"dataset": "small", "trajectories": "t", "expert": "0"},
+        {"options": {}, "source": "-"},
+        {"dataset": str(tmp_path / "dataset")},
+        {"expert": str(tmp_path / "expert"), "cost": str(tmp_path / "cost")},
+        **{"device": torch.device("cpu"), "compile": False, "precision": "float32"},
+        memory_mb=123.0,
+    )
+    assert given == [123.0]
 
 
 def test_the_set_depends_on_the_seed_and_not_on_the_global_state(ready):

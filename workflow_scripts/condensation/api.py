@@ -743,17 +743,17 @@ def _condense(
         features.make_network(read["teacher"], dataset, job, **settings)
     settings |= {
         "precision": config.compute.precision,
+        "memory_mb": machine.usable_mb(device, config.compute.model_dump()),
         "checkpoint_seconds": config.compute.checkpoint_seconds,
     }
     if "experts" in read:
         _train_experts(config, expanded, set_id, read, paths, settings)
     job = jobs.condense(config, set_id)
-    usable = machine.usable_mb(device, config.compute.model_dump())
     outputs = {name: str(folder / f"{name}.safetensors") for name in ("condensed", "snapshots")}
     if not job["snapshots"]:
         outputs["snapshots"] = paths(layout.SNAPSHOTS, **names)
     outputs["cost"] = str(folder / "cost.json")
-    condensing.condense(names, job, read, outputs, memory_mb=usable, **settings)
+    condensing.condense(names, job, read, outputs, **settings)
     metadata = storage.read_metadata(outputs["condensed"])
     if metadata["status"] != "ok":
         for path in outputs.values():

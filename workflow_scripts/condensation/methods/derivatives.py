@@ -32,6 +32,16 @@ def values(network: nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
 
+def warn_of_batch_norm(network: nn.Module) -> None:
+    """Write a warning if the network, in evaluation mode, would show statistics of new layers."""
+    if compute.keeps_batch_statistics(network):
+        log.warning(
+            "%s has batch norm: its gradients are taken with the statistics of a new network, "
+            "mean 0 and variance 1",
+            type(network).__name__,
+        )
+
+
 class Flat:
     """Gradients of the mean cross-entropy of a network, with its parameters as one vector.
 
@@ -55,27 +65,23 @@ class Flat:
         chunk: int | None = None,
     ):
         self.network = network.to(device).eval().requires_grad_(False)
-        if compute.keeps_batch_statistics(network):
-            log.warning(
-                "%s has batch norm: its gradients are taken with the statistics of a new network, "
-                "mean 0 and variance 1",
-                type(network).__name__,
-            )
+        warn_of_batch_norm(network)
         self.names = [name for name, _ in network.named_parameters()]
         self.shapes = [parameter.shape for parameter in network.parameters()]
         self.chunk = chunk or compute.images_at_once(network, shape, device)
         self.precision, self.device = mode.precision, device
         full = None if batch is None else self._part(batch)
 
-        def prepared(function: Callable) -> Callable:
-            return compute.compiled(function, mode.compile, device, full, images_at=(-2, 0))
+        def prepared(function: Callable, dimension: int = 0) -> Callable:
+            at = (-2, dimension)
+            return compute.compiled(function, mode.compile, device, full, images_at=at)
 
         self._gradient = prepared(grad(self._loss))
         self._image_rates = prepared(self._rates_of_images)
         self._all_rates = prepared(self._rates_of_all)
-        self._gradients = prepared(vmap(grad(self._loss), in_dims=(None, 0, 0)))
-        self._gradients_of_each = prepared(vmap(grad(self._loss)))
-        self._rates_each = prepared(vmap(self._rates_of_images, in_dims=(None, 0, 0, 0)))
+        self._gradients = prepared(vmap(grad(self._loss), in_dims=(None, 0, 0)), 1)
+        self._gradients_of_each = prepared(vmap(grad(self._loss)), 1)
+        self._rates_each = prepared(vmap(self._rates_of_images, in_dims=(None, 0, 0, 0)), 1)
 
     def vector(self, network: nn.Module) -> torch.Tensor:
         """Return a copy of the parameters of ``network`` as a vector on the device."""

@@ -53,6 +53,7 @@ def make(
     device: torch.device,
     compile: bool | str,
     precision: str,
+    memory_mb: float,
     checkpoint_seconds: float | None = None,
 ) -> None:
     """Train experts and write their trajectories and cost: the work of rule train_expert.
@@ -66,7 +67,7 @@ def make(
     job : options and source digest (``workflow.jobs.train_expert``).
     inputs : the file ``dataset`` and, if the images are whitened, ``whitening``.
     outputs : the files ``expert`` and ``cost`` to write.
-    device, compile, precision : as in ``Problem``.
+    device, compile, precision, memory_mb : as in ``Problem``.
     checkpoint_seconds : longest time between two checkpoints; None for the recorder's default.
 
     Raises
@@ -99,6 +100,7 @@ def make(
         recorder=recorder,
         compile=compile,
         precision=precision,
+        memory_mb=memory_mb,
     )
     handled = ("preprocessing", "together")
     options = {name: value for name, value in job["options"].items() if name not in handled}

@@ -22,7 +22,7 @@ from condensation import networks as built
 from condensation.core import capture, compute
 from condensation.data.sets import Condensed
 from condensation.methods.contract import Problem
-from condensation.methods.derivatives import values
+from condensation.methods.derivatives import values, warn_of_batch_norm
 from condensation.methods.kip import centred, refuse_singular, solve
 from condensation.methods.start import initial_images
 
@@ -92,6 +92,7 @@ def condense(
         return built.build(architecture, problem.shape, classes, problem.seed, *purpose)
 
     structure = fresh("frepo")
+    warn_of_batch_norm(structure)
     at_once = compute.shown_at_once(structure, problem.shape, device)  # before it leaves the CPU
     network = _Either(structure).to(device).eval().requires_grad_(False)
     names = [name for name, _ in network.named_parameters()]

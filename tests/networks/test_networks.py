@@ -71,9 +71,14 @@ def test_standard_depth_leaves_a_four_by_four_map(side, features):
     assert net.embed(torch.randn(1, 1, side, side)).shape == (1, features)
 
 
-def test_too_deep_a_convnet_says_how_deep_it_may_be():
-    with pytest.raises(InputError, match="depth may be at most 3"):
-        networks.build({"network": "convnet", "depth": 4}, (1, 8, 8), 10, 0)
+@pytest.mark.parametrize(
+    ("shape", "most"), [((1, 8, 8), 3), ((1, 28, 28), 5), ((3, 28, 40), 4), ((3, 40, 28), 5)]
+)
+def test_too_deep_a_convnet_says_how_deep_it_may_be(shape, most):
+    net = networks.build({"network": "convnet", "depth": most, "width": 4}, shape, 10, 0)
+    assert net(torch.randn(2, *shape)).shape == (2, 10)
+    with pytest.raises(InputError, match=f"depth may be at most {most}"):
+        networks.build({"network": "convnet", "depth": most + 1}, shape, 10, 0)
 
 
 def test_the_initialisation_depends_on_seed_and_purpose_alone():

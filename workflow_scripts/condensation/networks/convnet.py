@@ -19,8 +19,7 @@ class ConvNet(nn.Module):
         channels, height, size = shape
         blocks: list[nn.Module] = []
         for block in range(depth):
-            # 28x28 images become 32x32 in the first layer, as in DC's code
-            padding = 3 if block == 0 and size == 28 else 1
+            padding = 1 + _added(shape) // 2 if block == 0 else 1
             blocks += [
                 nn.Conv2d(channels, width, 3, padding=padding),
                 InstanceNorm(width),
@@ -28,9 +27,8 @@ class ConvNet(nn.Module):
                 nn.AvgPool2d(2),
             ]
             channels = width
-            height, size = (side + 2 * (padding - 1) for side in (height, size))
-            height, size = height // 2, size // 2
         self.features = nn.Sequential(*blocks)
+        height, size = ((side + _added(shape)) >> depth for side in shape[1:])
         self.classifier = nn.Linear(width * height * size, classes)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
@@ -42,9 +40,14 @@ class ConvNet(nn.Module):
         return self.classifier(self.embed(images))
 
 
+def _added(shape: tuple[int, int, int]) -> int:
+    """Return the pixels that the first layer adds: images 28 wide become 32 wide, as DC's do."""
+    return 4 if shape[2] == 28 else 0
+
+
 def standard_depth(shape: tuple[int, int, int]) -> int:
     """Return the depth that leaves a 4x4 map: 1 for 8 pixels, 3 for 28 and 32, 4 for 64."""
-    side = 32 if min(shape[1:]) == 28 else min(shape[1:])
+    side = min(shape[1:]) + _added(shape)
     return max(1, side.bit_length() - 3)
 
 
@@ -59,8 +62,8 @@ def build(
         If there are more poolings than the image can be halved.
     """
     depth = depth or standard_depth(shape)
-    smallest = min(shape[1:])
-    if (32 if smallest == 28 else smallest) >> depth < 1:
+    smallest = min(shape[1:]) + _added(shape)
+    if smallest >> depth < 1:
         raise InputError(
             f"convnet: {depth} poolings leave nothing of {shape[1]}x{shape[2]} images; "
             f"depth may be at most {smallest.bit_length() - 1}"

@@ -173,7 +173,7 @@ def _options(entry: dict[str, Any], data: Images) -> tuple[dict[str, float], int
     if kind == "nasbench201":
         return {"cells": entry.get("cells", 1)}, entry.get("channels", 16), height * width
     if kind == "convnet":
-        if min(height, width) == 28:  # the first layer pads them to 32
+        if width == 28:  # the first layer makes them 32 wide
             height, width = height + 4, width + 4
         depth = entry["depth"] or max(1, min(height, width).bit_length() - 3)
         return {"depth": depth, "channels": channels}, entry["width"], height * width

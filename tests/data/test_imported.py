@@ -48,6 +48,16 @@ def test_a_file_of_this_pipeline_is_read(tmp_path, problem, images):
     same(imported(tmp_path / "s.safetensors", problem), images)
 
 
+def test_a_set_of_several_images_in_one_stays_one(tmp_path, problem, images, caplog):
+    """A second time through a file, and its networks see the same training images."""
+    stored = Condensed(images, LABELS, factor=2)
+    sets.write(stored, problem.dataset, tmp_path / "s.safetensors", method="m")
+    got = imported(tmp_path / "s.safetensors", problem)
+    assert got.factor == 2
+    torch.testing.assert_close(got.formed().images, stored.formed().images)
+    assert torch.equal(got.formed().labels, LABELS.repeat_interleave(4))
+
+
 def test_any_safetensors_file_is_read(tmp_path, problem, images):
     save_file({"images": images, "labels": LABELS}, tmp_path / "s.safetensors")
     same(imported(tmp_path / "s.safetensors", problem), images)

@@ -345,6 +345,8 @@ def folder_of(path, side=32):
 
 FIGURE7 = {"features": "embedding", "datasets": "mine", "methods": "random", "ipc": 1}
 NAS = {"dataset": "mine", "sets": {"methods": "random", "ipc": 1}, "truth": "whole"}
+PARTS = {"algorithm": "dm", "architecture": "squeeze", "iterations": 1, "factor": 10}
+PARTS["init"] = "noise"
 NAS |= {"references": {"all": {}}, "validation": 0.5}
 
 
@@ -358,6 +360,10 @@ NAS |= {"references": {"all": {}}, "validation": 0.5}
         (
             {"nas": NAS | {"references": {"all": {}, "some": {"images": 9}}}},
             "nas.references.some.images: 9, .* at most 6$",
+        ),
+        (
+            {"methods": {"random": {"algorithm": "random"}, "dm": PARTS}},
+            "methods.dm.factor: 10 leaves parts of images of 32x32 pixels .*, for mine$",
         ),
         ({"nas": NAS | {"validation": 0.1}}, "nas.validation: 0.1 leaves .*none to validate on$"),
     ],
@@ -378,11 +384,12 @@ def test_an_ipc_above_the_smallest_class_is_refused_before_any_job(tmp_path):
         "dm": {"algorithm": "dm", "iterations": 1},
         "from_noise": {"algorithm": "dm", "iterations": 1, "init": "noise"},
         "imported": {"algorithm": "imported", "path": "{ipc}.pt"},
+        "of_parts": {"algorithm": "dm", "iterations": 1, "factor": 2},
     }
-    named = "random|kcenter|dm"
+    needed = {"random": 4, "kcenter": 4, "dm": 4, "of_parts": 16}
 
-    def check(ipc):
-        axes = {"datasets": ["mine"], "methods": list(methods), "ipc": [1, ipc]}
+    def check(ipc, names=tuple(methods)):
+        axes = {"datasets": ["mine"], "methods": list(names), "ipc": [1, ipc]}
         mine = config(folder, methods=methods, experiments={"e": axes})
         trials.check(mine, grid.expand(mine), tmp_path)
         return mine
@@ -390,17 +397,13 @@ def test_an_ipc_above_the_smallest_class_is_refused_before_any_job(tmp_path):
     def refused():
         with pytest.raises(InputError) as error:
             check(4)
-        lines = str(error.value).splitlines()
-        assert [
-            re.fullmatch(
-                rf"ipc: 4 for '({named})' is more than the smallest class of mine has "
-                r"\(3 training images\)",
-                line,
-            )[1]
-            for line in lines
-        ] == named.split("|")
+        assert str(error.value).splitlines() == [
+            f"ipc: {name!r} needs {images} images per class, but the smallest class of mine has "
+            "3 training images"
+            for name, images in needed.items()
+        ]
 
-    mine = check(3)
+    mine = check(3, [name for name in methods if name != "of_parts"])
     refused()
     file = tmp_path / "mine/dataset.safetensors"
     file.parent.mkdir()

@@ -130,6 +130,12 @@ def _check_ipc(
         )
     for method, ipc in product(methods, ipcs):
         entry = config.methods[method]
+        needed = ipc * entry.images_in_an_image
+        if smallest and needed > smallest and getattr(entry, "init", "random") != "noise":
+            raise wrong(
+                f"{where}.ipc: {method!r} needs {needed} images per class, but the smallest class "
+                f"of {dataset} has {smallest} training images"
+            )
         if isinstance(entry, RDED) and ipc * entry.factor**2 > entry.pool:
             raise wrong(
                 f"{where}.ipc: {ipc} images of {entry.factor} x {entry.factor} crops need crops of "

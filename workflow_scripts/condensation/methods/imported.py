@@ -66,10 +66,12 @@ def condense(
         labels = torch.empty_like(labels).index_copy_(1, torch.tensor(order), labels)
     else:
         labels = torch.tensor(order)[labels]
+    condensed = Condensed(images, labels, factor=metadata.get("factor", 1))
     if torch.isfinite(images).all():  # `contract.finish` refuses other images
-        hard = labels if labels.dim() == 1 else labels.argmax(1)
-        plausibility.check_class_order(images, hard, order, dataset, path)
-    return Condensed(images, labels)
+        shown = condensed.formed()
+        hard = shown.labels if shown.labels.dim() == 1 else shown.labels.argmax(1)
+        plausibility.check_class_order(shown.images, hard, order, dataset, path)
+    return condensed
 
 
 def images_per_class(path: str, dataset: Dataset, run: int | None = None) -> int:

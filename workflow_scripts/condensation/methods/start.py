@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from condensation.core import factors
 from condensation.data import formation
 from condensation.methods.contract import Problem
 
@@ -17,7 +18,13 @@ def initial_images(
     ``init`` is ``random`` (the images of the method Random with the same seed), ``kcenter`` or
     ``noise`` (standard normal). With a ``factor`` above 1, an image holds factor^2 real images,
     made smaller (``data.formation``).
+
+    Raises
+    ------
+    InputError
+        If a class has too few images, or the factor leaves parts of an image without a pixel.
     """
+    factors.check(factor, problem.shape)
     if init == "noise":
         shape = (problem.classes * problem.images_per_class, *problem.shape)
         return torch.randn(shape, generator=problem.generator("noise")).to(problem.device)

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from condensation.config.methods.base import Selection
+from condensation.config.methods.base import MultiFormation, Selection
 from condensation.config.methods.random import Random
 from condensation.config.methods.random_labels import RandomLabels
 from condensation.config.schema import Config
+from condensation.core import factors
 from condensation.core.errors import InputError
 from condensation.planning.work import Estimator
 from condensation.planning.worklist import trained_networks
@@ -32,6 +33,7 @@ def check(config: Config, grid: Grid, results: Path) -> None:
     estimator = Estimator(config, grid, results)
     problems = [
         *_problems_of_ipc(config, grid, estimator),
+        *_problems_of_factor(config, grid, estimator),
         *_problems_of_figure7(config, estimator),
         *_problems_of_nas(config, estimator),
     ]
@@ -76,14 +78,26 @@ def _problems_of_ipc(config: Config, grid: Grid, estimator: Estimator) -> Iterat
         selects = isinstance(entry, (Selection, Random, RandomLabels))
         if selects or getattr(entry, "init", "noise") != "noise":
             key = condensed.dataset, condensed.method
-            needed[key] = max(needed.get(key, 0), int(condensed.ipc))
-    for (dataset, method), ipc in needed.items():
+            images = int(condensed.ipc) * entry.images_in_an_image
+            needed[key] = max(needed.get(key, 0), images)
+    for (dataset, method), images in needed.items():
         smallest = estimator.smallest_class(dataset)
-        if smallest is not None and ipc > smallest:
+        if smallest is not None and images > smallest:
             yield (
-                f"ipc: {ipc} for {method!r} is more than the smallest class of {dataset} has "
-                f"({smallest} training images)"
+                f"ipc: {method!r} needs {images} images per class, but the smallest class of "
+                f"{dataset} has {smallest} training images"
             )
+
+
+def _problems_of_factor(config: Config, grid: Grid, estimator: Estimator) -> Iterator[str]:
+    """Yield a line per method whose images would have parts without a pixel."""
+    for dataset, method in dict.fromkeys((each.dataset, each.method) for each in grid.sets):
+        entry, data = config.methods[method], estimator.images(dataset)
+        if isinstance(entry, MultiFormation) and data.known:
+            try:
+                factors.check(entry.factor, data.shape)
+            except InputError as error:
+                yield f"methods.{method}.{error}, for {dataset}"
 
 
 def _problems_of_figure7(config: Config, estimator: Estimator) -> Iterator[str]:

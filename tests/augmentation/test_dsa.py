@@ -181,11 +181,17 @@ def test_continuous_ranges_and_probabilities():
     factors = build((3, 32, 32), "scale").draw(generator(6), n).parameters
     assert factors.min() >= 1 / 1.2 and factors.max() <= 1.2
     assert factors.mean() == pytest.approx((1.2 + 1 / 1.2) / 2, abs=2e-3)
-    assert abs(float(torch.corrcoef(factors)[0, 1])) < 0.02  # x and y are drawn apart
     mirrored = build((3, 32, 32), "flip").draw(generator(7), n).parameters
     assert mirrored.mean() == pytest.approx(0.5, abs=0.01)
     shades = build((3, 32, 32), "color").draw(generator(8), n).parameters
     assert shades.shape == (3, n) and shades.min() >= 0 and shades.max() <= 1
+
+
+@pytest.mark.parametrize("operator", ["color", "scale", "crop", "cutout"])
+def test_the_numbers_of_an_operator_are_drawn_apart(operator):
+    drawn = build((3, 32, 32), operator).draw(generator(10), 50_000).parameters.double()
+    between = torch.corrcoef(drawn) - torch.eye(len(drawn))
+    assert len(drawn) > 1 and between.abs().max() < 0.02
 
 
 def test_a_policy_with_no_operator_left_is_refused():

@@ -326,6 +326,58 @@ def test_dm_is_the_loop_of_its_paper_whatever_the_chunk(
     assert (got - initial_images(problem, "random", factor=factor)).abs().max() > 0.01
 
 
+VIT = {"network": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 2, "dropout": 0.5}
+
+
+def test_dm_with_dropout_depends_on_the_seed_alone(problem, monkeypatch):
+    options = {"init": "random", "features": "embedding", "iterations": 3, "lr": 0.5}
+    options |= {"momentum": 0.5, "batch_real": 8, "architecture": VIT}
+    options |= {"augmentation": {"policy": "none"}}
+    before = torch.random.get_rng_state()
+    first = dm.condense(problem, **options).images
+    assert torch.equal(torch.random.get_rng_state(), before), "draws from the global state"
+    torch.manual_seed(99)
+    assert torch.equal(dm.condense(problem, **options).images, first)
+    monkeypatch.setattr(dm, "_MOST_REAL", 8)  # class by class
+    torch.testing.assert_close(dm.condense(problem, **options).images, first)
+    assert (first - initial_images(problem, "random")).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("init", ["random", "noise"])
+@pytest.mark.parametrize(("side", "factor"), [(8, 5), (8, 9), (12, 5), (32, 10)])
+def test_a_factor_that_leaves_blank_images_is_refused(init, side, factor):
+    """Such parts lie wholly in the padding: networks would train on black images."""
+    dataset = small_dataset(shape=(3, side, side), per_class=factor**2)
+    parts = formation.decode(torch.ones(1, 3, side, side), factor)
+    assert (parts.flatten(1).amax(1) == 0).any()
+    with pytest.raises(InputError, match=f"factor: {factor} leaves parts .*{side}x{side} pixels"):
+        initial_images(Problem(dataset, ipc=1, seed=0), init, factor=factor)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"indices": [0, 1]}, "indices of type list; expected a tensor of integers$"),
+        ({"indices": torch.zeros(6)}, "indices of type torch.float32; expected"),
+        ({"indices": torch.arange(4)}, r"indices of shape \(4,\); expected \(6,\)"),
+        ({"indices": torch.arange(9)}, r"indices of shape \(9,\); expected \(6,\)"),
+        ({"indices": torch.arange(6)[None]}, r"indices of shape \(1, 6\); expected \(6,\)"),
+        ({"step_size": float("nan")}, "step_size nan; expected a finite number$"),
+        ({"step_size": torch.tensor([0.1, 0.2])}, "step_size .*; expected a finite number$"),
+        ({"step_size": "fast"}, "step_size 'fast'; expected a finite number$"),
+    ],
+)
+def test_parts_of_a_set_that_could_not_be_stored_are_refused(problem, more, expected):
+    with pytest.raises(InputError, match=f"^mine: returned {expected}"):
+        contract.finish(Condensed(torch.zeros(6, 3, 8, 8), problem.labels, **more), problem, "mine")
+
+
+def test_a_step_size_may_be_a_tensor_that_was_learned(problem):
+    learned = torch.tensor(0.25, requires_grad=True)
+    given = Condensed(torch.zeros(6, 3, 8, 8), problem.labels, step_size=learned)
+    assert contract.finish(given, problem, "mine").step_size == 0.25
+
+
 def test_dm_moves_the_class_means_of_the_embedding_closer(problem):
     def distance(images):
         total = 0.0

@@ -1,7 +1,6 @@
 """Networks of libraries in every use, a sample of docs/networks.md; the trial before any job."""
 
 import copy
-import re
 import shutil
 import subprocess
 from types import SimpleNamespace

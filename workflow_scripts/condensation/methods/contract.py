@@ -7,6 +7,7 @@ the result of every method, built in or written by a user.
 
 import importlib
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -142,15 +143,8 @@ class Problem:
             raise InputError(f"the features {features!r} are needed, but none are available")
         return self.features[indices]
 
-    def draw_real(self, per_class: int, generator: torch.Generator) -> torch.Tensor:
-        """Return positions [classes, per_class] of training images, without replacement.
-
-        Raises
-        ------
-        InputError
-            If a class has fewer images.
-        """
-        selected = []
+    def require(self, per_class: int) -> None:
+        """Raise InputError if a class has fewer than ``per_class`` training images."""
         for name, indices in zip(
             self.dataset.classes, self.dataset.indices_by_class(), strict=True
         ):
@@ -159,7 +153,20 @@ class Problem:
                     f"{self.dataset.name}: {per_class} images of class {name!r} are needed, "
                     f"but it has {len(indices)}"
                 )
-            selected.append(indices[torch.randperm(len(indices), generator=generator)[:per_class]])
+
+    def draw_real(self, per_class: int, generator: torch.Generator) -> torch.Tensor:
+        """Return positions [classes, per_class] of training images, without replacement.
+
+        Raises
+        ------
+        InputError
+            If a class has fewer images.
+        """
+        self.require(per_class)
+        selected = [
+            indices[torch.randperm(len(indices), generator=generator)[:per_class]]
+            for indices in self.dataset.indices_by_class()
+        ]
         return torch.stack(selected)
 
 
@@ -208,8 +215,11 @@ def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> 
             f"{method}: returned {type(result).__name__}; expected images, (images, labels), "
             "positions of training images, or a Condensed"
         )
-    if isinstance(result.indices, torch.Tensor) and _is_integer(result.indices):
-        result = replace(result, indices=result.indices.long())
+    result = replace(
+        result,
+        indices=_normalized_indices(result, method),
+        step_size=_normalized_step_size(result.step_size, method),
+    )
     if result.images is not None:
         result = replace(result, labels=_normalized_labels(result.labels, problem, method, labels))
     _check(result, problem, method)
@@ -228,6 +238,38 @@ def finish(result: Any, problem: Problem, method: str, labels: str = "soft") -> 
 
 def _is_integer(tensor: torch.Tensor) -> bool:
     return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+
+
+def _normalized_indices(condensed: Condensed, method: str) -> torch.Tensor | None:
+    """Return the positions of a Condensed as int64 [n], or None."""
+    indices, images = condensed.indices, condensed.images
+    if indices is None:
+        return None
+    if not isinstance(indices, torch.Tensor) or not _is_integer(indices):
+        kind = getattr(indices, "dtype", type(indices).__name__)
+        raise InputError(
+            f"{method}: returned indices of type {kind}; expected a tensor of integers"
+        )
+    if indices.dim() != 1 or (images is not None and len(indices) != len(images)):
+        raise InputError(
+            f"{method}: returned indices of shape {tuple(indices.shape)}; expected "
+            f"({'n' if images is None else len(images)},): the position of each image in the "
+            "training set"
+        )
+    return indices.long()
+
+
+def _normalized_step_size(step_size: Any, method: str) -> float | None:
+    if step_size is None:
+        return None
+    plain = step_size.detach() if isinstance(step_size, torch.Tensor) else step_size
+    try:
+        value = float(plain)
+    except (TypeError, ValueError, RuntimeError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{method}: returned step_size {step_size!r}; expected a finite number")
+    return value
 
 
 def _refuse_odd_positions(tensor: torch.Tensor, problem: Problem, method: str) -> None:

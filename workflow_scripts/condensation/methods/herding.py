@@ -25,7 +25,7 @@ def condense(problem: Problem, *, features: str, normalize: bool) -> torch.Tenso
         If a class has fewer than ``ipc`` images.
     """
     ipc = problem.images_per_class
-    problem.draw_real(ipc, problem.generator("herding"))  # raises if a class is too small
+    problem.require(ipc)
     selected = []
     for indices in problem.dataset.indices_by_class():
         points = problem.points(features, indices).double()

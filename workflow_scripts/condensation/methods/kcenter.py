@@ -38,7 +38,7 @@ def select(
 ) -> torch.Tensor:
     """Return the selected positions, int64 [classes, ipc]; other methods start from them."""
     ipc = problem.images_per_class
-    problem.draw_real(ipc, problem.generator("kcenter"))  # raises if a class is too small
+    problem.require(ipc)
     selected = []
     for label, indices in enumerate(problem.dataset.indices_by_class()):
         points = problem.points(features, indices).numpy()

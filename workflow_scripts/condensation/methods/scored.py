@@ -25,7 +25,7 @@ def select(problem: Problem, score: str, features: str, order: str) -> torch.Ten
     if score not in problem.scores:
         raise InputError(f"the features {features!r} have no scores: set `scores: true` there")
     ipc, stream = problem.images_per_class, problem.generator(score)
-    problem.draw_real(ipc, problem.generator("size of classes"))  # raises if a class is too small
+    problem.require(ipc)
     selected = []
     for indices in problem.dataset.indices_by_class():
         shuffled = indices[torch.randperm(len(indices), generator=stream)]

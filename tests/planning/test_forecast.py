@@ -199,6 +199,25 @@ def test_only_open_jobs_bound_the_time_of_a_run(tmp_path):
     assert done.longest_left == 0 and " GPUs: " not in forecast.render(done)
 
 
+def test_a_calibration_on_a_gpu_leaves_jobs_on_cpus_as_slow_as_they_are(tmp_path):
+    config = make_config(
+        methods={"kip": {"algorithm": "kip", "iterations": 1}},
+        compute={"device": "cuda"},
+        experiments={"e": {"datasets": ["cifar10"], "methods": ["kip"], "ipc": [1]}},
+    )
+
+    def seconds(rule):
+        asked = requests.Requests(config, grid.expand(config), tmp_path)
+        jobs = [job for job in worklist.all_jobs(config, grid.expand(config)) if job.rule == rule]
+        return asked.seconds(rule, jobs[0].wildcards)
+
+    before = {rule: seconds(rule) for rule in ("fit_whitening", "condense")}
+    fast = calibrated() | {"operations_per_second": 1e15}
+    storage.write_json(tmp_path / "plan/calibration.json", fast)
+    assert seconds("fit_whitening") == pytest.approx(before["fit_whitening"])
+    assert seconds("condense") < before["condense"]
+
+
 def test_without_a_calibration_the_plan_names_its_assumptions(tmp_path):
     config = make_config(
         datasets={"cifar10": {"source": "image_folder", "path": "x.tar"}},

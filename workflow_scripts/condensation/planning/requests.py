@@ -141,7 +141,9 @@ class Requests:
             return 1.0
         on_gpu = self.on_gpu and rule in ON_DEVICE
         speed = self.speed if on_gpu or not self.on_gpu else CPU_SPEED
-        if self.calibration and self.config.compute.speed is None:
+        # a calibration on a GPU says nothing about jobs that run on CPUs
+        calibrated = on_gpu or not self.on_gpu
+        if calibrated and self.calibration and self.config.compute.speed is None:
             speed = self.calibration["operations_per_second"]
             network = self.calibration["networks"].get(work.architecture, {}).get(dataset)
             if network:

@@ -1,5 +1,6 @@
-"""Rule plot_cost: accuracy against the seconds of condensation."""
+"""Rule plot_cost: accuracy against the seconds of condensation; not of both CPU and GPU."""
 
+from math import nan
 from statistics import mean
 
 from condensation.core import storage
@@ -10,12 +11,17 @@ from job import job
 with job(snakemake, torch_threads=False):
     panels = snakemake.params.panels
     costs = iter(snakemake.input.costs)
-    seconds: dict = {}
+    made: dict = {}
     for panel in panels:
         for method, _ in panel["sets"]:
             key = panel["where"]["dataset"], method, panel["where"]["ipc"]
-            seconds.setdefault(key, []).append(storage.read_json(next(costs))["seconds"])
-    seconds = {key: mean(values) for key, values in seconds.items()}
+            made.setdefault(key, []).append(storage.read_json(next(costs)))
+    seconds = {
+        key: mean(cost["seconds"] for cost in of_sets)
+        if len({cost["device"] for cost in of_sets}) == 1
+        else nan
+        for key, of_sets in made.items()
+    }
     styles = style.method_styles(snakemake.params.methods)
     table = frames.load_accuracy(snakemake.input.table)
     figure = comparison.cost_accuracy(table, panels, seconds, styles)

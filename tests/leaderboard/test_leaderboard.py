@@ -102,11 +102,15 @@ def test_costs_are_the_mean_time_and_the_peak_over_sets(leaderboard):
     row = leaderboard.board[leaderboard.board["method"] == "random"].iloc[0]
     assert row["seconds"] == 150.0  # of 100 and 200
     assert row["memory_mb"] == 706.0
-    set_details = details.SetDetails(
-        {}, {"seconds": 1.0, "peak_rss_mb": 900.0, "peak_cuda_mb": 300.0}
+    on_gpu = details.SetDetails(
+        {}, {"device": "cuda", "seconds": 1.0, "peak_rss_mb": 900.0, "peak_cuda_mb": 300.0}
     )
     board = pd.DataFrame([{"dataset": "d", "method": "m", "ipc": "1"}])
-    assert details.costs(board, {SetId("d", "m", "1", 0): set_details})["memory_mb"][0] == 300.0
+    sets = {SetId("d", "m", "1", 0): on_gpu}
+    assert details.costs(board, sets)["memory_mb"][0] == 300.0
+    on_cpu = details.SetDetails({}, {"device": "cpu", "seconds": 99.0, "peak_rss_mb": 900.0})
+    mixed = details.costs(board, sets | {SetId("d", "m", "1", 1): on_cpu})
+    assert mixed.isna().all(axis=None), "no mean of a CPU and a GPU"
 
 
 def test_the_size_is_that_of_the_set_and_the_page_says_what_else_it_needs(leaderboard):

@@ -40,12 +40,12 @@ def costs(board: pd.DataFrame, sets: Mapping[SetId, SetDetails]) -> pd.DataFrame
     """Return per row of ``board`` the mean seconds of its sets, and their peak memory in MiB.
 
     The memory is that of the CUDA device, else of the process. Both are NaN for
-    a row without a set.
+    a row whose sets were made on CPU and GPU, and for one without a set.
     """
     rows = []
     for key in board[["dataset", "method", "ipc"]].itertuples(index=False, name=None):
         members = [details.cost for set_id, details in sets.items() if _key(set_id) == key]
-        if not members:
+        if len({cost["device"] for cost in members}) != 1:
             rows.append((nan, nan))
             continue
         peaks = [cost.get("peak_cuda_mb", cost["peak_rss_mb"]) for cost in members]

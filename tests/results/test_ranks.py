@@ -117,9 +117,18 @@ def test_a_set_that_lost_networks_weighs_as_much_as_another():
     assert ranking["methods"] == ranking["by_set"]["methods"] == {"b": 1.0, "a": 2.0, "c": 3.0}
 
 
-def test_labels_are_blocks_of_their_own():
-    cells = {("a", "1"): [[30.0, 30.0]], ("b", "1"): [[20.0, 20.0]], ("c", "1"): [[10.0, 10.0]]}
+def test_kinds_of_labels_of_one_set_are_one_in_by_set():
+    cells = {
+        (name, ipc): [[value, value]]
+        for ipc in ("1", "10", "50")
+        for name, value in {"a": 30.0, "b": 20.0, "c": 10.0}.items()
+    }
+    own = networks(cells)
+    alone = ranks.ranking(own, ["a", "b", "c"], 0.05, 10)["by_set"]
+    twice = pd.concat([own, networks(cells, labels="hard")])  # the same networks once more
+    assert ranks.ranking(twice, ["a", "b", "c"], 0.05, 10)["by_set"] == alone
     reverse = {("a", "1"): [[0.0, 0.0]], ("b", "1"): [[50.0, 50.0]], ("c", "1"): [[90.0, 90.0]]}
-    runs = pd.concat([networks(cells), networks(reverse, labels="distilled")])
-    by_set = ranks.ranking(runs, ["a", "b", "c"], 0.05, 10)["by_set"]
-    assert by_set["blocks"] == 2 and by_set["methods"] == {"a": 2.0, "b": 2.0, "c": 2.0}
+    mixed = pd.concat([own, networks(reverse, labels="distilled")])
+    by_set = ranks.ranking(mixed, ["a", "b", "c"], 0.05, 10)["by_set"]
+    # at IPC 1 the means over labels are 15, 35 and 50
+    assert by_set["blocks"] == 3 and by_set["methods"] == {"a": 5 / 3, "b": 2.0, "c": 7 / 3}

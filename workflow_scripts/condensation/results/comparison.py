@@ -70,7 +70,7 @@ def markdown(comparison: Comparison, config: Config) -> str:
     parts.append(_ranks(comparison.ranking))
     if "note" in comparison.ranking:
         parts.append(comparison.ranking["note"])
-    parts += ["Over dataset, IPC and labels (`by_set`):", _ranks(comparison.ranking["by_set"])]
+    parts += ["Over dataset and IPC (`by_set`):", _ranks(comparison.ranking["by_set"])]
     parts.append("## Pairs")
     significant = int(pairs["significant"].sum())
     parts.append(

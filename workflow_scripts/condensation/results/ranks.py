@@ -14,17 +14,17 @@ from condensation.core import randomness
 from condensation.results import gains
 from condensation.results.statistics import BLOCK
 
-_SETS = ["dataset", "ipc", "labels"]
+_SETS = ["dataset", "ipc"]
 NOT_INDEPENDENT = (
     "Blocks that differ only in architecture, augmentation or optimizer share condensed sets, so "
     "they are not independent and their p-values are too small; `own` and `hard` labels of sets "
-    "with hard labels are even the same. `by_set` has one block per dataset, IPC and kind of "
-    "labels, the mean over architectures, augmentations and optimizers."
+    "with hard labels are even the same. `by_set` has one block per dataset and IPC, the mean "
+    "over architectures, augmentations, optimizers and kinds of labels."
 )
 
 
 def ranking(runs: pd.DataFrame, methods: Sequence[str], alpha: float, draws: int) -> dict[str, Any]:
-    """Rank methods over blocks, and again (``by_set``) with a block per dataset, IPC and labels.
+    """Rank methods over blocks, and again (``by_set``) with a block per dataset and IPC.
 
     A block is a dataset x IPC x architecture x augmentation x optimizer x labels. Both
     rankings have the same methods; ``rank`` describes their content.

@@ -44,9 +44,9 @@ with job(snakemake):
     head = evidence_page.head_of_run(storage.read_json(snakemake.input.provenance))
     storage.write_text(snakemake.output.page, evidence_page.markdown(tables, head))
     style.save(evidence_figures.beside_print(tables["cells"]), snakemake.output.figure)
-    styles = style.method_styles(figure_plan.methods(config))
+    methods = figure_plan.methods(config)
     for path in snakemake.output.drawn_curves:
-        style.save(evidence_figures.curves(tables["curves"], tables["ends"], styles), path)
+        style.save(evidence_figures.curves(tables["curves"], tables["ends"], methods), path)
     with storage.atomic(snakemake.output.records) as temporary:
         temporary.write_bytes(record_file.pack(contents))
     loaded = {dataset.name: dataset for dataset in map(datasets.load, snakemake.input.datasets)}

@@ -7,7 +7,6 @@ from builders import networks
 
 from condensation.config.loading import parse
 from condensation.figures import evidence as evidence_figures
-from condensation.figures import style
 from condensation.paper import cells, curves, evidence
 from condensation.workflow import figure_plan
 
@@ -133,12 +132,43 @@ def test_last_and_best_stand_apart_and_a_rising_curve_has_a_heading():
     assert dsa["heading"] == pytest.approx(truth(1000), abs=0.05)
 
 
+@pytest.mark.parametrize("later_sets", [1, 2])
+def test_sets_that_are_evaluated_at_the_end_alone_bend_no_curve(later_sets):
+    """A flat curve of one set, and other sets that are six points better at the end."""
+    flat = runs_of("dsa", [lambda n: 20.1], AT)
+    others = networks({("dsa", "1"): [[26.0, 26.2]] * later_sets})
+    others["condensation_seed"] += 1
+    runs = pd.concat([flat, others])
+    (ends,) = curves.ends(CONFIG, runs, cells_of(runs)).to_dict("records")
+    assert ends["last"] == pytest.approx((20.1 + 26.1 * later_sets) / (1 + later_sets))
+    assert not ends["rising"] and ends["heading"] == pytest.approx(20.1, abs=0.05)
+
+
+def test_a_curve_without_iterations_of_the_paper_has_no_heading():
+    runs = runs_of("dsa", [lambda n: saturating()(max(n, 1))], AT)
+    cells = cells_of(runs).assign(iterations_of_paper=None)
+    (ends,) = curves.ends(CONFIG, runs, cells).to_dict("records")
+    assert ends["rising"] and np.isnan(ends["heading"])
+
+
+def test_methods_with_a_curve_have_colours_of_their_own():
+    """Among more methods than there are colours, two of which would share one."""
+    names = ["dsa", *(f"other{i}" for i in range(7)), "dm"]
+    methods = {name: "dsa" if name == "dsa" else "dm" for name in names}
+    truth = saturating()
+    runs = pd.concat(runs_of(m, [lambda n: truth(max(n, 1))], AT) for m in ("dsa", "dm"))
+    points, ends = curves.points(CONFIG, runs), curves.ends(CONFIG, runs, cells_of(runs))
+    (ax,) = evidence_figures.curves(points, ends, methods).axes
+    across = [line for line in ax.lines if len(set(line.get_ydata())) == 1 < len(line.get_xdata())]
+    dashed = [line.get_color() for line in across if line.get_linestyle() == "--"]
+    assert len(dashed) == len(set(dashed)) == 2
+
+
 def test_the_figure_has_points_the_printed_line_and_the_heading():
     truth = saturating()
     runs = runs_of("dsa", [lambda n: truth(max(n, 1))], AT)
     points, ends = curves.points(CONFIG, runs), curves.ends(CONFIG, runs, cells_of(runs))
-    styles = style.method_styles(figure_plan.methods(CONFIG))
-    (ax,) = evidence_figures.curves(points, ends, styles).axes
+    (ax,) = evidence_figures.curves(points, ends, figure_plan.methods(CONFIG)).axes
     line, heading = (container.lines[0] for container in ax.containers)
     assert line.get_xdata().tolist() == AT.tolist()
     assert line.get_ydata() == pytest.approx([truth(1), *truth(AT[1:])])

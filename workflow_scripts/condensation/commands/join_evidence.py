@@ -61,11 +61,12 @@ def main(arguments: list[str]) -> None:
     head = evidence_page.head_of_records(contents, len(options.records))
     storage.write_text(into / "report.md", evidence_page.markdown(tables, head))
     accuracies = frames.load_accuracy(into / _ACCURACY)
-    styles = style.method_styles(figure_plan.methods(config))
+    methods = figure_plan.methods(config)
+    styles = style.method_styles(methods)
     for name, plan in figure_plan.accuracy_figures(config, grid.expand(config)).items():
         style.save(accuracy.draw(accuracies, plan, styles), into / f"{name}.png")
     style.save(evidence_figures.beside_print(tables["cells"]), into / "beside_print.png")
     if len(tables["curves"]):
-        figure = evidence_figures.curves(tables["curves"], tables["ends"], styles)
+        figure = evidence_figures.curves(tables["curves"], tables["ends"], methods)
         style.save(figure, into / "curves.png")
     print(f"{len(contents)} records and costs: {into}/report.md")

@@ -79,16 +79,19 @@ def _label(row: dict[str, Any]) -> str:
     return name
 
 
-def curves(
-    points: pd.DataFrame, ends: pd.DataFrame, styles: Mapping[str, Mapping[str, Any]]
-) -> Figure:
+def curves(points: pd.DataFrame, ends: pd.DataFrame, methods: Mapping[str, str]) -> Figure:
     """Draw accuracy along the iterations, a line per method.
+
+    ``methods`` (``figure_plan.methods``) has the algorithm of each. Those with a
+    curve are styled among themselves, as a printed line has only its colour.
 
     There is a panel per dataset, IPC, architecture, augmentation and optimizer.
     ``points`` and ``ends`` are the frames of ``paper.curves``. A horizontal line
     shows the printed number; an error bar at the paper's iterations shows the
     extrapolation of a curve.
     """
+    drawn = set(points["method"])
+    styles = style.method_styles({name: of for name, of in methods.items() if name in drawn})
     panels = _panels(points, _PANEL)
     titles = [f"{d}, IPC {ipc}\n{', '.join(way)}" for d, ipc, *way in panels]
     titles = titles or ["no cell has networks along its iterations"]

@@ -66,7 +66,8 @@ def ends(config: Config, runs: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
     ``best`` is the best of a set's ``looks`` (evaluated iterations), averaged
     over sets. It is chosen on test images, like the printed result of TM.
     ``heading`` is the accuracy expected after the paper's iterations, if the
-    curve has ``FEWEST`` points and ends earlier; else NaN.
+    curve has ``FEWEST`` points and ends earlier; else NaN. It and ``rising`` are
+    those of the sets that were evaluated at every look.
 
     ``cells`` (``evidence.cells_beside_print``) has the printed numbers and the paper's iterations.
     """
@@ -76,11 +77,18 @@ def ends(config: Config, runs: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
     for key, part in curve.groupby(CELL, sort=False):
         print_facts = printed_cells.loc[key]
         at, mean = part["iteration"].to_numpy(float), part["mean"].to_numpy(float)
-        sets = _by_set(config, runs, key)
-        noise = _noise(part)
-        rising = still_rising(at, mean, noise)
+        of_cell = runs[(runs[CELL] == list(key)).all(axis=1)]
+        sets = of_cell.pivot_table(
+            index="condensation_seed", columns="iteration", values="accuracy", aggfunc="mean"
+        )
+        throughout = of_cell["condensation_seed"].isin(sets.dropna().index)
+        same_sets = points(config, of_cell[throughout])
+        noise, values = _noise(same_sets), same_sets["mean"].to_numpy(float)
+        rising = still_rising(at, values, noise) if len(values) else None
         aim = print_facts["iterations_of_paper"]
-        ahead = heading(at, mean, aim, noise) if aim > at[-1] else None
+        ahead = None
+        if len(values) and pd.notna(aim) and aim > at[-1]:
+            ahead = heading(at, values, aim, noise)
         rows.append(
             dict(zip(CELL, key, strict=True))
             | {"sets": part["sets"].max(), "looks": len(part), "iteration": int(at[-1])}
@@ -185,13 +193,6 @@ def _noise(part: pd.DataFrame) -> float:
     several = part[(part["sets"] == 1) & (part["networks"] > 1)]
     squares = several["std"] ** 2 / (several["networks"] - 1)
     return float(np.sqrt(squares.mean()))
-
-
-def _by_set(config: Config, runs: pd.DataFrame, key: tuple) -> pd.DataFrame:
-    part = runs[(runs[CELL] == list(key)).all(axis=1)]
-    return part.pivot_table(
-        index="condensation_seed", columns="iteration", values="accuracy", aggfunc="mean"
-    )
 
 
 def _at(iteration: str, end: int | None) -> int:

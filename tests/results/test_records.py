@@ -218,7 +218,7 @@ def test_what_is_missing_is_counted_and_what_is_wrong_is_left_out_where_that_is_
     (row,) = frames.accuracy(runs, expand(config)).to_dict("records")
     assert (row["mean"], row["networks"], row["missing"]) == (50, 2, 1)
     text = frames.markdown(frames.accuracy(runs, expand(config)), runs)
-    assert "50.00 ± 0.00 (1 missing)" in text and "1 of 2 networks are missing" in text
+    assert "50.00 (1 missing)" in text and "1 of 2 networks are missing" in text
     runs.to_csv(tmp_path / "runs.csv", index=False)
     pd.testing.assert_frame_equal(frames.load_runs(tmp_path / "runs.csv"), runs)
     whole = frames.runs(records.read([write()]), config)

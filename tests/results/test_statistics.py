@@ -36,7 +36,8 @@ def test_the_interval_is_over_sets_where_there_are_several():
     assert lost == failed and lost["std_of_sets"] is None, "a set without a result is none"
     best = statistics.summary(pd.Series([99.0, 97.0]), pd.Series([0, 0]))
     assert (best["low"], best["high"]) == (pytest.approx(85.29, abs=0.01), 100)
-    assert np.isnan(statistics.summary(pd.Series([9.0]), pd.Series([0]))["high"])
+    single = statistics.summary(pd.Series([9.0, np.nan]), pd.Series([0, 1]))
+    assert single["mean"] == 9 and np.isnan(single["high"]) and np.isnan(single["std"])
 
 
 def test_the_half_width_beside_a_printed_number_is_welchs():
@@ -49,6 +50,13 @@ def test_the_half_width_beside_a_printed_number_is_welchs():
     result = statistics.half_width(ours, pd.Series([0] * 4), None)
     assert result == pytest.approx((alone.high - alone.low) / 2 + 0.005)
     assert np.isnan(statistics.half_width(ours[:1], pd.Series([0]), 1.0))
+
+
+def test_beside_print_two_sets_are_not_surer_than_alone():
+    """Welch's degrees grow with the printed spread; the interval must not shrink by it."""
+    accuracy, sets = pd.Series([32.31, 32.49]), pd.Series([0, 1])
+    alone = np.subtract(*statistics.interval(accuracy)[::-1]) / 2
+    assert statistics.half_width(accuracy, sets, 0.38) == pytest.approx(alone + 0.005)
 
 
 def test_a_spread_between_sets_widens_it():
@@ -71,6 +79,8 @@ def test_variance_is_that_of_a_random_effects_model():
     assert row["outer"] == pytest.approx(model.cov_re.iloc[0, 0], rel=1e-3)
     assert row["p"] == pytest.approx(stats.f_oneway(*sets).pvalue)
     assert (row["sets"], row["networks"]) == (8, 40)
+    ends = stats.ttest_1samp([np.mean(values) for values in sets], 0).confidence_interval()
+    assert (row["low"], row["high"]) == pytest.approx(tuple(ends))
     assert row["share_outer"] == pytest.approx(row["outer"] / (row["outer"] + row["inner"]))
 
 
@@ -164,6 +174,11 @@ def test_equivalence_is_two_one_sided_tests():
     assert result.loc["near", "p_no_worse"] == pytest.approx(worse)
     assert result.loc["near", "p"] == pytest.approx(max(better, worse))
     assert list(result["finding"]) == ["equivalent", "not shown", "no better"]
+    # Holm by hand: the smallest p times 3, the next times 2, the last as it is
+    for name in ("p", "p_no_better"):
+        first, second, third = sorted(result[name])
+        corrected = np.maximum.accumulate([3 * first, 2 * second, third]).clip(max=1)
+        assert sorted(result[f"{name}_holm"]) == pytest.approx(list(corrected))
 
 
 def test_equivalence_of_nothing_is_an_empty_table():

@@ -315,6 +315,8 @@ def _text(row: dict[str, Any]) -> str:
     lost = {name: row[name] for name in LOST if row[name]}
     if row["mean"] != row["mean"]:
         return next(iter(lost), "-")
-    text = f"{row['mean']:.2f} ± {row['std']:.2f}"
+    text = f"{row['mean']:.2f}"
+    if row["std"] == row["std"]:
+        text += f" ± {row['std']:.2f}"
     counts = ", ".join(f"{count} {name}" for name, count in lost.items())
     return f"{text} ({counts})" if counts else text

@@ -39,18 +39,18 @@ def summary(accuracy: pd.Series, sets: pd.Series) -> dict[str, float | int | Non
     """Return mean, spreads and interval of the networks of a cell.
 
     ``mean`` and ``std_of_sets`` are over the sets' means (None for one set),
-    ``std`` is over networks; spreads are population standard deviations, as in
-    the paper. ``low`` and
-    ``high`` are the 95 % t interval over the sets' means, or over networks for
-    one set, clipped to 0 and 100 percent. Networks without a result (NaN) are
-    left out, and with them sets that have no other.
+    ``std`` is over networks (NaN for one network); spreads are population standard
+    deviations, as in the paper. ``low`` and ``high`` are the 95 % t interval over
+    the sets' means, or over networks for one set, clipped to 0 and 100 percent.
+    Networks without a result (NaN) are left out, and with them sets that have no
+    other.
     """
     of_sets = accuracy.groupby(sets).mean().dropna()
     low, high = interval(of_sets if len(of_sets) > 1 else accuracy.dropna())
     low, high = float(np.clip(low, 0, None)), float(np.clip(high, None, 100))
     return {
         "mean": of_sets.mean(),
-        "std": accuracy.std(ddof=0),
+        "std": accuracy.std(ddof=0) if accuracy.count() > 1 else float("nan"),
         "std_of_sets": of_sets.std(ddof=0) if len(of_sets) > 1 else None,
         "low": low,
         "high": high,
@@ -63,8 +63,10 @@ def half_width(accuracy: pd.Series, sets: pd.Series, printed_std: float | None) 
     Welch's t interval, from our networks of one set and the printed population
     spread of ``PRINTED_NETWORKS`` networks (from ours alone if no spread is
     printed). With several sets of ours the spread between sets counts too, and
-    a second time for the paper's single set. The rounding of two printed
-    decimals is added. NaN if ours is a single network.
+    a second time for the paper's single set; then the interval is at least as
+    wide as that of our mean alone, which Welch's degrees of freedom undercut for
+    two sets. The rounding of two printed decimals is added. NaN if ours is a
+    single network.
     """
     of_sets = accuracy.groupby(sets).mean()
     values = of_sets if len(of_sets) > 1 else accuracy
@@ -80,7 +82,11 @@ def half_width(accuracy: pd.Series, sets: pd.Series, printed_std: float | None) 
     if not total:
         return ROUNDING
     freedom = total**2 / sum(part**2 / degrees for part, degrees in parts)
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(total)) + ROUNDING
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(total)
+    if len(of_sets) > 1:
+        alone = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * np.sqrt(spread / count)
+        half = max(half, alone)
+    return float(half) + ROUNDING
 
 
 def variance(runs: pd.DataFrame, cell: Sequence[str]) -> pd.DataFrame:

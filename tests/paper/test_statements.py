@@ -169,6 +169,76 @@ def test_the_interval_of_one_comparison_is_that_of_welch_over_networks():
     assert (judged.low, judged.high) == pytest.approx(tuple(theirs))
 
 
+def test_the_interval_of_several_blocks_is_over_their_means():
+    """Two sets at IPC 1 gain 2 and 4, one at IPC 10 gains 5, one at IPC 50 gains 9."""
+    gains = {("m0", 1): 2, ("m1", 1): 4, ("m0", 10): 5, ("m0", 50): 9}
+    cells = frame(
+        {
+            (*key, "ConvNet", name): 20 + gain * (name == "DSA")
+            for key, gain in gains.items()
+            for name in ("n/a", "DSA")
+        }
+    )
+    judged = statements.augmentation_raises(cells)
+    ends = stats.ttest_1samp([3, 5, 9], 0).confidence_interval()
+    assert (judged.low, judged.high) == pytest.approx(tuple(ends))
+    assert judged.value == pytest.approx(np.mean([3, 5, 9])) and judged.comparisons == 4
+
+
+@pytest.mark.parametrize("leads", [[5, 5.1, 5.2], [-5, 0, 8]])
+def test_sets_that_share_a_selection_are_as_uncertain_as_that_is(leads):
+    cells = small(leads)
+    best = cells.index[cells["method"] == "K-Center"][0]
+    cells.loc[best, "std"] = 20.0
+    judged = statements.condensation_beats_selection(cells)
+    square, others = 20.0**2 / 4, 3 * 0.1**2 / 4 / 3**2
+    freedom = (square + others) ** 2 / (square**2 / 4 + 3 * (0.1**2 / 4 / 9) ** 2 / 4)
+    half = stats.t.ppf(0.975, freedom) * np.sqrt(square + others)
+    mean = np.mean(leads)
+    assert (judged.low, judged.high) == pytest.approx((mean - half, mean + half))
+    cells.loc[best, "n"] = 1  # a single network has no interval, so neither has a lead over it
+    unknown = statements.condensation_beats_selection(cells)
+    assert unknown.verdict == OPEN and np.isnan(unknown.low) and unknown.value == judged.value
+
+
+def test_a_selection_without_an_effect_seldom_decides():
+    """Leads of exactly zero on average over a selection of five sets, five methods each."""
+    rng, decided = np.random.default_rng(0), 0
+    for _ in range(200):
+        cells = small(np.zeros(5))
+        spread = np.where(cells["method"].isin(statements.SELECTION), 1.8, 0.4)
+        cells["mean"] = 30 + rng.normal(0, spread / np.sqrt(5))
+        cells.loc[cells["method"] == "Random", "mean"] = 0.0  # K-Center is the better
+        cells["std"] = spread * np.sqrt(rng.chisquare(4, len(cells)) / 5)
+        decided += statements.condensation_beats_selection(cells).verdict != OPEN
+    assert decided / 200 <= 0.08
+
+
+def test_condensation_is_compared_at_small_ipc_with_the_better_selection():
+    cells = {("Random", 1): 40, ("K-Center", 1): 30, ("DM", 1): 45, ("TM", 1): 47}
+    cells |= {("Random", 50): 60, ("K-Center", 50): 70, ("DM", 50): 10}
+    judged = statements.condensation_beats_selection(
+        frame({(*key, "ConvNet", "DSA"): mean for key, mean in cells.items()})
+    )
+    assert judged.value == pytest.approx(6) and judged.comparisons == 2
+
+
+def test_equal_accuracies_of_two_networks_are_no_certainty():
+    cells = augmented([0.01])
+    cells["std"], cells["n"] = 0.0, 2
+    judged = statements.augmentation_raises(cells)
+    assert judged.verdict == OPEN and np.isnan(judged.low) and "1 without" in judged.remark
+
+
+def test_a_method_of_equal_accuracies_has_no_range():
+    """A set of KIP on which networks name one class, whatever the augmentation."""
+    means = {("KIP", name): 10.0 for name in ("n/a", "DSA", "autoaug")}
+    means |= {("DC", "n/a"): 28.0, ("DC", "DSA"): 30.0, ("DC", "autoaug"): 29.0}
+    means |= {("TM", "n/a"): 30.0, ("TM", "DSA"): 39.0, ("TM", "autoaug"): 30.0}
+    cells = frame({(method, 1, "ConvNet", name): mean for (method, name), mean in means.items()})
+    assert statements.kip_and_tm_are_most_sensitive(cells).value == pytest.approx(2)
+
+
 def test_the_extreme_has_the_interval_that_holds_for_all_together():
     judged = statements.no_better_than_random(large([-3, 0, 2.5]))
     error = np.sqrt(2 * 0.1**2 / 4)
@@ -202,6 +272,14 @@ def test_that_sets_do_not_rank_is_judged_by_the_largest_correlation(correlations
     assert judged.verdict == verdict and judged.comparisons == len(correlations)
     if correlations:
         assert judged.value == pytest.approx(max(correlations))
+
+
+def test_the_interval_of_a_correlation_is_that_of_bonett_and_wright():
+    rows = pd.DataFrame([("d", "DM", 50, 0.4, 28)], columns=statements.RANKINGS)
+    judged = statements.condensed_sets_do_not_rank(rows)
+    half = 1.959963984540054 * np.sqrt((1 + 0.4**2 / 2) / 25)
+    expected = np.tanh([np.arctanh(0.4) - half, np.arctanh(0.4) + half])
+    assert (judged.low, judged.high) == pytest.approx(tuple(expected))
 
 
 def test_the_interval_of_a_correlation_covers_what_it_should():
@@ -238,6 +316,23 @@ def test_a_start_is_judged_by_the_iterations_between(gaps, std, value, verdict):
     judged = statements.kcenter_start_is_faster(pd.DataFrame(rows, columns=statements.CURVES))
     assert judged.verdict == verdict
     assert judged.value == pytest.approx(value) if value is not None else np.isnan(judged.value)
+
+
+def test_a_start_is_as_uncertain_as_its_least_known_iteration():
+    rows = [
+        ("d", "DM", 1, "ConvNet", "DSA", start, iteration, 20 + 3 * (start == "kcenter"), std, n)
+        for iteration, std, n in ((0, 1.0, 3), (10, 1.0, 3), (20, 2.0, 9), (30, 1.0, 3))
+        for start in ("random", "kcenter")
+    ]
+    judged = statements.kcenter_start_is_faster(pd.DataFrame(rows, columns=statements.CURVES))
+    error = (np.sqrt(2 * 1.0 / 2) + np.sqrt(2 * 4.0 / 8)) / 2
+    half = stats.t.ppf(0.975, 4) * error  # Welch's degrees of two equal spreads: 2 (n - 1)
+    assert (judged.low, judged.high) == pytest.approx((3 - half, 3 + half))
+
+
+def test_the_ranks_of_one_block_decide_nothing():
+    judged = statements.ranks_are_not_kept(ranked([TURNED]))
+    assert judged.value == 1 and judged.verdict == OPEN and np.isnan(judged.low)
 
 
 def test_without_cells_nothing_is_decided():
@@ -284,10 +379,18 @@ def test_what_the_printed_numbers_carry():
     wide = table4[table4["method"] != "KIP"].pivot(
         index=["dataset", "method", "ipc"], columns="augmentation", values="mean"
     )
-    gains = [*(wide["DSA"] - wide["n/a"])]
+    gains = wide["DSA"] - wide["n/a"]
     # KIP's as Tables 1 and 5 print them
-    gains += [40.55 - 35.78, 47.23 - 46.14, 56.94 - 53.22, 12.04 - 6.74, 29.04 - 22.45]
-    assert by_print.loc[1, "value"] == pytest.approx(np.mean(gains))
+    for dataset, ipc, gain in (
+        *(("CIFAR-10", 1, 40.55 - 35.78), ("CIFAR-10", 10, 47.23 - 46.14)),
+        *(("CIFAR-10", 50, 56.94 - 53.22), ("CIFAR-100", 1, 12.04 - 6.74)),
+        ("CIFAR-100", 10, 29.04 - 22.45),
+    ):
+        gains[dataset, "KIP", ipc] = gain
+    of_blocks = gains.groupby(["dataset", "ipc"]).mean()
+    assert by_print.loc[1, "value"] == pytest.approx(of_blocks.mean())
+    ends = stats.ttest_1samp(of_blocks, 0).confidence_interval()
+    assert tuple(by_print.loc[1, ["low", "high"]]) == pytest.approx(tuple(ends))
     assert by_print.loc[4, "value"] == pytest.approx(71.46 - 68.52)  # DSA, IPC 300
     assert by_print.loc[6, "value"] == pytest.approx(27.87 - (46.32 + 1) / 2)  # TM, CIFAR-100
     assert by_print.loc[8, "value"] == -0.09

@@ -67,8 +67,9 @@ def condense(
     else:
         labels = torch.tensor(order)[labels]
     condensed = Condensed(images, labels, factor=metadata.get("factor", 1))
-    if torch.isfinite(images).all():  # `contract.finish` refuses other images
-        shown = condensed.formed()
+    shown = condensed.formed()
+    # `contract.finish` refuses images that are not finite
+    if shown.images is not None and torch.isfinite(images).all():
         hard = shown.labels if shown.labels.dim() == 1 else shown.labels.argmax(1)
         plausibility.check_class_order(shown.images, hard, order, dataset, path)
     return condensed

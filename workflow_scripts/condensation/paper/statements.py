@@ -17,11 +17,13 @@ three tidy frames with the paper's names and accuracies in percent:
 Cells of the same set, and starts of the same seeds, are compared on the sets (or
 networks of one set) that both have, where the records tell them apart. Else a
 cell's standard error is std / sqrt(n - 1); if ``n`` counts networks of one set,
-it does not cover the choice of the set. Intervals have 95 %. The interval of the
-mean over comparisons judges a claim about the average. Each comparison counts
-once, so the interval includes the spread between sets, methods and datasets. The
-extreme set judges a claim about all sets, with simultaneous intervals
-(Bonferroni). An interval that contains the bound decides nothing.
+it does not cover the choice of the set. Intervals have 95 %. A claim about the
+average is judged by the mean over blocks (dataset and IPC) of the mean within a
+block. Its interval is over blocks, since comparisons of one block resemble each
+other; with one block it is over its comparisons, and speaks of that block alone.
+The extreme set judges a claim about all sets, with simultaneous intervals
+(Bonferroni). An interval that contains the bound decides nothing, nor do networks
+of exactly equal accuracies.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -67,8 +69,11 @@ class Estimate:
     def interval(self, tests: int = 1) -> tuple[float, float]:
         """Return the t interval, simultaneous for this number of estimates."""
         tail = (1 - CONFIDENCE) / 2 / tests
-        half = stats.t.ppf(1 - tail, self.freedom) * self.error if self.error else 0.0
+        half = stats.t.ppf(1 - tail, self.freedom) * self.error
         return self.value - half, self.value + half
+
+
+Blocks = dict[tuple, list[Estimate]]  # the comparisons of each block (dataset, IPC)
 
 
 @dataclass(frozen=True)
@@ -100,29 +105,29 @@ def judge_all(cells: pd.DataFrame, rankings: pd.DataFrame, curves: pd.DataFrame)
 def augmentation_raises(cells: pd.DataFrame) -> Finding:
     """Judge that augmentation at evaluation alone raises the accuracy.
 
-    Statistic: the ConvNet's accuracy with DSA minus without, mean over sets.
-    Holds if its interval lies above 0, fails if it lies below.
+    Statistic: the ConvNet's accuracy with DSA minus without, mean over blocks of
+    the mean over their sets. Holds if its interval lies above 0, fails if it lies below.
     """
-    gains: dict[str, list[Estimate]] = {}
+    gains: dict[str, Blocks] = {}
     by_ipc: dict[int, list[float]] = {}
     for key, part in _groups(_on(cells, architecture=CONVNET), _SET):
         at = _labels(part, "augmentation")
         for name in at.keys() & {WITHOUT} and at.keys() - {WITHOUT}:
             gain = _contrast(part, {at[name]: 1, at[WITHOUT]: -1}, _name(*key))
-            gains.setdefault(name, []).append(gain)
+            gains.setdefault(name, {}).setdefault((key[0], key[2]), []).append(gain)
             if name == AUGMENTED:
                 by_ipc.setdefault(key[2], []).append(gain.value)
     others = [
-        f"{name} {_mean(gains[name]).value:+.2f} on {len(gains[name])}"
+        f"{name} {_over_blocks(gains[name]).value:+.2f} on {len(_all(gains[name]))}"
         for name in sorted(gains.keys() - {AUGMENTED})
     ]
     means = [f"IPC {ipc} {np.mean(values):+.2f}" for ipc, values in sorted(by_ipc.items())]
-    remark = [_counted(gains.get(AUGMENTED, [])), ", ".join(means)]
+    remark = [_counted(_all(gains.get(AUGMENTED, {}))), ", ".join(means)]
     remark += ["others: " + ", ".join(others)] if others else []
     return _on_average(
         "Augmentation at evaluation alone raises the accuracy",
-        "DSA minus none, mean over sets",
-        gains.get(AUGMENTED, []),
+        "DSA minus none, mean over datasets and IPC",
+        gains.get(AUGMENTED, {}),
         remark="; ".join(remark),
     )
 
@@ -163,25 +168,32 @@ def condensation_beats_selection(cells: pd.DataFrame) -> Finding:
     """Judge that condensation beats selection at small IPC (up to ``SMALL``).
 
     Statistic: the ConvNet's accuracy on a condensed set minus the better of
-    Random and K-Center, DSA at evaluation, mean over sets. Holds if its interval
-    lies above 0, fails if it lies below. Choosing the better of two afterwards
-    works against the statement.
+    Random and K-Center, DSA at evaluation, mean over blocks of the mean over
+    their sets. Holds if its interval lies above 0, fails if it lies below. The
+    sets of a block share the better selection, so its error counts whole in the
+    block's mean. Choosing the better of two afterwards works against the
+    statement.
     """
-    leads = []
+    leads: list[Estimate] = []
+    blocks: Blocks = {}
     small = _on(cells, architecture=CONVNET, augmentation=AUGMENTED)
     for key, part in _groups(small[small["ipc"] <= SMALL], ["dataset", "ipc"]):
         at = _labels(part, "method")
         if set(SELECTION) <= at.keys():
             best = max((at[name] for name in SELECTION), key=lambda label: part["mean"][label])
-            for method in [name for name in CONDENSATION if name in at]:
-                leads.append(
-                    _contrast(part, {at[method]: 1, best: -1}, _name(key[0], method, key[1]))
-                )
+            condensed = [at[name] for name in CONDENSATION if name in at]
+            if condensed:
+                of_block = [_contrast(part, {label: 1, best: -1}, "") for label in condensed]
+                shares = {label: 1 / len(condensed) for label in condensed}
+                together = _contrast(part, shares | {best: -1}, _name(*key))
+                blocks[key] = [_less_certain(together, _mean(of_block, _name(*key)))]
+                leads += of_block
     return _on_average(
         f"Condensation beats selection at small IPC (up to {SMALL})",
-        "condensed minus the better of Random and K-Center, mean over condensed sets",
-        leads,
+        "condensed minus the better of Random and K-Center, mean over datasets and IPC",
+        blocks,
         remark=_counted(leads),
+        comparisons=len(leads),
     )
 
 
@@ -212,21 +224,22 @@ def accuracy_falls_elsewhere(cells: pd.DataFrame) -> Finding:
     """Judge that the accuracy falls on architectures other than the ConvNet.
 
     Statistic: the ConvNet's accuracy minus the mean of the other architectures,
-    DSA at evaluation, mean over sets. Holds if its interval lies above 0, fails
-    if it lies below.
+    DSA at evaluation, mean over blocks of the mean over their sets. Holds if its
+    interval lies above 0, fails if it lies below.
     """
-    of_sets, single = [], []
+    of_sets: Blocks = {}
+    single = []
     for key, part in _groups(_on(cells, augmentation=AUGMENTED), _SET):
         at = _labels(part, "architecture")
         if CONVNET in at and len(at) > 1:
             others = {name: label for name, label in at.items() if name != CONVNET}
             weights = {at[CONVNET]: 1.0} | {label: -1 / len(others) for label in others.values()}
-            of_sets.append(_contrast(part, weights, _name(*key)))
+            of_sets.setdefault((key[0], key[2]), []).append(_contrast(part, weights, _name(*key)))
             for label in others.values():
                 single.append(_contrast(part, {at[CONVNET]: 1, label: -1}, _name(*key)))
     return _on_average(
         "The accuracy falls on other architectures",
-        "ConvNet minus the mean of the others, mean over sets",
+        "ConvNet minus the mean of the others, mean over datasets and IPC",
         of_sets,
         remark=_counted(single),
     )
@@ -346,12 +359,12 @@ def kcenter_start_is_faster(curves: pd.DataFrame) -> Finding:
     """Judge that condensation converges faster from K-Center than from random images.
 
     Statistic: the accuracy from K-Center minus from random images after the same
-    iterations, mean over the iterations between start and end, then over
-    methods, datasets and IPC. Holds if its interval lies above 0, fails if it
+    iterations, mean over the iterations between start and end, then over methods,
+    and over blocks. Holds if its interval lies above 0, fails if it
     lies below. Iterations of one set are not independent, so the standard error
     of a block is the mean of theirs.
     """
-    leads = []
+    leads: Blocks = {}
     for key, block in _groups(curves, CURVES[:5]):
         gaps = []
         for (iteration,), part in _groups(block, ["iteration"]):
@@ -363,12 +376,13 @@ def kcenter_start_is_faster(curves: pd.DataFrame) -> Finding:
             value, error = (np.mean([getattr(gap, name) for gap in gaps]) for name in _KNOWN)
             freedom = min(gap.freedom for gap in gaps)
             used = tuple(label for gap in gaps for label in gap.cells)
-            leads.append(Estimate(float(value), float(error), freedom, _name(*key[:3]), used))
+            lead = Estimate(float(value), float(error), freedom, _name(*key[:3]), used)
+            leads.setdefault((key[0], key[2]), []).append(lead)
     return _on_average(
         "A K-Center start converges faster",
         "from K-Center minus from random images, mean over the iterations between",
         leads,
-        remark=_counted(leads),
+        remark=_counted(_all(leads)),
     )
 
 
@@ -413,7 +427,9 @@ def _contrast(
     if (freedom < 1).any() or np.isnan(squares).any():
         return Estimate(value, float("nan"), 1, name, tuple(weights))
     total = squares.sum()
-    degrees = total**2 / (squares**2 / freedom).sum() if total else np.inf
+    if not total:  # equal accuracies by chance, as coarse ones often are
+        return Estimate(value, float("nan"), 1, name, tuple(weights))
+    degrees = total**2 / (squares**2 / freedom).sum()
     return Estimate(value, float(np.sqrt(total)), float(degrees), name, tuple(weights))
 
 
@@ -441,9 +457,11 @@ def _paired(cells: pd.DataFrame, weight: np.ndarray, parts: list[np.ndarray]) ->
 
 
 def _range(part: pd.DataFrame, at: dict[str, int], names: set[str]) -> dict[int, float]:
-    """Return the weights of the largest minus the smallest mean."""
+    """Return the weights of the largest minus the smallest mean; 0 if all are equal."""
     means = part["mean"][[at[name] for name in sorted(names)]]
-    return {means.idxmax(): 1.0, means.idxmin(): -1.0}
+    weights = {means.idxmax(): 1.0}
+    weights[means.idxmin()] = weights.get(means.idxmin(), 0.0) - 1.0
+    return weights
 
 
 def _sign(block: pd.DataFrame, first: int, second: int) -> int:
@@ -462,17 +480,33 @@ def _mean(estimates: list[Estimate], name: str = "") -> Estimate:
     return Estimate(float(np.mean(values)), error, len(values) - 1, name, tuple(used))
 
 
+def _less_certain(first: Estimate, second: Estimate) -> Estimate:
+    """Return the estimate with the wider interval, or the one that has none."""
+    widths = [np.subtract(*estimate.interval()) for estimate in (first, second)]
+    return (first, second)[int(np.argmin(widths))]  # NaN is the least
+
+
+def _all(blocks: Blocks) -> list[Estimate]:
+    return [estimate for estimates in blocks.values() for estimate in estimates]
+
+
+def _over_blocks(blocks: Blocks) -> Estimate:
+    """Return the mean over blocks of the mean within a block, its error over the blocks."""
+    return _mean([_mean(estimates) for estimates in blocks.values()])
+
+
 def _on_average(
-    statement: str, measure: str, estimates: list[Estimate], remark: str = ""
+    statement: str, measure: str, blocks: Blocks, remark: str = "", comparisons: int | None = None
 ) -> Finding:
-    """Judge that the mean of the estimates is above 0."""
-    if not estimates:
+    """Judge that the mean over blocks is above 0."""
+    if not blocks:
         return _undecided(statement, measure)
-    mean = _mean(estimates)
+    mean = _over_blocks(blocks)
     low, high = mean.interval()
     verdict = HOLDS if low > 0 else FAILS if high < 0 else OPEN
     known = (mean.value, low, high, verdict)
-    return Finding(statement, measure, *known, len(estimates), mean.cells, remark)
+    count = len(_all(blocks)) if comparisons is None else comparisons
+    return Finding(statement, measure, *known, count, mean.cells, remark)
 
 
 def _none_above(

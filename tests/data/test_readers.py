@@ -5,6 +5,7 @@ CIFAR's archives are pickled as by Python 2, like the official archives.
 
 import dataclasses
 import gzip
+import hashlib
 import io
 import pickle
 import shutil
@@ -29,7 +30,7 @@ from condensation.config import entries
 from condensation.core.errors import InputError
 from condensation.data import datasets, readers, sets
 from condensation.files import official
-from condensation.files.archives import checksum_of
+from condensation.files.archives import checksum_of, members
 from condensation.files.download import fetch
 from condensation.files.official import OFFICIAL, Archive
 from condensation.methods.contract import Condensed
@@ -45,6 +46,17 @@ def make_official(monkeypatch, source, *paths):
     """Let these files count as the official ones of ``source``."""
     known = tuple(Archive(path.name, (), checksum_of(path, "md5")) for path in paths)
     monkeypatch.setitem(official.OFFICIAL, source, known)
+    if source in official.UNPACKED:
+        top, files = official.UNPACKED[source]
+        found = dict(members(paths[0]))
+        monkeypatch.setitem(
+            *(official.UNPACKED, source),
+            (top, {name: md5(found[f"{top}/{name}"]) for name in files}),
+        )
+
+
+def md5(content):
+    return f"md5:{hashlib.md5(content).hexdigest()}"
 
 
 def pixels(count, *shape, seed=0):
@@ -192,18 +204,38 @@ def test_an_unpacked_archive_is_read_like_the_archive(tmp_path, monkeypatch, sou
     packed = read(path, source=source)
     path.unlink()
     pack(tmp_path, files, "folder")
-    top, known = official.UNPACKED[source]
-    checksums = {name: checksum_of(tmp_path / top / name, "md5") for name in known}
-    monkeypatch.setitem(official.UNPACKED, source, (top, checksums))
+    top, checksums = official.UNPACKED[source]
     got = read(tmp_path if within else tmp_path / top, source=source)
     for field in ("train_images", "train_labels", "test_images", "test_labels"):
         assert torch.equal(getattr(got, field), getattr(packed, field))
     assert got.classes == packed.classes
     assert got.source["checksums"] == list(checksums.values())
-    lost = tmp_path / top / next(iter(known))
+    lost = tmp_path / top / next(iter(checksums))
     lost.write_bytes(lost.read_bytes() + b"x")
     with pytest.raises(InputError, match=f"{lost.name}: wrong checksum"):
         read(tmp_path / top, source=source)
+
+
+@pytest.mark.parametrize("source", UNPACKED)
+@pytest.mark.parametrize("kind", ["folder", "tar.gz"])
+def test_no_pickle_but_the_verified_ones_is_unpickled(tmp_path, monkeypatch, source, kind):
+    """Files of the same names deeper in the folder or archive, and changes after the check."""
+    sprung = tmp_path / "sprung"
+    files = UNPACKED[source]()
+    top, names = official.UNPACKED[source]
+    nested = {f"{top}/x/{name}": pickle.dumps(Trap(sprung)) for name in names}
+    path = pack(tmp_path / OFFICIAL[source][0].name, {**files, **nested}, "tar.gz")
+    make_official(monkeypatch, source, path)
+    if kind == "folder":
+        path.unlink()
+        path = pack(tmp_path, {**files, **nested}, "folder") / top
+    assert len(read(path, source=source).train_labels)
+    monkeypatch.setattr(readers.archives, "verify", lambda path, expected: None)
+    swapped = {f"{top}/{name}": pickle.dumps(Trap(sprung)) for name in names}
+    pack(tmp_path if kind == "folder" else path, swapped, kind)
+    with pytest.raises(InputError, match="wrong checksum"):
+        read(path, source=source)
+    assert not sprung.exists()
 
 
 def test_the_checksums_of_unpacked_files_are_torchvisions():

@@ -67,10 +67,7 @@ def read(name: str, entry: dict, paths: Sequence[str | Path]) -> Dataset:
     else:
         files = official.official_files(source, paths)
         if files[0].is_dir():
-            content_checksums = official.UNPACKED[source][1]
-            for file, checksum in content_checksums.items():
-                archives.verify(files[0] / file, checksum)
-            origin["checksums"] = list(content_checksums.values())
+            origin["checksums"] = list(official.UNPACKED[source][1].values())
         else:
             checksums = [archive.checksum for archive in official.OFFICIAL[source]]
             origin["checksums"] = [entry["checksum"]] if entry["checksum"] else checksums
@@ -143,12 +140,29 @@ def _digits() -> _Images:
 
 
 def _pickles(path: Path, source: str) -> dict[str, dict]:
-    # unpickling runs code from the file: call this only after the official checksum is verified
-    needed = official.UNPACKED[source][1]
+    """Return the content of the official pickles in an archive or in the folder it unpacks to.
+
+    Unpickling runs code from the file, so only bytes with the official checksum are unpickled.
+    """
+    top, checksums = official.UNPACKED[source]
+
+    def unpickled(name: str, where: Path, content: bytes) -> dict:
+        archives.verify_content(content, checksums[name], where)
+        return pickle.loads(content, encoding="latin1")
+
+    if path.is_dir():
+        return {name: unpickled(name, path / name, _content(path / name)) for name in checksums}
+    names = {f"{top}/{name}": name for name in checksums}
     return {
-        Path(name).name: pickle.loads(content, encoding="latin1")
-        for name, content in archives.members(path, lambda name: Path(name).name in needed)
+        names[member]: unpickled(names[member], path / member, content)
+        for member, content in archives.members(path, names.__contains__)
     }
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    return path.read_bytes()
 
 
 def _cifar_split(batches: list[dict], labels: str) -> tuple[np.ndarray, np.ndarray]:

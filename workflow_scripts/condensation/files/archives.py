@@ -42,10 +42,20 @@ def verify(path: str | Path, expected: str) -> None:
     """Raise InputError unless the file at ``path`` has the checksum ``expected``."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
-    checksum = checksum_of(path, expected.partition(":")[0])
+    _compare(checksum_of(path, expected.partition(":")[0]), expected, path)
+
+
+def verify_content(content: bytes, expected: str, where: str | Path) -> None:
+    """Raise InputError unless ``content`` has the checksum ``expected``."""
+    kind = expected.partition(":")[0]
+    digest = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
+    _compare(f"{kind}:{digest}", expected, where)
+
+
+def _compare(checksum: str, expected: str, where: str | Path) -> None:
     if checksum != expected:
         raise InputError(
-            f"{path}: wrong checksum: {checksum}, expected {expected}. "
+            f"{where}: wrong checksum: {checksum}, expected {expected}. "
             "The file is damaged, incomplete or another file"
         )
 

@@ -3,9 +3,11 @@
 The servers are real ones, on 127.0.0.1.
 """
 
+import errno
 import hashlib
 import http.server
 import io
+import os
 import random
 import re
 import socket
@@ -13,6 +15,7 @@ import struct
 import tarfile
 import threading
 import zipfile
+from pathlib import Path
 
 import pytest
 from builders import add, pack
@@ -361,6 +364,42 @@ def test_a_folder_a_tar_and_a_zip_give_the_same(tmp_path, kind):
     chosen = list(members(path, lambda name: name.startswith("train/b")))
     assert chosen == [("train/b/2.png", SMALL["train/b/2.png"])]
     assert listing(tmp_path) == before
+
+
+@pytest.fixture
+def unlisted(monkeypatch):
+    """Let the listing of folders of these names fail; the tests may run as root."""
+    names, listed = set(), os.scandir
+
+    def scandir(path):
+        if Path(path).name in names:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    return names
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, unlisted):
+    path = pack(tmp_path / "it", {**SMALL, "lost+found/x": b"", ".Trash-0/x": b""}, "folder")
+    unlisted |= {"lost+found", ".Trash-0"}  # which nothing reads
+    assert sorted(members(path)) == sorted(SMALL.items())
+    unlisted.add("b")
+    for read in (lambda: list(members(path)), lambda: archives.listing_digest(path)):
+        with pytest.raises(InputError, match=f"{path}/train/b: cannot be listed .Permission"):
+            read()
+
+
+def test_a_folder_is_read_once_for_each_link_to_it_but_never_in_a_loop(tmp_path):
+    path = pack(tmp_path / "it", {"train/a/1.png": b"one", "pool/2.png": b"two"}, "folder")
+    (path / "train" / "c").symlink_to("a")
+    (path / "train" / "a" / "more").symlink_to(path / "pool")
+    (path / "train" / "a" / "self").symlink_to(".")
+    (path / "pool" / "top").symlink_to(path)
+    assert [name for name, _ in members(path)] == [
+        *("pool/2.png", "train/a/1.png", "train/a/more/2.png"),
+        *("train/c/1.png", "train/c/more/2.png"),
+    ]
 
 
 def test_leading_dots_and_folder_entries_are_dropped(tmp_path):

@@ -27,6 +27,12 @@ _METADATA_HEADERS += (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 MAX_HEADER_BYTES = 1 << 16
 # Images compress little; an archive that unpacks to far more than its size is made to fill memory.
 _UNPACKED_FREE, _UNPACKED_RATIO = 1 << 30, 100
+# Files and folders that systems create, in lower case; hidden names are skipped anyway.
+_OF_SYSTEMS = {
+    *("__macosx", "@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot"),
+    *("$recycle.bin", "system volume information", "lost+found", "__pycache__"),
+    *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"),
+}
 _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -120,6 +126,16 @@ def _damage_named(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: the archive is damaged or truncated ({error})") from error
 
 
+def why_aside(name: str) -> str | None:
+    """Return why the file or folder ``name`` is never read, judged by its parts; None if it may."""
+    parts = PurePosixPath(name).parts
+    if any(part.lower() in _OF_SYSTEMS for part in parts):
+        return "made by the system (@eaDir, __MACOSX, Thumbs.db and the like)"
+    if any(part.startswith(".") for part in parts):
+        return "hidden (a leading dot)"
+    return None
+
+
 def listing_digest(folder: Path) -> str:
     """Return 16 hex digits of the names and sizes of all files below ``folder``."""
     lines = [f"{name} {path.stat().st_size}" for name, path in files_below(folder)]
@@ -128,17 +144,33 @@ def listing_digest(folder: Path) -> str:
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (relative name, path), sorted; folder names end in a slash; follows each link once."""
-    visited = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        real = Path(parent).resolve()
-        if real in visited:
-            folders.clear()
-            continue
-        visited.add(real)
+    """Yield (relative name, path), sorted; folder names end in a slash.
+
+    Links are followed, except one to a folder that it lies in. A folder that several links lead to
+    comes once for each.
+
+    Raises
+    ------
+    InputError
+        If a folder cannot be listed, unless ``why_aside`` it is, or a link leads nowhere.
+    """
+
+    def refuse(error: OSError) -> None:
+        name = Path(error.filename).relative_to(folder).as_posix()
+        if not (isinstance(error, FileNotFoundError) or why_aside(name)):  # removed, or not read
+            raise InputError(f"{error.filename}: cannot be listed ({error.strerror})") from error
+
+    real: dict[Path, Path] = {}  # path -> the folder without links
+    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        here = Path(parent)
+        real[here] = here.resolve()
+        if here != folder:
+            above = here.relative_to(folder).parents
+            if real[here] in (real[folder / name] for name in above):
+                folders.clear()
+                continue
+            yield here.relative_to(folder).as_posix() + "/", here
         folders.sort()
-        if real != folder.resolve():
-            yield Path(parent).relative_to(folder).as_posix() + "/", Path(parent)
         for file in sorted(files):
             path = Path(parent, file)
             if not path.is_file():

@@ -37,12 +37,6 @@ _PLUG_INS = {
     ".jxl": ("pillow_jxl", None),
 }
 _PACKAGES = {"pillow_heif": "pillow-heif", "pillow_jxl": "pillow-jxl-plugin"}
-# Files and folders that systems create, in lower case; hidden names are skipped anyway.
-_OF_SYSTEMS = {
-    *("__macosx", "@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot"),
-    *("$recycle.bin", "system volume information", "lost+found", "__pycache__"),
-    *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"),
-}
 _SPLITS = {"train": "train", "test": "test"}  # folder -> split
 _SPLITS_OF_IMAGENET = {"train": "train", "val": "test"}
 _LAYOUT_OF_IMAGENET = "train/<WordNet id>/* and val/<WordNet id>/*, such as val/n01440764/a.JPEG"
@@ -83,11 +77,8 @@ def endings() -> dict[str, str]:
 
 def why_skipped(name: str) -> str | None:
     """Return why the file ``name`` is not read as an image, or None if it is."""
-    parts = PurePosixPath(name).parts
-    if any(part.lower() in _OF_SYSTEMS for part in parts):
-        return "made by the system (@eaDir, __MACOSX, Thumbs.db and the like)"
-    if any(part.startswith(".") for part in parts):
-        return "hidden (a leading dot)"
+    if aside := archives.why_aside(name):
+        return aside
     ending = PurePosixPath(name).suffix.lower()
     if ending in endings():
         return None

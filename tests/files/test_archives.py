@@ -366,6 +366,22 @@ def test_a_folder_a_tar_and_a_zip_give_the_same(tmp_path, kind):
     assert listing(tmp_path) == before
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_a_file_that_an_archive_holds_twice_is_refused(tmp_path, kind):
+    path = pack(tmp_path / "it", SMALL, kind)
+    opened = tarfile.open if kind == "tar" else zipfile.ZipFile
+    with opened(path, "a") as archive:
+        if kind == "tar":
+            add(archive, "train/a", type=tarfile.DIRTYPE)
+            add(archive, "train/a", type=tarfile.DIRTYPE)  # no file
+            add(archive, "./train/a/1.png", b"corrected")
+        else:
+            archive.writestr("./train/a/1.png", "corrected")
+    assert_refused(path, "holds 'train/a/1.png' twice", "pack the folder into a new archive")
+    assert dict(members(path, lambda name: name == "empty")) == {"empty": b""}
+
+
 @pytest.fixture
 def unlisted(monkeypatch):
     """Let the listing of folders of these names fail; the tests may run as root."""

@@ -498,6 +498,22 @@ def test_names_that_differ_in_normalisation_are_one_class(tmp_path):
     assert got.files["test"][-1] == f"test/{apart}/0.png", "as the disk has it"
 
 
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [
+        *((kind, "cafe\u0301", "caf\xe9") for kind in ("folder", "tar", "zip")),
+        ("folder", r"caf\xe9", os.fsdecode(b"caf\xe9")),
+    ],
+)
+def test_two_class_folders_with_the_same_text_are_refused(tmp_path, kind, first, second):
+    more = {f"train/{name}/0.png": plain((1, 2, 3)) for name in (first, second)}
+    path = tree(tmp_path, more, kind=kind)
+    for read in (image_files.check, lambda path, options: readers.read("d", options, [path])):
+        with pytest.raises(InputError, match="are one text in two Unicode") as caught:
+            read(path, entry())
+        assert ascii(first) in str(caught.value) and ascii(second) in str(caught.value)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_names_that_are_not_utf_8_are_kept(tmp_path, packed):
     path = tree(tmp_path)

@@ -92,8 +92,8 @@ def opened(
     ------
     InputError
         If ``path`` is neither a folder nor an archive, if the archive is damaged or truncated or
-        unpacks to more than ``unpacked_limit``, or if any member, selected or not, has a name that
-        leads out of the archive, or is a link or a device.
+        unpacks to more than ``unpacked_limit``, if it holds a selected member twice, or if any
+        member, selected or not, has a name that leads out of the archive, or is a link or a device.
     """
     path = Path(path)
     if path.is_dir():
@@ -195,6 +195,7 @@ def check_unpacked(path: str | Path, size: int) -> None:
 def _zip_members(path: Path, select: Callable[[str], bool]) -> Iterator[tuple[str, BinaryIO]]:
     with zipfile.ZipFile(path) as archive:
         check_unpacked(path, sum(entry.file_size for entry in archive.infolist()))
+        seen: set[str] = set()
         for entry in archive.infolist():
             name = _safe_name(path, _zip_name(entry))
             kind = entry.external_attr >> 28  # the Unix file type, 0 where none was stored
@@ -203,6 +204,7 @@ def _zip_members(path: Path, select: Callable[[str], bool]) -> Iterator[tuple[st
             if not select(name + "/" * entry.is_dir()) or entry.is_dir():
                 continue
             _check_size(path, name, entry.file_size)
+            _check_new(path, name, seen)
             with archive.open(entry) as file:
                 yield name, file
 
@@ -238,6 +240,7 @@ def _opened_tar(path: Path) -> tarfile.TarFile | None:
 def _tar_members(
     path: Path, archive: tarfile.TarFile, select: Callable[[str], bool]
 ) -> Iterator[tuple[str, BinaryIO]]:
+    seen: set[str] = set()
     while (entry := archive.next()) is not None:
         name = _safe_name(path, entry.name)
         if not (entry.isreg() or entry.isdir()):
@@ -245,6 +248,7 @@ def _tar_members(
         check_unpacked(path, archive.offset)  # the end of this member, before it is read
         if select(name + "/" * entry.isdir()) and not entry.isdir():
             _check_size(path, name, entry.size)
+            _check_new(path, name, seen)
             file = archive.extractfile(entry)
             assert file is not None  # regular, as just checked
             yield name, io.BytesIO(file.read())  # seeking back would unpack again
@@ -267,6 +271,15 @@ def _safe_name(path: Path, name: str) -> str:
     if "\0" in name:
         raise InputError(f"{path}: the member name {name!r} holds a zero byte")
     return pure.as_posix()
+
+
+def _check_new(path: Path, name: str, seen: set[str]) -> None:
+    if name in seen:
+        raise InputError(
+            f"{path}: holds {name!r} twice; unpack it, which keeps the last version, and pack the "
+            "folder into a new archive"
+        )
+    seen.add(name)
 
 
 def _check_size(path: Path, name: str, size: int) -> None:

@@ -106,6 +106,7 @@ class Listing:
         self._class_folder = "<class>" if subset is None else "<WordNet id>"
         self.images: Counter[tuple[str, str]] = Counter()
         self.skipped: Counter[tuple[str | None, str | None, str]] = Counter()
+        self._class_folders: dict[tuple[str, str], str] = {}  # (split, as text) -> name on the disk
         self._elsewhere: Counter[str] = Counter()  # images by the folder where a split should be
 
     def place(self, name: str) -> Place | None:
@@ -120,7 +121,13 @@ class Listing:
         return None
 
     def take(self, name: str) -> bool:
-        """Count a member (a folder if its name ends in a slash); return whether to read it."""
+        """Count a member (a folder if its name ends in a slash); return whether to read it.
+
+        Raises
+        ------
+        InputError
+            If its class folder is the second of the split whose name is the same text.
+        """
         folder = name.endswith("/")
         place = self.place(name + "x" * folder)  # an empty class has only its folder
         reason = why_skipped(name + "x.png" * folder)
@@ -128,6 +135,8 @@ class Listing:
             if not folder:
                 self.skipped[None, None, f"of classes that {self.subset} does not have"] += 1
             return False
+        if place:
+            self._check_class_folder(place, name)
         if folder:
             if place and reason is None:
                 self.images[place.split, place.label] += 0
@@ -145,6 +154,16 @@ class Listing:
             if why_skipped(f"{folder_name}x.png") is None:
                 self.images[place.split, place.label] += 0
         return False
+
+    def _check_class_folder(self, place: Place, name: str) -> None:
+        depth = len(PurePosixPath(place.file).parts)
+        folder = PurePosixPath(name + "x" * name.endswith("/")).parts[-depth - 1]
+        first = self._class_folders.setdefault((place.split, as_text(folder)), folder)
+        if first != folder:
+            raise InputError(
+                f"{self.path}: the {place.split} folders {first!a} and {folder!a} are one text in "
+                "two Unicode forms or encodings; merge them or rename one"
+            )
 
     def classes(self) -> list[str]:
         """Return the sorted class names.

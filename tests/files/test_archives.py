@@ -382,6 +382,25 @@ def test_a_file_that_an_archive_holds_twice_is_refused(tmp_path, kind):
     assert dict(members(path, lambda name: name == "empty")) == {"empty": b""}
 
 
+@pytest.mark.parametrize("ending", ["bmp", "PGM", "ppm", "tif", "tga", "npy"])
+def test_new_content_of_the_same_size_changes_the_digest_where_nothing_compresses(tmp_path, ending):
+    files = {f"train/{label}/1.{ending}": label.encode() * 9 for label in "ab"}
+    path = pack(tmp_path / "it", files | {"train/a/2.png": b"two"}, "folder")
+    for number, file in enumerate(sorted(path.rglob("*.*"))):
+        os.utime(file, ns=(0, number))
+    digests = [archives.listing_digest(path)]
+    os.utime(path / "train/a/2.png")
+    assert archives.listing_digest(path) == digests[0]
+    (path / f"train/a/1.{ending}").write_bytes(b"c" * 9)
+    digests.append(archives.listing_digest(path))
+    (path / "train/a").rename(path / "train/x")
+    (path / "train/b").rename(path / "train/a")
+    (path / "train/x").rename(path / "train/b")
+    (path / "train/b/2.png").rename(path / "train/a/2.png")
+    digests.append(archives.listing_digest(path))
+    assert len(set(digests)) == 3
+
+
 @pytest.fixture
 def unlisted(monkeypatch):
     """Let the listing of folders of these names fail; the tests may run as root."""

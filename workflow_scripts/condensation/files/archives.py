@@ -33,6 +33,11 @@ _OF_SYSTEMS = {
     *("$recycle.bin", "system volume information", "lost+found", "__pycache__"),
     *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"),
 }
+# Endings of images that are always compressed, so that other content has another size.
+_COMPRESSED = {
+    *(".apng", ".avif", ".avifs", ".gif", ".heic", ".heif", ".hif", ".j2c", ".j2k", ".jfif"),
+    *(".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".jxl", ".mpo", ".png", ".webp"),
+}
 _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -137,8 +142,16 @@ def why_aside(name: str) -> str | None:
 
 
 def listing_digest(folder: Path) -> str:
-    """Return 16 hex digits of the names and sizes of all files below ``folder``."""
-    lines = [f"{name} {path.stat().st_size}" for name, path in files_below(folder)]
+    """Return 16 hex digits of the names and sizes of all files below ``folder``.
+
+    Other content has the same size in formats that do not compress. The modification time of their
+    files, in nanoseconds, counts too.
+    """
+    lines = []
+    for name, path in files_below(folder):
+        file = path.stat()
+        compressed = name.endswith("/") or path.suffix.lower() in _COMPRESSED
+        lines.append(f"{name} {file.st_size}" + ("" if compressed else f" {file.st_mtime_ns}"))
     # names need not be UTF-8
     return hashlib.sha256(os.fsencode("\n".join(sorted(lines)))).hexdigest()[:16]
 

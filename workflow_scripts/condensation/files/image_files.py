@@ -275,7 +275,7 @@ def count(
 
 
 def state(path: str | Path, entry: Mapping[str, Any]) -> str:
-    """Return 16 hex digits that identify names, sizes and reading options of the files.
+    """Return 16 hex digits that identify the files, as ``listing_digest`` does, and the options.
 
     ``entry`` is a complete entry ``datasets`` of the config.
     """

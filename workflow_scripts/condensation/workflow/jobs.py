@@ -36,8 +36,8 @@ def made_sets(config: Config, grid: Grid) -> list[SetId]:
 def prepare(config: Config, dataset: str) -> dict[str, Any]:
     """Return a dataset's entry and the source digest of its preparation.
 
-    For a user's folder also a digest of its file names and sizes: Snakemake looks only at the
-    modification time of the folder itself.
+    For a user's folder also a digest of its files: Snakemake looks only at the modification time of
+    the folder itself.
     """
     entry = config.datasets[dataset]
     job = {"entry": entry.model_dump(), **code_of("prepare_dataset")}

@@ -476,6 +476,27 @@ def test_splits_and_classes_without_images_are_refused_before_and_in_the_job(
 
 
 @pytest.mark.parametrize("kind", ["folder", "tar", "zip"])
+@pytest.mark.parametrize("fraction", [None, 0.5])
+@pytest.mark.parametrize("top", ["train", "test"])
+def test_a_split_that_holds_the_splits_is_not_taken_for_two_classes(tmp_path, kind, fraction, top):
+    names = [f"{top}/{split}/{label}/0.png" for split in ("train", "test") for label in "ab"]
+    path = pack(tmp_path / "q", {name: plain(n) for n, name in enumerate(names)}, kind)
+    for read in (image_files.check, lambda path, options: readers.read("d", options, [path])):
+        with pytest.raises(InputError, match=f"{top}/ itself holds train/ and test/: name it"):
+            read(path, entry(test_fraction=fraction))
+    if kind == "folder":
+        assert readers.read("d", entry(), [path / top]).classes == ("a", "b")
+
+
+@pytest.mark.parametrize("more", ["", "more/"])
+def test_two_classes_called_train_and_test_may_be_split(tmp_path, more):
+    names = [f"train/train/{more}{n}.png" for n in range(2)]
+    names += [f"train/test/{n}.png" for n in range(2)]
+    path = pack(tmp_path / "q", {name: plain(n) for n, name in enumerate(names)}, "folder")
+    assert readers.read("d", entry(test_fraction=0.5), [path]).classes == ("test", "train")
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "zip"])
 @pytest.mark.parametrize("name", ["photo.heic", "notes.txt", ".0.png", "Thumbs.db"])
 def test_a_class_without_a_readable_image_is_refused(tmp_path, kind, name, no_plug_ins):
     path = tree(tmp_path, {f"train/c/{name}": plain(7)}, kind=kind)  # no entries of folders

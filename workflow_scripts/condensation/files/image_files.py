@@ -106,6 +106,7 @@ class Listing:
         self._class_folder = "<class>" if subset is None else "<WordNet id>"
         self.images: Counter[tuple[str, str]] = Counter()
         self.skipped: Counter[tuple[str | None, str | None, str]] = Counter()
+        self._flat: set[tuple[str, str]] = set()  # (split, class) with images right in its folder
         self._class_folders: dict[tuple[str, str], str] = {}  # (split, as text) -> name on the disk
         self._elsewhere: Counter[str] = Counter()  # images by the folder where a split should be
 
@@ -147,6 +148,8 @@ class Listing:
             reason = f"images in no class folder of {'/ or '.join(self._folders)}/"
         if reason is None:
             self.images[place.split, place.label] += 1
+            if "/" not in place.file:
+                self._flat.add((place.split, place.label))
             return True
         self.skipped[(*place[:2], reason) if place else (None, None, reason)] += 1
         if place:  # keep a class none of whose files are read
@@ -172,12 +175,19 @@ class Listing:
         ------
         InputError
             If a split has no images, a class has none in one of the splits, or ``test_fraction`` is
-            set although there are test images.
+            set although there are test images, or a split itself holds ``train/`` and ``test/``.
         """
         counts = {
             split: {label: n for (part, label), n in self.images.items() if part == split}
             for split in _SPLITS
         }
+        for split, other in (("train", "test"), ("test", "train")):
+            nested = set(counts[split]) == set(_SPLITS) and not counts[other]
+            if nested and not any((split, label) in self._flat for label in _SPLITS):
+                raise InputError(
+                    f"{self.path}: its folder {split}/ itself holds train/ and test/: name it as "
+                    "the path (or pack it alone)"
+                )
         if self.test_fraction is None:
             needed = tuple(_SPLITS)
         elif any(counts["test"].values()):

@@ -670,6 +670,45 @@ def test_unchanged_images_are_not_checked_again(tmp_path, monkeypatch):
     assert len(checked) == 3
 
 
+@pytest.mark.parametrize("source", ["image_folder", "cifar10"])
+def test_only_files_that_are_read_prepare_a_dataset_anew(tmp_path, monkeypatch, source):
+    path = tree(tmp_path, {"cifar-10-python.tar.gz": b"x" * 9})
+    monkeypatch.chdir(path)
+    used = loading.parse(config_of(source=source, path="."))
+    before = jobs.prepare(used, "mine")
+    assert before == jobs.prepare(loading.parse(config_of(source=source, path=".")), "mine")
+    others = ("results/logs/x.log", ".snakemake/x", "figures/x.png", "train/a/.thumbs/x.png")
+    pack(path, dict.fromkeys(others, b""), "folder")
+    (path / "results" / "nowhere").symlink_to("nothing")
+    assert jobs.prepare(used, "mine") == before
+    assert jobs.check_images(used, grid.expand(used)) == []
+    read = path / ("train/a/0.png" if source == "image_folder" else "cifar-10-python.tar.gz")
+    read.write_bytes(read.read_bytes() + b"x")
+    assert jobs.prepare(used, "mine") != before
+
+
+@pytest.mark.parametrize("option", ["results_dir", "figures_dir"])
+@pytest.mark.parametrize("folder", ["train", "test/a", "train/results"])
+def test_a_folder_of_the_run_among_the_images_is_refused(tmp_path, monkeypatch, option, folder):
+    path = tree(tmp_path)
+    monkeypatch.chdir(path)
+    used = loading.parse(config_of(source="image_folder", path=str(path)) | {option: folder})
+    with pytest.raises(InputError, match=f"{option}: {folder} lies among the images of `mine`"):
+        jobs.check_images(used, grid.expand(used))
+
+
+@pytest.mark.slow
+def test_the_images_may_be_in_the_folder_of_the_run(tmp_path, checkout):
+    (tree(tmp_path) / "train").rename(checkout / "train")
+    (tmp_path / "images/test").rename(checkout / "test")
+    content = config_of(source="image_folder", path=".")
+    (checkout / "c.yaml").write_text(yaml.safe_dump(content))
+    for last in ("2 of 2 steps (100%) done", "Nothing to be done"):
+        run = ("prepared_datasets", "--cores", "1", "--configfile", "c.yaml", "--verbose")
+        done = snakemake(checkout, *run)
+        assert done.returncode == 0 and last in done.stdout + done.stderr, done.stderr
+
+
 def test_a_folder_without_the_official_files_is_refused_before_any_job(tmp_path):
     used = loading.parse(config_of(source="cifar10", path=str(tree(tmp_path))))
     with pytest.raises(

@@ -17,7 +17,7 @@ _NOT_RESULTS = {"logs", "benchmarks"}  # no job reads them
 
 def beside(path: str | Path) -> Path:
     """Return the path of the checksum of ``path``."""
-    path = Path(path)
+    path = Path(path).absolute()  # "." has no name
     return path.with_name(f".{path.name}.sha256")
 
 

@@ -102,8 +102,8 @@ def opened(
     """
     path = Path(path)
     if path.is_dir():
-        for name, file_path in files_below(path):
-            if select(name) and not name.endswith("/"):
+        for name, file_path in files_below(path, select):
+            if not name.endswith("/"):
                 with file_path.open("rb") as file:
                     yield name, file
         return
@@ -141,23 +141,29 @@ def why_aside(name: str) -> str | None:
     return None
 
 
-def listing_digest(folder: Path) -> str:
-    """Return 16 hex digits of the names and sizes of all files below ``folder``.
+def listing_digest(folder: Path, select: Callable[[str], bool] = lambda name: True) -> str:
+    """Return 16 hex digits of the names and sizes of the selected files below ``folder``.
 
     Other content has the same size in formats that do not compress. The modification time of their
     files, in nanoseconds, counts too.
     """
     lines = []
-    for name, path in files_below(folder):
+    for name, path in files_below(folder, select):
         file = path.stat()
-        compressed = name.endswith("/") or path.suffix.lower() in _COMPRESSED
-        lines.append(f"{name} {file.st_size}" + ("" if compressed else f" {file.st_mtime_ns}"))
+        if name.endswith("/"):  # its size and time change with files that are not read
+            lines.append(name)
+        elif path.suffix.lower() in _COMPRESSED:
+            lines.append(f"{name} {file.st_size}")
+        else:
+            lines.append(f"{name} {file.st_size} {file.st_mtime_ns}")
     # names need not be UTF-8
     return hashlib.sha256(os.fsencode("\n".join(sorted(lines)))).hexdigest()[:16]
 
 
-def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (relative name, path), sorted; folder names end in a slash.
+def files_below(
+    folder: Path, select: Callable[[str], bool] = lambda name: True
+) -> Iterator[tuple[str, Path]]:
+    """Yield (relative name, path) of what is selected, sorted; folder names end in a slash.
 
     Links are followed, except one to a folder that it lies in. A folder that several links lead to
     comes once for each.
@@ -165,7 +171,7 @@ def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
     Raises
     ------
     InputError
-        If a folder cannot be listed, unless ``why_aside`` it is, or a link leads nowhere.
+        If a folder cannot be listed, unless ``why_aside`` it is, or a selected link leads nowhere.
     """
 
     def refuse(error: OSError) -> None:
@@ -182,13 +188,16 @@ def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
             if real[here] in (real[folder / name] for name in above):
                 folders.clear()
                 continue
-            yield here.relative_to(folder).as_posix() + "/", here
+            if select(name := here.relative_to(folder).as_posix() + "/"):
+                yield name, here
         folders.sort()
         for file in sorted(files):
-            path = Path(parent, file)
+            path = here / file
+            if not select(name := path.relative_to(folder).as_posix()):
+                continue
             if not path.is_file():
                 raise InputError(f"{path}: a link that leads nowhere, or no regular file")
-            yield path.relative_to(folder).as_posix(), path
+            yield name, path
 
 
 def unpacked_limit(path: str | Path) -> int:

@@ -121,6 +121,12 @@ class Listing:
                 return Place(self._folders[part], label, "/".join(parts[at + 2 :]))
         return None
 
+    def concerns(self, name: str) -> bool:
+        """Return whether a member (a folder if its name ends in a slash) counts for the content."""
+        folder = name.endswith("/")
+        place = self.place(name + "x" * folder)
+        return bool(place and place.label) and why_skipped(name + "x.png" * folder) is None
+
     def take(self, name: str) -> bool:
         """Count a member (a folder if its name ends in a slash); return whether to read it.
 
@@ -284,13 +290,28 @@ def count(
     return Counts(len(classes), sum(train), sum(test), min(train), size)
 
 
+def listing_digest(folder: Path, subset: str | None = None) -> str:
+    """Return 16 hex digits of the images below ``folder``, as ``archives.listing_digest``."""
+    return archives.listing_digest(folder, Listing(folder, subset=subset).concerns)
+
+
+def is_among(folder: Path, path: Path, subset: str | None = None) -> bool:
+    """Return whether images in ``folder`` would belong to a split of the images at ``path``."""
+    folder, path = folder.resolve(), path.resolve()
+    if not folder.is_relative_to(path):
+        return False
+    inside = (folder / "class" / "x.png").relative_to(path).as_posix()
+    return Listing(path, subset=subset).place(inside) is not None
+
+
 def state(path: str | Path, entry: Mapping[str, Any]) -> str:
     """Return 16 hex digits that identify the files, as ``listing_digest`` does, and the options.
 
     ``entry`` is a complete entry ``datasets`` of the config.
     """
     path = Path(path)
-    names = archives.listing_digest(path) if path.is_dir() else path.stat().st_size
+    is_folder = path.is_dir()
+    names = listing_digest(path, entry["subset"]) if is_folder else path.stat().st_size
     parts = [names, *(entry[key] for key in ("image_size", "channels", "test_fraction"))]
     parts += [entry["subset"], entry["crop"]] if entry["subset"] or entry["crop"] else []
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
@@ -502,8 +523,8 @@ def check(
         return _looked_at(path, looked_at)
     if late:
         listing = Listing(path, entry["test_fraction"], entry["subset"])
-        for name, _ in archives.files_below(Path(path)):
-            listing.take(name)
+        for _ in archives.files_below(Path(path), listing.take):
+            pass
     listing.classes()
     return _looked_at(path, looked_at) if late else None
 

@@ -96,6 +96,15 @@ UNPACKED: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
+def known_names(source: str) -> set[str]:
+    """Return the names of all files below a folder that a dataset may be read from."""
+    names = {archive.name for archive in OFFICIAL[source]}
+    if source in UNPACKED:
+        folder, files = UNPACKED[source]
+        names |= {*files, *(f"{folder}/{name}" for name in files)}
+    return names
+
+
 def official_files(source: str, paths: Sequence[str | Path]) -> list[Path]:
     """Return the official archives of a dataset, or the folder that they unpack to.
 

@@ -12,6 +12,7 @@ from condensation.config.methods.base import SOFT_LABELS, Synthesis
 from condensation.config.nas import BENCHMARK_COLUMNS, BENCHMARK_TABLE
 from condensation.config.schema import Config
 from condensation.core import tensor_headers
+from condensation.core.errors import InputError
 from condensation.files import archives, official
 from condensation.workflow import layout, sources
 from condensation.workflow.digest import ROOT, code_of
@@ -36,13 +37,19 @@ def made_sets(config: Config, grid: Grid) -> list[SetId]:
 def prepare(config: Config, dataset: str) -> dict[str, Any]:
     """Return a dataset's entry and the source digest of its preparation.
 
-    For a user's folder also a digest of its files: Snakemake looks only at the modification time of
-    the folder itself.
+    For a user's folder also a digest of the files that are read: Snakemake looks only at the
+    modification time of the folder itself.
     """
     entry = config.datasets[dataset]
     job = {"entry": entry.model_dump(), **code_of("prepare_dataset")}
-    if entry.path and Path(entry.path).expanduser().is_dir():
-        job["files"] = archives.listing_digest(Path(entry.path).expanduser())
+    if entry.path and (folder := Path(entry.path).expanduser()).is_dir():
+        if entry.source == "image_folder":
+            from condensation.files import image_files  # as in ``check_images``
+
+            job["files"] = image_files.listing_digest(folder, entry.subset)
+        else:
+            known = official.known_names(entry.source)
+            job["files"] = archives.listing_digest(folder, known.__contains__)
     return job
 
 
@@ -59,7 +66,8 @@ def check_images(config: Config, grid: Grid) -> list[str]:
     Raises
     ------
     InputError
-        Names the files, as ``image_files.check`` and ``official.official_files`` do.
+        Names the files, as ``image_files.check`` and ``official.official_files`` do; or if a folder
+        of the run lies among the images.
     """
     unchecked = []
     for name in dict.fromkeys(set_id.dataset for set_id in grid.sets):
@@ -73,6 +81,13 @@ def check_images(config: Config, grid: Grid) -> list[str]:
         # here: importing Pillow is slow, and each job reads this module
         from condensation.files import image_files
 
+        for option in ("results_dir", "figures_dir"):
+            folder = Path(getattr(config, option))
+            if image_files.is_among(folder, path, entry.subset):
+                raise InputError(
+                    f"{option}: {folder} lies among the images of `{name}` ({path}), which would "
+                    "change with each run; choose a folder elsewhere"
+                )
         prepared = tensor_headers.metadata(
             Path(config.results_dir, layout.fill(layout.DATASET, dataset=name))
         )

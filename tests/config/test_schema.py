@@ -137,6 +137,19 @@ def test_every_key_is_documented():
         ("datasets.digits.path", "x", "datasets.digits: .*takes no `path`"),
         ("datasets.cifar10.checksum", "md5:" + 32 * "0", "cifar10: .*takes no `checksum`.*pickles"),
         ("datasets.cifar10.mean", [0.5], "datasets.cifar10: give both `mean` and `std`"),
+        *(
+            ("datasets.cifar10", {"source": "cifar10"} | options, expected)
+            for options, expected in (
+                ({"mean": [125.0], "std": [0.5]}, r"`mean` .*0 to 255 by 255.*, got \[125.0\]"),
+                ({"mean": -0.1, "std": 0.5}, "`mean` must be from 0 to 1"),
+                ({"mean": float("nan"), "std": 0.5}, "`mean` must be from 0 to 1"),
+                ({"mean": [0.5], "std": [60.0]}, r"`std` .*0 to 255 by 255.*, got \[60.0\]"),
+                ({"mean": [0.5], "std": [0.0]}, "`std` must be above 0 and at most 1"),
+                ({"mean": 0.5, "std": float("inf")}, "`std` must be above 0 and at most 1"),
+                ({"channels": 3}, "`channels` is for `image_folder`, not for `cifar10`"),
+                ({"image_size": 8}, "`image_size` is for `image_folder`, not for `cifar10`"),
+            )
+        ),
         ("datasets.cifar10.like", "cifar100", "`like` is for `image_folder`"),
         (
             "experiments.main.methods",

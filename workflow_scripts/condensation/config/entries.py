@@ -23,6 +23,8 @@ Subset = Literal[  # of ImageNet; the classes are in ``files.subsets``
     "imagenette", "imagewoof", "imagefruit", "imagemeow", "imagesquawk", "imageyellow"
 ]
 
+_SCALE = ", as pixels are on 0 to 1 (divide constants for 0 to 255 by 255)"
+
 # --- datasets -------------------------------------------------------------------------------------
 
 
@@ -73,15 +75,17 @@ class Dataset(Strict):
         description="For `image_folder`: the colour behind transparent images, `#rrggbb` or a name "
         "(`black`).",
     )
-    channels: Literal[1, 3] = Field(
-        3, description="1 for grey, 3 for RGB (`image_folder`; the others know)."
+    channels: Literal[1, 3] | None = Field(
+        None, description="For `image_folder`: 1 for grey, 3 for RGB; null: 3. The others know."
     )
     mean: _PerChannel | None = Field(
         None,
         description="Mean per channel on [0, 1]; null: the field's constants, or computed from "
         "the training images.",
     )
-    std: _PerChannel | None = Field(None, description="Standard deviation per channel; as `mean`.")
+    std: _PerChannel | None = Field(
+        None, description="Standard deviation per channel on [0, 1]; as `mean`."
+    )
     like: Literal["cifar10", "cifar100", "fashion_mnist", "tinyimagenet"] | None = Field(
         None,
         description="For `image_folder`: the official dataset whose mean, std and hyper-parameter "
@@ -98,6 +102,13 @@ class Dataset(Strict):
         """The official dataset that this one is, or is like; else its source."""
         return self.like or self.source
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_channels(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("source") == "image_folder":
+            return {**data, "channels": 3 if data.get("channels") is None else data["channels"]}
+        return data
+
     @model_validator(mode="after")
     def _consistent(self) -> "Dataset":
         if self.source == "image_folder" and not self.path:
@@ -111,9 +122,7 @@ class Dataset(Strict):
             )
         if self.source == "fashion_mnist" and self.checksum:
             raise wrong("`fashion_mnist` takes no `checksum`: it is four files, each verified")
-        if self.source != "image_folder" and self.image_size:
-            raise wrong(f"`image_size` is for `image_folder`, not for `{self.source}`")
-        for option in ("test_fraction", "subset", "crop"):
+        for option in ("image_size", "test_fraction", "subset", "crop", "channels"):
             if self.source != "image_folder" and getattr(self, option) is not None:
                 raise wrong(f"`{option}` is for `image_folder`, not for `{self.source}`")
         if self.crop and not self.image_size:
@@ -126,8 +135,10 @@ class Dataset(Strict):
             raise wrong(f"`path` may not hold braces, got {self.path!r}")
         if (self.mean is None) != (self.std is None):
             raise wrong("give both `mean` and `std`, or neither")
-        if self.std and min(self.std) <= 0:
-            raise wrong(f"`std` must be above 0, got {self.std}")
+        if not all(0 <= value <= 1 for value in self.mean or ()):
+            raise wrong(f"`mean` must be from 0 to 1{_SCALE}, got {self.mean}")
+        if not all(0 < value <= 1 for value in self.std or ()):
+            raise wrong(f"`std` must be above 0 and at most 1{_SCALE}, got {self.std}")
         return self
 
     def _check_background(self) -> None:

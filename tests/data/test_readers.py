@@ -29,7 +29,7 @@ from sklearn.datasets import load_digits
 from condensation.config import entries
 from condensation.core.errors import InputError
 from condensation.data import datasets, readers, sets
-from condensation.files import official
+from condensation.files import image_files, official
 from condensation.files.archives import checksum_of, members
 from condensation.files.download import fetch
 from condensation.files.official import OFFICIAL, Archive
@@ -665,10 +665,18 @@ def test_a_share_of_each_class_is_held_out_where_there_is_no_test_split(tmp_path
     assert set(got.files["test"]) != first, "drawn, not the first"
 
 
-def test_a_share_that_leaves_a_class_without_a_split_is_refused(tmp_path):
-    raw = {f"train/{label}/{n}.png": pixels(1, 8, 8, 3)[0] for label in "ab" for n in range(3)}
-    with pytest.raises(InputError, match="`test_fraction` 0.1 leaves class 'a', of 3 training"):
-        read(packed(tmp_path, raw), test_fraction=0.1)
+def test_a_class_keeps_a_training_image_and_gives_a_test_image(tmp_path):
+    files = [*(f"train/a/{n}.png" for n in range(8)), "train/b/0.png", "train/b/1.png"]
+    path = packed(tmp_path, dict(zip(files, pixels(10, 8, 8, 3), strict=True)))
+    options = entries.Dataset(source="image_folder", path="x", test_fraction=0.1).model_dump()
+    assert image_files.check(path, options) is None
+    got = read(path, test_fraction=0.1)
+    assert got.test_labels.tolist() == [0, 1]
+    counted = image_files.count(path, 0.1)
+    assert (counted.train, counted.test, counted.smallest) == (8, 2, 1)
+    for check in (image_files.check, lambda path, options: readers.read("d", options, [path])):
+        with pytest.raises(InputError, match="0.9 leaves class 'b', of 2 images, none to train on"):
+            check(path, options | {"test_fraction": 0.9})
     for wrong in (0, 1, -0.5, 2):
         with pytest.raises(pydantic.ValidationError):
             entries.Dataset(source="image_folder", path="x", test_fraction=wrong)

@@ -67,8 +67,8 @@ class Dataset(Strict):
         None,
         gt=0,
         lt=1,
-        description="For `image_folder` with `train/<class>/*` alone: this share of every class is "
-        "held out as the test split, always the same images.",
+        description="For `image_folder` with `train/<class>/*` alone: this share of every class, "
+        "at least one image, is held out as the test split, always the same images.",
     )
     background: str = Field(
         "white",

@@ -324,7 +324,7 @@ def _split(name: str, items: list, number: dict[str, int], share: float) -> dict
     """Hold out ``share`` of each class as test split, drawn with a fixed seed."""
     labels = torch.tensor([number[label] for label, *_ in items])
     kept, held = splits.stratified(
-        *(labels, list(number), share),
+        *(labels, list(number), lambda count: image_files.held_out(share, count)),
         randomness.generator(0, "test images"),
         f"{name}: `test_fraction` {share}",
     )

@@ -1,6 +1,6 @@
 """Parts of the training images: a held-out validation part, and random subsets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -27,7 +27,7 @@ def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[torch.Tensor, t
         If a class would have no image in one of the parts.
     """
     return stratified(
-        *(dataset.train_labels, dataset.classes, share),
+        *(dataset.train_labels, dataset.classes, lambda number: round(share * number)),
         randomness.generator(seed, "held out"),
         f"{dataset.name}: a validation share of {share}",
     )
@@ -36,17 +36,17 @@ def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[torch.Tensor, t
 def stratified(
     labels: torch.Tensor,
     classes: Sequence[str],
-    share: float,
+    held_out: Callable[[int], int],
     draw: torch.Generator,
     where: str,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Split positions at random, with the same share of each class.
+    """Split positions at random, class by class.
 
     Parameters
     ----------
     labels : int64 [n].
     classes : class names; the label is the position.
-    share : share of each class to hold out.
+    held_out : how many of a number of images to hold out.
     draw : decides which images are held out.
     where : the beginning of the error message.
 
@@ -64,14 +64,14 @@ def stratified(
     >>> import torch
     >>> labels = torch.tensor([0, 0, 0, 0, 1, 1])
     >>> draw = torch.Generator().manual_seed(0)
-    >>> kept, held = stratified(labels, ["a", "b"], 0.5, draw, "made up")
+    >>> kept, held = stratified(labels, ["a", "b"], lambda number: number // 2, draw, "made up")
     >>> labels[held].tolist()
     [0, 0, 1]
     """
     kept, held = [], []
     for label, name in enumerate(classes):
         positions = (labels == label).nonzero().flatten()
-        count = round(share * len(positions))
+        count = held_out(len(positions))
         if not 0 < count < len(positions):
             part = "to validate on" if count == 0 else "to train on"
             raise InputError(

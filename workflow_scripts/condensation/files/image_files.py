@@ -180,8 +180,9 @@ class Listing:
         Raises
         ------
         InputError
-            If a split has no images, a class has none in one of the splits, or ``test_fraction`` is
-            set although there are test images, or a split itself holds ``train/`` and ``test/``.
+            If a split has no images, a class has none in one of the splits, ``test_fraction`` is
+            set although there are test images or leaves a class no training images, or a split
+            itself holds ``train/`` and ``test/``.
         """
         counts = {
             split: {label: n for (part, label), n in self.images.items() if part == split}
@@ -219,6 +220,15 @@ class Listing:
                     f"{self.path}: class {bare[0]!r}{of_subset} has no {kind} images{more}"
                     + self._skipped_of(split, bare[0])
                 )
+        if self.test_fraction is not None:
+            for label in names:
+                number = counts["train"][label]
+                if held_out(self.test_fraction, number) == number:
+                    raise InputError(
+                        f"{self.path}: `test_fraction` {self.test_fraction} leaves class {label!r}"
+                        f", of {number} images, none to train on; take a smaller one, or more "
+                        "images"
+                    )
         return names
 
     def _instead(self) -> str:
@@ -245,6 +255,11 @@ class Listing:
             if split is None or (part, folder) == (split, label)
         ]
         return f"; not read: {', '.join(reasons)}" if reasons else ""
+
+
+def held_out(test_fraction: float, number: int) -> int:
+    """Return how many of ``number`` images of a class are held out as test images."""
+    return max(1, round(test_fraction * number))
 
 
 class Counts(NamedTuple):
@@ -280,7 +295,7 @@ def count(
     for (split, _), number in listing.images.items():
         counts[split].append(number)
     if test_fraction is not None:
-        counts["test"] = [round(test_fraction * number) for number in counts["train"]]
+        counts["test"] = [held_out(test_fraction, number) for number in counts["train"]]
         counts["train"] = [
             number - held for number, held in zip(counts["train"], counts["test"], strict=True)
         ]

@@ -21,7 +21,11 @@ rule download:
 
 rule prepare_dataset:
     input:
-        INPUTS.archives,
+        # the params hold a digest of a folder, whose own time changes with files that nothing reads
+        lambda wildcards: [
+            ancient(path) if Path(path).is_dir() else path
+            for path in INPUTS.archives(wildcards)
+        ],
     output:
         dataset=PATHS(layout.DATASET),
     log:

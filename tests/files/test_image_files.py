@@ -707,6 +707,7 @@ def test_the_images_may_be_in_the_folder_of_the_run(tmp_path, checkout):
         run = ("prepared_datasets", "--cores", "1", "--configfile", "c.yaml", "--verbose")
         done = snakemake(checkout, *run)
         assert done.returncode == 0 and last in done.stdout + done.stderr, done.stderr
+        (checkout / "note.txt").write_text("")  # gives the folder a new time
 
 
 def test_a_folder_without_the_official_files_is_refused_before_any_job(tmp_path):

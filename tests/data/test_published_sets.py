@@ -108,6 +108,31 @@ def test_names_that_differ_in_where_a_part_ends_have_files_of_their_own(condense
         assert name == f"{metadata['dataset']}/{metadata['method']}/ipc1"
 
 
+@pytest.mark.parametrize(
+    ("fact", "expected"),
+    [
+        ({"dataset": "../../w/owned"}, "its dataset '../../w/owned' is not allowed as a name"),
+        ({"method": "pair of tensors"}, "its method 'pair of tensors' is not allowed as a name"),
+        ({"ipc": "1/../.."}, "its ipc is '1/../..'; expected a whole number"),
+        ({"seed": None}, "its seed is None; expected a whole number"),
+    ],
+)
+def test_what_cannot_be_part_of_a_name_is_refused(condensed, tmp_path, fact, expected):
+    replace(condensed, metadata=condensed.metadata | fact).save(tmp_path / "c.safetensors")
+    with pytest.raises(InputError, match=expected):
+        published.publish(tmp_path / "c.safetensors", tmp_path / "in" / "sets")
+    assert [path.name for path in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+def test_an_index_does_not_name_a_file_outside_its_folder(condensed, folder, tmp_path):
+    rows = published.index(folder)
+    rows["digits/dm/ipc1"]["file"] = "../outside.safetensors"
+    storage.write_json(folder / published.INDEX, {"sets": rows})
+    with pytest.raises(InputError, match="has the file '../outside.safetensors', outside"):
+        published.publish(tmp_path / "condensed.safetensors", folder)
+    assert not (tmp_path / "outside.safetensors").exists()
+
+
 def test_real_images_are_not_published(tmp_path):
     selected = condensation.condense("digits", method="random", ipc=1, to=tmp_path)
     assert selected.indices is not None

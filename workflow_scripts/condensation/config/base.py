@@ -1,8 +1,6 @@
 """What the models of all config sections share."""
 
 import os
-import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -21,11 +19,9 @@ from pydantic_core import PydanticCustomError
 
 from condensation.core import plugins
 from condensation.core.errors import InputError, unknown
+from condensation.core.names import NAME, name_error
 
 Preprocessing = Literal["standardize", "zca", "zca_kip"]
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-NAME_RULE = "use letters, digits, '_', '.' and '-', and begin with a letter or a digit"
 
 
 def wrong(message: str) -> PydanticCustomError:
@@ -44,14 +40,6 @@ def check_function(function: str, options: dict[str, Any], positional: tuple[str
         plugins.check(function, options, positional, "docs/adding-a-method.md")
     except InputError as error:
         raise wrong(str(error)) from error
-
-
-def name_error(text: str) -> str:
-    """Return the message for a name with other characters, and the nearest allowed name."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    allowed = re.sub(r"[^A-Za-z0-9_.-]+", "_", plain).strip("_.-")
-    suggestion = f", for example {allowed!r}" if allowed else ""
-    return f"{text!r} is not allowed as a name: {NAME_RULE}{suggestion}"
 
 
 def _check_name(text: str) -> str:

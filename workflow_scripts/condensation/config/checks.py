@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
 
-from condensation.config.base import NAME, item, name_error, wrong
+from condensation.config.base import item, wrong
 from condensation.config.entries import Features
 from condensation.config.experiments import Figure7
 from condensation.config.methods.base import ByScore
 from condensation.config.methods.rded import RDED
 from condensation.config.nas import BENCHMARK_COLUMNS, Ranking
 from condensation.core.errors import unknown
+from condensation.core.names import NAME, name_error
 
 if TYPE_CHECKING:
     from condensation.config.schema import Config

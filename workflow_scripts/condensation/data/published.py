@@ -10,6 +10,7 @@ from typing import Any
 
 from condensation.core import storage
 from condensation.core.errors import InputError
+from condensation.core.names import NAME, name_error
 from condensation.data import sets
 
 FOLDER = Path(__file__).parents[3] / "docs" / "reproduction" / "sets"
@@ -48,8 +49,9 @@ def publish(source: str | Path, folder: Path | None = None) -> tuple[str, dict[s
     Raises
     ------
     InputError
-        For a set without images of its own, for one whose method failed, for a snapshot, and for a
-        name that another set has.
+        For a set without images of its own, for one whose method failed, for a snapshot, for a
+        dataset, method, IPC or seed that cannot be part of a name, and for a name that another set
+        has.
     """
     folder = folder or FOLDER
     tensors, metadata = storage.read_tensors(source)
@@ -63,12 +65,13 @@ def publish(source: str | Path, folder: Path | None = None) -> tuple[str, dict[s
     if "snapshots" in Path(source).absolute().parts:
         raise InputError(f"{source}: a snapshot; only finished sets are published")
     exact, half = tensors["images"], tensors["images"].half()
-    parts = [metadata["dataset"], metadata["method"], f"ipc{metadata['ipc']}"]
-    parts += [f"set{metadata['seed']}"] if metadata["seed"] else []
+    parts = _parts_of_name(metadata, source)
     name = "/".join(parts)
     published = index(folder).get(name)
     # no name of the config has a +, so no two sets share a file
     file = published["file"] if published else f"{'+'.join(parts)}.safetensors"
+    if (folder / file).parent != folder:
+        raise InputError(f"{folder / INDEX}: {name} has the file {file!r}, outside {folder}")
     if published is not None and published["content"] != metadata["content"]:
         raise InputError(
             f"{source}: {folder / published['file']} is another set of the same name, {name}. "
@@ -87,6 +90,21 @@ def publish(source: str | Path, folder: Path | None = None) -> tuple[str, dict[s
     rows = index(folder) | {name: row}
     storage.write_json(folder / INDEX, {"sets": dict(sorted(rows.items()))})
     return name, row
+
+
+def _parts_of_name(metadata: dict[str, Any], source: str | Path) -> list[str]:
+    """Return dataset, method, IPC and, but for the first set, seed, as parts of a name."""
+    for key in ("dataset", "method"):
+        if not NAME.fullmatch(text := str(metadata.get(key))):
+            raise InputError(f"{source}: its {key} {name_error(text)}")
+    for key in ("ipc", "seed"):
+        if type(metadata.get(key)) is not int:
+            raise InputError(
+                f"{source}: its {key} is {metadata.get(key)!r}; expected a whole number, as "
+                "`condensation condense` and the workflow write it"
+            )
+    parts = [metadata["dataset"], metadata["method"], f"ipc{metadata['ipc']}"]
+    return [*parts, f"set{metadata['seed']}"] if metadata["seed"] else parts
 
 
 def _checksum(path: Path) -> str:

@@ -14,7 +14,7 @@ from condensation import api
 from condensation.config.loading import parse
 from condensation.core import storage
 from condensation.core.errors import InputError
-from condensation.data import datasets, sets, whitening
+from condensation.data import datasets, published, sets, whitening
 from condensation.methods import dm, experts
 from condensation.methods.contract import Problem
 from condensation.training import evaluation
@@ -245,6 +245,80 @@ def test_sets_that_cannot_be_used_are_refused(dataset, tmp_path):
     with pytest.raises(InputError, match="ended as diverged at iteration 7"):
         api.load_set(failed)
     assert storage.read_metadata(failed)["status"] == "diverged"
+
+
+LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
+POSITIONS = torch.arange(6)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "facts", "expected"),
+    [
+        ({"labels": LABELS.repeat_interleave(2)}, {}, r"shape \(6, 3, 8, 8\); expected \(12, 3, 8"),
+        ({"labels": LABELS[:3]}, {}, r"shape \(6, 3, 8, 8\); expected \(3, 3, 8, 8\)"),
+        ({"labels": LABELS + 1}, {}, "labels from 1 to 3; the dataset has classes 0 to 2"),
+        ({"labels": LABELS.int()}, {}, "labels are torch.int32"),
+        ({"labels": LABELS[0]}, {}, "expected `labels`, with `images` or `indices`"),
+        ({"labels": None}, {}, "holds images; expected `labels`, with `images` or `indices`"),
+        ({"images": torch.full((6, 3, 8, 8), torch.nan)}, {}, "NaN or infinite pixels"),
+        ({"images": torch.zeros(6, 3, 8, 8).byte()}, {}, "uint8 images; expected float32"),
+        ({"images": torch.zeros(6, 3, 4, 4)}, {}, r"shape \(6, 3, 4, 4\); expected \(6, 3, 8, 8\)"),
+        (
+            {"images": None, "indices": POSITIONS[:4]},
+            {},
+            r"positions are .* \(4,\); expected int64",
+        ),
+        ({"indices": POSITIONS.int()}, {}, "positions are torch.int32"),
+        ({}, {"classes": None}, "its metadata have no `classes`; the file is incomplete"),
+        ({}, {"preprocessing": None}, "its metadata have no `preprocessing`"),
+        ({}, {"preprocessing": {"kind": "standardize"}}, "no `mean`"),
+        ({}, {"shape": [3, 8]}, r"its shape is \[3, 8\]; expected channels, height and width"),
+        ({}, {"factor": 5}, "factor: 5 leaves parts of images of 8x8 pixels without a pixel"),
+        ({}, {"factor": 0}, "its factor is 0; expected a whole number from 1"),
+        ({}, {"step_size": "big"}, "its step_size is 'big'; expected a number or null"),
+    ],
+)
+def test_files_that_are_no_complete_set_are_refused(dataset, tmp_path, tensors, facts, expected):
+    images = dataset.standardize(dataset.train_images[POSITIONS])
+    condensed = sets.Condensed(images, LABELS)
+    tensors = {"images": images, "labels": LABELS} | tensors
+    metadata = sets.metadata_of(condensed, dataset, method="m", ipc=2, seed=0) | facts
+    tensors, metadata = (
+        {key: value for key, value in content.items() if value is not None}
+        for content in (tensors, metadata)
+    )
+    path = tmp_path / "set.safetensors"
+    storage.write_tensors(path, tensors, metadata | {"step_size": metadata.get("step_size")})
+    for real in (None, dataset):
+        with pytest.raises(InputError, match=f"set.safetensors: .*{expected}"):
+            api.load_set(path, real)
+    with pytest.raises(InputError, match=f"set.safetensors: .*{expected}"):
+        published.publish(path, tmp_path / "sets")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "facts", "expected"),
+    [
+        ({"test_labels": torch.full((15,), 25)}, {}, "a test label is outside the classes"),
+        ({"train_labels": torch.zeros(60)}, {}, "train labels are torch.float32"),
+        ({"train_labels": None}, {}, "holds test_images, test_labels, train_images; expected"),
+        ({}, {"mean": None}, "its metadata have no `mean`; the file is incomplete"),
+        ({}, {"classes": "abc"}, "its metadata have the classes 'abc'; expected list"),
+    ],
+)
+def test_files_that_are_no_complete_dataset_are_refused(
+    dataset, tmp_path, tensors, facts, expected
+):
+    path = tmp_path / "dataset.safetensors"
+    datasets.write(dataset, path)
+    known, metadata = storage.read_tensors(path)
+    known, metadata = (
+        {key: value for key, value in content.items() if value is not None}
+        for content in (known | tensors, metadata | facts)
+    )
+    storage.write_tensors(path, known, metadata)
+    with pytest.raises(InputError, match=f"dataset.safetensors: .*{expected}"):
+        api.load_dataset(path)
 
 
 def test_the_published_values_follow_the_dataset_that_images_are_like(pictures):

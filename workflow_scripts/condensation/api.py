@@ -91,7 +91,7 @@ class CondensedSet:
         shape = "x".join(map(str, self.images.shape[1:]))
         return (
             f"CondensedSet({len(self)} images {shape} of {facts['dataset']}, "
-            f"{len(self.classes)} classes, {self.label_kind} labels, by {facts['method']})"
+            f"{len(self.classes)} classes, {self.label_kind} labels, by {facts.get('method')})"
         )
 
     @property
@@ -855,7 +855,10 @@ def _metadata_of_set(path: Path) -> dict[str, Any] | None:
         metadata = storage.read_metadata(path)
     except InputError:
         return None
-    return metadata if metadata.get("kind") == sets.KIND else None
+    if metadata.get("kind") != sets.KIND:
+        return None
+    sets.check_metadata(metadata, path)
+    return metadata
 
 
 def _reordered(metadata: Mapping[str, Any], dataset: Dataset | None) -> bool:
@@ -874,12 +877,13 @@ def _read(path: Path, dataset: Dataset | None) -> CondensedSet:
     if metadata.get("status", "ok") != "ok":
         raise InputError(
             f"{path}: holds no images: its method ended as {metadata['status']} at iteration "
-            f"{metadata['iteration']} ({metadata['cause']})"
+            f"{metadata.get('iteration')} ({metadata.get('cause')})"
         )
     if dataset is not None:
         condensed, _ = sets.of_tensors(tensors, metadata, dataset, path)
     else:
-        rest = tensors["labels"], tensors.get("indices"), metadata["step_size"]
+        sets.check_file(tensors, metadata, path)
+        rest = tensors["labels"], tensors.get("indices"), metadata.get("step_size")
         condensed = sets.Condensed(sets.images_of(tensors), *rest)
     images = condensed.images
     if images is None and dataset is None:

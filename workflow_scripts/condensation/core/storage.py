@@ -28,6 +28,7 @@ __all__ = [
     "read_json",
     "read_metadata",
     "read_tensors",
+    "require",
     "write_json",
     "write_tensors",
     "write_text",
@@ -98,6 +99,24 @@ def read_tensors(path: str | Path) -> tuple[dict[str, "torch.Tensor"], dict[str,
             "or cut short. Delete it and run again; the workflow makes it anew"
         )
     return tensors, metadata
+
+
+def require(metadata: Mapping[str, Any], kinds: Mapping[str, type], path: str | Path) -> None:
+    """Raise InputError unless the metadata of ``path`` has these keys, with values of these types.
+
+    Examples
+    --------
+    >>> require({"name": "digits", "classes": "0"}, {"name": str, "classes": list}, "x")
+    Traceback (most recent call last):
+    condensation.core.errors.InputError: x: its metadata have the classes '0'; expected list
+    """
+    for key, kind in kinds.items():
+        if key not in metadata:
+            raise InputError(f"{path}: its metadata have no `{key}`; the file is incomplete")
+        if not isinstance(metadata[key], kind):
+            raise InputError(
+                f"{path}: its metadata have the {key} {metadata[key]!r}; expected {kind.__name__}"
+            )
 
 
 @contextlib.contextmanager

@@ -113,8 +113,8 @@ def check(dataset: Dataset) -> None:
     Raises
     ------
     InputError
-        For fewer than two classes, a class without training or test images, labels out of range,
-        or shapes that do not match.
+        For fewer than two classes, a class without training or test images, labels out of range
+        or of another type, or shapes that do not match.
     """
     if len(dataset.classes) < 2:
         raise InputError(
@@ -126,6 +126,11 @@ def check(dataset: Dataset) -> None:
             raise InputError(f"{dataset.name}: no {split} images")
         if images.dtype != torch.uint8 or images.dim() != 4 or len(images) != len(labels):
             raise InputError(f"{dataset.name}: the {split} images do not fit their labels")
+        if labels.dtype != torch.int64 or labels.dim() != 1:
+            raise InputError(
+                f"{dataset.name}: {split} labels are {labels.dtype} of shape "
+                f"{tuple(labels.shape)}; expected int64 of shape {(len(images),)}"
+            )
         if images.shape[1:] != dataset.train_images.shape[1:]:
             raise InputError(
                 f"{dataset.name}: the test images are {tuple(images.shape[1:])}, the training "
@@ -188,7 +193,7 @@ def load(path: str | Path) -> Dataset:
     Raises
     ------
     InputError
-        If the file is damaged or holds something else.
+        If the file is damaged or incomplete or holds something else, and as ``check`` does.
 
     Examples
     --------
@@ -207,8 +212,16 @@ def load(path: str | Path) -> Dataset:
     tensors, metadata = storage.read_tensors(path)
     if metadata.get("kind") != "dataset":
         raise InputError(f"{path}: holds a {metadata.get('kind')}, not a dataset")
+    kinds = {"name": str, "classes": list, "mean": list, "std": list, "flip": bool, "source": dict}
+    storage.require(metadata, kinds, path)
     packed = {split: tensors.pop(f"{split}_files", None) for split in ("train", "test")}
-    return Dataset(
+    names = {f"{split}_{part}" for split in ("train", "test") for part in ("images", "labels")}
+    if tensors.keys() != names:
+        raise InputError(
+            f"{path}: holds {', '.join(sorted(tensors)) or 'nothing'}; expected "
+            f"{', '.join(sorted(names))}"
+        )
+    dataset = Dataset(
         name=metadata["name"],
         classes=tuple(metadata["classes"]),
         mean=tuple(metadata["mean"]),
@@ -219,3 +232,8 @@ def load(path: str | Path) -> Dataset:
         files={split: _unpacked(names) for split, names in packed.items() if names is not None},
         **tensors,
     )
+    try:
+        check(dataset)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return dataset

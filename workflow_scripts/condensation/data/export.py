@@ -102,11 +102,10 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{error}. A condensed set is a condensed.safetensors of this pipeline"
         ) from error
-    if metadata.get("kind") != sets.KIND:
-        raise InputError(
-            f"{path}: holds a {metadata.get('kind')}, not a condensed set; expected a "
-            "condensed.safetensors of this pipeline"
-        )
+    try:
+        sets.check_metadata(metadata, path)
+    except InputError as error:
+        raise InputError(f"{error}; expected a condensed.safetensors of this pipeline") from error
     if (status := metadata.get("status", "ok")) != "ok":
         remedy = "more memory" if status == "oom" else "other options"
         raise InputError(
@@ -164,8 +163,6 @@ def load(
     if whitening is None:
         mean, std = (tuple(preprocessing[name]) for name in ("mean", "std"))
         dataset = replace(dataset, mean=mean, std=std)
-    if condensed.images is not None and not torch.isfinite(condensed.images).all():
-        raise InputError(f"{path}: holds NaN or infinite pixels; they have no place in a picture")
     loaded = LoadedSet(path, condensed, dataset, metadata)
     if loaded.has_real_images:
         _check_positions(loaded, dataset_path)

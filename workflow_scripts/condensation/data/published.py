@@ -55,8 +55,10 @@ def publish(source: str | Path, folder: Path | None = None) -> tuple[str, dict[s
     """
     folder = folder or FOLDER
     tensors, metadata = storage.read_tensors(source)
-    if metadata.get("kind") != sets.KIND or metadata.get("status") != "ok":
+    sets.check_file(tensors, metadata, source)
+    if metadata.get("status", "ok") != "ok":
         raise InputError(f"{source}: not a condensed set with images")
+    storage.require(metadata, {"source": str}, source)
     if "indices" in tensors:
         raise InputError(
             f"{source}: selected real images, which belong to {metadata['dataset']}; only "

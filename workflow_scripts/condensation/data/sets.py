@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from condensation.core import storage
+from condensation.core import factors, storage
 from condensation.core.errors import InputError
 from condensation.data import formation
 from condensation.data.datasets import Dataset
@@ -109,8 +109,8 @@ def load(path: str | Path, dataset: Dataset) -> tuple[Condensed | None, dict[str
     Raises
     ------
     InputError
-        If the file is damaged, or its classes, image shape or preprocessing differ from those of
-        ``dataset``.
+        If the file is damaged or incomplete, or its classes, image shape or preprocessing differ
+        from those of ``dataset``.
 
     Examples
     --------
@@ -136,8 +136,7 @@ def of_tensors(
     path: str | Path,
 ) -> tuple[Condensed | None, dict[str, Any]]:
     """Return what ``load`` does, from the content of the file at ``path``."""
-    if metadata.get("kind") != KIND:
-        raise InputError(f"{path}: holds a {metadata.get('kind')}, not a condensed set")
+    check_file(tensors, metadata, path)
     if metadata["classes"] != list(dataset.classes):
         raise InputError(
             f"{path}: was made for {len(metadata['classes'])} classes "
@@ -147,18 +146,84 @@ def of_tensors(
         return None, metadata
     require_preprocessing(metadata["preprocessing"], dataset, str(path))
     images, labels = images_of(tensors), tensors["labels"]
-    if images is not None and tuple(images.shape[1:]) != dataset.shape:
+    if tuple(metadata["shape"]) != dataset.shape:
         raise InputError(
-            f"{path}: images of shape {tuple(images.shape[1:])}; {dataset.name} has {dataset.shape}"
+            f"{path}: images of shape {tuple(metadata['shape'])}; {dataset.name} has "
+            f"{dataset.shape}"
         )
-    check_labels(labels, len(labels), len(dataset.classes), str(path))
     indices = tensors.get("indices")
     if images is None:
         real = len(dataset.train_labels)
         if indices is None or not len(indices) or indices.min() < 0 or indices.max() >= real:
             raise InputError(f"{path}: refers to images that {dataset.name} does not have")
-    rest = indices, metadata["step_size"], metadata.get("factor", 1)
+    rest = indices, metadata.get("step_size"), metadata.get("factor", 1)
     return Condensed(images, labels, *rest), metadata
+
+
+def check_metadata(metadata: Mapping[str, Any], path: str | Path) -> None:
+    """Raise InputError unless this is the metadata of a condensed set's file."""
+    if metadata.get("kind") != KIND:
+        raise InputError(f"{path}: holds a {metadata.get('kind')}, not a condensed set")
+    storage.require(metadata, {"dataset": str, "classes": list, "content": str}, path)
+    if not all(isinstance(name, str) for name in metadata["classes"]):
+        raise InputError(f"{path}: its classes are {metadata['classes']}; expected names")
+    if metadata.get("status", "ok") != "ok":
+        return
+    storage.require(metadata, {"shape": list, "preprocessing": dict}, path)
+    shape, preprocessing = metadata["shape"], metadata["preprocessing"]
+    if len(shape) != 3 or not all(type(side) is int and side > 0 for side in shape):
+        raise InputError(f"{path}: its shape is {shape}; expected channels, height and width")
+    if preprocessing.get("kind") == "standardize":
+        storage.require(preprocessing, {"mean": list, "std": list}, path)
+        values = preprocessing["mean"] + preprocessing["std"]
+        if len(values) != 2 * shape[0] or not all(isinstance(x, (int, float)) for x in values):
+            raise InputError(
+                f"{path}: made with {preprocessing}; expected mean and std of {shape[0]} channels"
+            )
+    else:
+        storage.require(preprocessing, {"kind": str, "digest": str}, path)
+    step_size, factor = metadata.get("step_size"), metadata.get("factor", 1)
+    if step_size is not None and not isinstance(step_size, (int, float)):
+        raise InputError(f"{path}: its step_size is {step_size!r}; expected a number or null")
+    if type(factor) is not int or factor < 1:
+        raise InputError(f"{path}: its factor is {factor!r}; expected a whole number from 1")
+    try:
+        factors.check(factor, tuple(shape))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def check_file(
+    tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any], path: str | Path
+) -> None:
+    """Raise InputError unless tensors and metadata of a file make a condensed set."""
+    check_metadata(metadata, path)
+    if metadata.get("status", "ok") != "ok":
+        return
+    images, indices, labels = map(tensors.get, ("images", "indices", "labels"))
+    if labels is None or not labels.dim() or (images is None and indices is None):
+        raise InputError(
+            f"{path}: holds {', '.join(sorted(tensors)) or 'nothing'}; expected `labels`, with "
+            "`images` or `indices`"
+        )
+    count = len(labels)
+    if images is not None:
+        if images.dtype not in (torch.float32, torch.float16):
+            raise InputError(f"{path}: holds {images.dtype} images; expected float32 or float16")
+        expected = (count, *metadata["shape"])
+        if not count or tuple(images.shape) != expected:
+            raise InputError(
+                f"{path}: images of shape {tuple(images.shape)}; expected {expected}, by its "
+                "labels and its metadata"
+            )
+        if not torch.isfinite(images).all():
+            raise InputError(f"{path}: holds NaN or infinite pixels")
+    if indices is not None and (indices.dtype != torch.int64 or tuple(indices.shape) != (count,)):
+        raise InputError(
+            f"{path}: positions are {indices.dtype} of shape {tuple(indices.shape)}; expected "
+            f"int64 of shape {(count,)}, one for each label"
+        )
+    check_labels(labels, count, len(metadata["classes"]), str(path))
 
 
 def images_of(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor | None:

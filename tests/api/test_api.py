@@ -247,6 +247,36 @@ def test_sets_that_cannot_be_used_are_refused(dataset, tmp_path):
     assert storage.read_metadata(failed)["status"] == "diverged"
 
 
+def test_a_set_is_not_tested_on_images_that_it_was_made_from(pictures, caplog):
+    for seed, path in enumerate(sorted(pictures.rglob("*.png"))):  # no copies of each other
+        pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    made, other = (
+        api.load_dataset(pictures, like="cifar10", test_fraction=share) for share in (0.2, 0.5)
+    )
+    quick = {"architecture": "mlp", "augmentation": "none", "networks": 1, "epochs": 1}
+    selected = api.condense(made, "random", ipc=8)
+    with pytest.raises(InputError, match="not among the training images of this pictures"):
+        api.evaluate(selected, other, **quick)
+    learned = api.condense(made, "dm", ipc=1, **DM)
+    api.evaluate(learned, made, **quick)
+    assert "training images" not in caplog.text
+    api.evaluate(learned, other, **quick)
+    assert "made from 16 training images, and this pictures has 10" in caplog.text
+
+
+def test_a_copy_of_the_dataset_in_another_order_tests_a_set(dataset, tmp_path):
+    order = torch.arange(len(dataset.train_labels)).flip(0)
+    images, labels = dataset.train_images[order], dataset.train_labels[order]
+    copy = replace(dataset, name="copy", train_images=images, train_labels=labels)
+    quick = {"architecture": "mlp", "augmentation": "none", "networks": 1, "epochs": 1}
+    selected = api.condense(dataset, "random", ipc=2)
+    assert api.evaluate(selected, copy, **quick).accuracies
+    api.condense(dataset, "whole", to=tmp_path)
+    with pytest.raises(InputError, match="refers to images that copy does not have"):
+        api.load_set(tmp_path, copy)
+
+
 LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
 POSITIONS = torch.arange(6)
 

@@ -456,7 +456,9 @@ def evaluate(
     Raises
     ------
     InputError
-        For an unknown name or option, and a set of another dataset or preprocessing.
+        For an unknown name or option, a set of another dataset or preprocessing, and selected real
+        images that are not training images of this dataset. A set that was made from a training set
+        of another size causes a warning: the test images may be among those that it was made from.
 
     Examples
     --------
@@ -484,6 +486,8 @@ def evaluate(
     job = jobs.evaluate(config, *names.values())
     count = -(-len(condensed) // len(dataset.classes))
     with _set_up(config) as device:
+        real = _with_whitening(condensed, dataset)
+        _check_origin(condensed, real)
         (dataset_name,) = config.datasets
         cell = SetId(dataset_name, _METHOD, str(count), 0).wildcards | names
         cell |= {"first": "0", "last": str(networks - 1)}
@@ -492,7 +496,7 @@ def evaluate(
         rows, costs = evaluation.outcome(
             condensed._condensed,
             "ok",
-            _with_whitening(condensed, dataset),
+            real,
             list(range(networks)),
             **job["options"],
             device=device,
@@ -836,6 +840,30 @@ def _with_whitening(condensed: CondensedSet, dataset: Dataset) -> Dataset:
     dataset = _whitened(dataset, preprocessing["kind"])
     sets.require_preprocessing(preprocessing, dataset, "evaluate: the set")
     return dataset
+
+
+def _check_origin(condensed: CondensedSet, dataset: Dataset) -> None:
+    """Refuse a selection of other images; warn of a set that another training set made.
+
+    ``dataset`` has the preprocessing of the set. A copy of the dataset in another order passes.
+    """
+    made_from, real = condensed.metadata.get("train_images"), len(dataset.train_labels)
+    if condensed.indices is not None:
+        if not sets.is_at_positions(condensed._condensed(), dataset) and not (
+            sets.is_in_training_set(condensed.images, dataset)
+        ):
+            raise InputError(
+                f"evaluate: {condensed!r} selects images that are not among the training images of "
+                f"this {dataset.name}, so they may be among its test images; read the dataset with "
+                "the options with which the set was made, such as test_fraction"
+            )
+    elif made_from not in (None, real):
+        log.warning(
+            "evaluate: the set was made from %s training images, and this %s has %d. If the split "
+            "differs, the set was made from some of the test images, and the accuracy is too high; "
+            "read the dataset with the options with which the set was made, such as test_fraction",
+            *(made_from, dataset.name, real),
+        )
 
 
 def _described(condensed: sets.Condensed, dataset: Dataset, **facts: Any) -> CondensedSet:

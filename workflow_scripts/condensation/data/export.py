@@ -30,7 +30,6 @@ VALUES = ("unit", "uint8", "standardized", "whitened")
 KIND = "exported set"
 MANIFEST, CHOSEN = "manifest.csv", "chosen.csv"
 _AT_ONCE = 1000  # images in float64 at a time
-_SAME = 1e-3  # tolerance between a selected image in the set and in the dataset: other devices
 
 
 @dataclass(frozen=True)
@@ -183,18 +182,7 @@ def _without_images(metadata: dict[str, Any], whitening: whitenings.Whitening | 
 
 def _check_positions(loaded: LoadedSet, dataset_path: str | Path | None) -> None:
     """Raise InputError unless the images and labels of the set are those at its positions."""
-    condensed, dataset = loaded.condensed, loaded.dataset
-    positions, labels, images = condensed.indices, condensed.labels, condensed.images
-    assert positions is not None
-    fits = int(positions.max()) < len(dataset.train_labels)
-    if fits and labels.dim() == 1:
-        fits = torch.equal(dataset.train_labels[positions], labels)
-    if fits and images is not None:
-        fits = all(
-            torch.allclose(dataset.preprocess(dataset.train_images[p]), x, rtol=_SAME, atol=_SAME)
-            for p, x in zip(positions.split(_AT_ONCE), images.split(_AT_ONCE), strict=True)
-        )
-    if not fits:
+    if not sets.is_at_positions(loaded.condensed, loaded.dataset):
         raise InputError(
             f"{loaded.path}: holds other images than those at its positions in {dataset_path}; "
             "name the dataset file from which the set was made with --dataset"

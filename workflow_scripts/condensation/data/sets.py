@@ -14,6 +14,8 @@ from condensation.data import formation
 from condensation.data.datasets import Dataset
 
 KIND = "condensed set"
+_AT_ONCE = 1000  # images that are compared at a time
+_SAME = 1e-3  # tolerance between a selected image in the set and in the dataset: other devices
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def metadata_of(condensed: Condensed, dataset: Dataset, **facts: Any) -> dict[st
         "dataset": dataset.name,
         "classes": list(dataset.classes),
         "shape": list(dataset.shape),
+        "train_images": len(dataset.train_labels),
         "preprocessing": dataset.preprocessing,
         "step_size": condensed.step_size,
         "labels": "soft" if condensed.labels.dim() == 2 else "hard",
@@ -151,13 +154,11 @@ def of_tensors(
             f"{path}: images of shape {tuple(metadata['shape'])}; {dataset.name} has "
             f"{dataset.shape}"
         )
-    indices = tensors.get("indices")
-    if images is None:
-        real = len(dataset.train_labels)
-        if indices is None or not len(indices) or indices.min() < 0 or indices.max() >= real:
-            raise InputError(f"{path}: refers to images that {dataset.name} does not have")
-    rest = indices, metadata.get("step_size"), metadata.get("factor", 1)
-    return Condensed(images, labels, *rest), metadata
+    rest = tensors.get("indices"), metadata.get("step_size"), metadata.get("factor", 1)
+    condensed = Condensed(images, labels, *rest)
+    if images is None and not is_at_positions(condensed, dataset):
+        raise InputError(f"{path}: refers to images that {dataset.name} does not have")
+    return condensed, metadata
 
 
 def check_metadata(metadata: Mapping[str, Any], path: str | Path) -> None:
@@ -233,6 +234,26 @@ def images_of(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
     """
     images = tensors.get("images")
     return None if images is None else images.float()
+
+
+def is_at_positions(condensed: Condensed, dataset: Dataset) -> bool:
+    """Return whether the images and hard labels of a set are those at its positions."""
+    positions, labels, images = condensed.indices, condensed.labels, condensed.images
+    assert positions is not None
+    if not len(positions) or positions.min() < 0 or positions.max() >= len(dataset.train_labels):
+        return False
+    if labels.dim() == 1 and not torch.equal(dataset.train_labels[positions], labels):
+        return False
+    return images is None or all(
+        torch.allclose(dataset.preprocess(dataset.train_images[p]), x, rtol=_SAME, atol=_SAME)
+        for p, x in zip(positions.split(_AT_ONCE), images.split(_AT_ONCE), strict=True)
+    )
+
+
+def is_in_training_set(images: torch.Tensor, dataset: Dataset) -> bool:
+    """Return whether each image, network input [n, C, H, W], has the pixels of a training image."""
+    known = {hash(image.numpy().tobytes()) for image in dataset.train_images}
+    return all(hash(image.numpy().tobytes()) in known for image in dataset.to_pixels(images))
 
 
 def by_position(

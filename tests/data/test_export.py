@@ -32,6 +32,7 @@ from condensation.workflow.grid import SetId
 IPC = 2
 ARRAYS = ("npz", "pt", "safetensors")
 CLASSES = ("apple", "boat", "cat")
+SPLITS = ("train", "test")
 
 
 def config_of(method: dict, **dataset):
@@ -336,6 +337,36 @@ def test_what_the_page_says_reads_each_form_back(tmp_path, real, capsys, name, k
         for result in (read_back(at.dataset, config_of(entry)), by_command):
             assert torch.equal(result.labels, labels)
             torch.testing.assert_close(result.images, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("values", ["unit", "uint8", "standardized"])
+@pytest.mark.parametrize("form", ARRAYS)
+def test_a_file_says_its_values_and_the_order_of_its_classes(tmp_path, real, capsys, form, values):
+    at = place(tmp_path, real["rgb"], learned(real["rgb"]))
+    run(capsys, at.path, form, tmp_path / "set", "--values", values)
+    order = [2, 0, 1]  # of the same classes in another dataset
+    names = tuple(CLASSES[label] for label in order)
+    turned = torch.tensor([names.index(name) for name in CLASSES])
+    rgb = real["rgb"]
+    labels = {f"{split}_labels": turned[getattr(rgb, f"{split}_labels")] for split in SPLITS}
+    other = replace(rgb, classes=names, **labels)
+    entry = {"algorithm": "imported", "path": str(tmp_path / f"set.{form}")}
+    result = read_back(other, config_of(entry))
+    got = [names[label] for label in result.labels.tolist()]
+    assert got == [name for name in names for _ in range(IPC)]
+    images = at.condensed.images.view(3, IPC, *rgb.shape)[order].flatten(0, 1)
+    tolerance = 0.03 if values == "uint8" else 1e-5
+    inside = (images > images.min() + 0.5) & (images < images.max() - 0.5)  # not clipped
+    torch.testing.assert_close(result.images[inside], images[inside], rtol=0, atol=tolerance)
+    wrong = "unit" if values != "unit" else "uint8"
+    for options, expected in (
+        ({"scale": wrong}, f"its values are `{values}`, but scale is `{wrong}`"),
+        ({"preprocessing": "zca"}, f"its values are `{values}`; leave out `preprocessing`"),
+        ({"classes": list(names)}, "names its classes, in another order than `classes`"),
+    ):
+        view = whitened(other, "zca") if "preprocessing" in options else other
+        with pytest.raises(InputError, match=expected):
+            read_back(view, config_of(entry | options))
 
 
 @pytest.mark.parametrize("kind", whitening.KINDS)

@@ -23,10 +23,10 @@ from condensation.data import datasets, sets
 from condensation.data import whitening as whitenings
 from condensation.data.datasets import Dataset
 from condensation.data.pixels import as_uint8
+from condensation.data.set_files import VALUES
 from condensation.data.sets import Condensed
 
 FORMS = ("folder", "npz", "pt", "safetensors")
-VALUES = ("unit", "uint8", "standardized", "whitened")
 KIND = "exported set"
 MANIFEST, CHOSEN = "manifest.csv", "chosen.csv"
 _AT_ONCE = 1000  # images in float64 at a time

@@ -27,6 +27,7 @@ _ACCEPTED = (
     f"a mapping with `images` (or one of {', '.join(IMAGE_NAMES[1:])}) and `labels` (or one of "
     f"{', '.join(LABEL_NAMES[1:])}), a pair (images, labels), or images alone"
 )
+VALUES = ("unit", "uint8", "standardized", "whitened")  # what the numbers of an export mean
 _NUMBERS = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
 # Types that weights-only loading may rebuild: numpy arrays and scalars, and TensorDataset.
 _VALUES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
@@ -44,8 +45,8 @@ _NO_PICTURES = re.compile(r"(^|/)(\.|@eaDir/|__MACOSX/)|^(manifest|chosen)\.csv$
 
 def read(
     path: str | Path, dataset: Dataset, run: int | None = None
-) -> tuple[torch.Tensor, torch.Tensor | None, tuple[str, ...] | None]:
-    """Return images, labels and class names of a set, as stored.
+) -> tuple[torch.Tensor, torch.Tensor | None, dict[str, Any]]:
+    """Return images and labels of a set, as stored, and what the file says of them.
 
     Parameters
     ----------
@@ -57,7 +58,9 @@ def read(
     -------
     images : of any real dtype and in the layout of the file; uint8 [n, C, H, W] for a folder.
     labels : of any shape, or None; int64 [n] positions in the class names for a folder.
-    classes : sorted class names for a folder, else None.
+    facts : ``classes``, the class names in the order of the labels (sorted for a folder);
+        ``values``, one of ``VALUES``; ``factor``. Each only where the file holds it, as an npz or
+        PyTorch file of ``condensation export`` does.
 
     Raises
     ------
@@ -67,8 +70,10 @@ def read(
     path = Path(path)
     if path.is_dir():
         _choose([None], run, path)
-        return _pictures(path, dataset)
+        pictures, positions, classes = _pictures(path, dataset)
+        return pictures, positions, {"classes": classes}
     content = load(path)
+    facts: dict[str, Any] = {}
     if isinstance(content, TensorDataset):
         content = getattr(content, "tensors", None)
     if isinstance(content, dict) and isinstance(content.get("data"), (list, tuple)):
@@ -78,6 +83,7 @@ def read(
     else:
         _choose([None], run, path)
     if isinstance(content, dict):
+        facts = _facts(content)
         images, labels = _named(content, IMAGE_NAMES, path), _named(content, LABEL_NAMES, path)
         if images is None:
             names = sorted(key for key in content if isinstance(key, str))[:10]
@@ -88,7 +94,25 @@ def read(
         images, labels = content
     else:
         images, labels = content, None
-    return tensor(images, path), None if labels is None else tensor(labels, path), None
+    return tensor(images, path), None if labels is None else tensor(labels, path), facts
+
+
+def _facts(content: dict[Any, Any]) -> dict[str, Any]:
+    """Return class names, kind of the values and factor; not those of the name but another kind."""
+    plain = {
+        key: value.tolist() if isinstance(value, (np.ndarray, torch.Tensor)) else value
+        for key, value in content.items()
+        if key in ("classes", "values", "factor")
+    }
+    classes, factor = plain.get("classes"), plain.get("factor")
+    facts: dict[str, Any] = {}
+    if isinstance(classes, (list, tuple)) and all(isinstance(name, str) for name in classes):
+        facts["classes"] = tuple(classes)
+    if plain.get("values") in VALUES:
+        facts["values"] = plain["values"]
+    if isinstance(factor, int) and factor > 0:
+        facts["factor"] = factor
+    return facts
 
 
 def read_labels(path: str | Path) -> torch.Tensor:

@@ -46,7 +46,7 @@ def condense(
     """
     dataset = problem.dataset
     path = str(Path(path).expanduser())
-    images, labels, folders = set_files.read(path, dataset, run)
+    images, labels, facts = set_files.read(path, dataset, run)
     if labels_path:
         labels = set_files.read_labels(Path(labels_path).expanduser())
     images = _channels_first(images, problem.shape)
@@ -57,10 +57,10 @@ def condense(
             f"{path}: images of shape {tuple(images.shape)}; expected {expected}: {ipc} "
             f"per class of {dataset.name}, {problem.classes} classes"
         )
-    metadata = _metadata(path)
+    metadata = _metadata(path) | facts
     images = _network_input(images, dataset, path, scale, mean, std, restandardize, metadata)
     labels = problem.labels if labels is None else _labels(labels, len(images), dataset, path)
-    file_classes = folders or tuple(metadata.get("classes", ())) or None
+    file_classes = tuple(metadata.get("classes", ())) or None
     order = _class_order(classes, file_classes, dataset, path)
     if labels.dim() == 2:
         labels = torch.empty_like(labels).index_copy_(1, torch.tensor(order), labels)
@@ -95,9 +95,12 @@ def _metadata(path: str) -> dict:
     if not path.endswith(".safetensors"):
         return {}
     try:
-        return storage.read_metadata(path)
+        metadata = storage.read_metadata(path)
     except InputError:
         return {}
+    if metadata.get("kind") == sets.KIND:
+        sets.check_metadata(metadata, path)
+    return metadata
 
 
 def _channels_first(images: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
@@ -122,7 +125,16 @@ def _network_input(
     pictures = Path(where).is_dir()
     if pictures and scale not in (None, "uint8"):
         raise InputError(f"{where}: scale is `{scale}`, but pictures are uint8; leave `scale` out")
-    scale = scale or ("uint8" if pictures else "standardized")
+    stored = metadata.get("values")
+    said = f"{where}: the file says that its values are `{stored}`"
+    if stored is not None and scale not in (None, stored):
+        raise InputError(f"{said}, but scale is `{scale}`; leave `scale` out")
+    if stored is not None and (stored == "whitened") != (dataset.whitening is not None):
+        remedy = "set" if stored == "whitened" else "leave out"
+        raise InputError(f"{said}; {remedy} `preprocessing`")
+    if stored not in (None, "standardized") and mean is not None:
+        raise InputError(f"{said}; leave out `mean` and `std`, which are for standardised images")
+    scale = scale or ("uint8" if pictures else stored or "standardized")
     if "preprocessing" in metadata:
         sets.require_preprocessing(metadata["preprocessing"], dataset, where)
     if dataset.whitening is not None:

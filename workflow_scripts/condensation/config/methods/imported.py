@@ -39,14 +39,14 @@ class Imported(Method):
     labels: Labels = Field(SOFT_LABELS, description=LABELS_DESCRIPTION)
     classes: list[ClassName] | None = Field(
         None,
-        description="The dataset's classes in the order of the file's labels; null: the dataset's "
-        "order.",
+        description="The dataset's classes in the order of the file's labels; null: the order that "
+        "the file names, else the dataset's.",
     )
     scale: Literal["standardized", "unit", "uint8"] | None = Field(
         None,
         description="Range of the pixels: standardised by mean and std, in [0, 1], or 0 to 255; "
-        "null: `uint8` for a folder, else `standardized`. Pixels that contradict it are refused "
-        "or cause a warning.",
+        "null: `uint8` for a folder, else what the file of an export says, else `standardized`. "
+        "Pixels that contradict it are refused or cause a warning.",
     )
     mean: PerChannel | None = Field(
         None,

@@ -265,6 +265,21 @@ def test_a_set_is_not_tested_on_images_that_it_was_made_from(pictures, caplog):
     assert "made from 16 training images, and this pictures has 10" in caplog.text
 
 
+def test_a_path_means_the_file_of_that_very_name(dataset, pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAME", "another")
+    images = dataset.standardize(dataset.train_images[POSITIONS])
+    for folder in ("s{ipc}", "s{seed", "$NAME"):
+        (tmp_path / folder).mkdir()
+        np.savez(tmp_path / folder / "x{dataset}.npz", images=images)
+        np.save(tmp_path / folder / "y{}.npy", LABELS.flip(0))
+        labels = tmp_path / folder / "y{}.npy"
+        loaded = api.load_set(tmp_path / folder / "x{dataset}.npz", dataset, labels_path=labels)
+        assert torch.equal(loaded.images, images[[4, 5, 2, 3, 0, 1]])
+    pictures.rename(tmp_path / "$NAME" / "pictures")
+    monkeypatch.chdir(tmp_path)
+    assert len(api.load_dataset("$NAME/pictures", test_fraction=0.2).train_labels) == 16
+
+
 def test_a_copy_of_the_dataset_in_another_order_tests_a_set(dataset, tmp_path):
     order = torch.arange(len(dataset.train_labels)).flip(0)
     images, labels = dataset.train_images[order], dataset.train_labels[order]

@@ -309,6 +309,10 @@ def test_home_and_variables_are_expanded_in_every_path(tmp_path, monkeypatch):
     assert str(tmp_path / "weights.pt") in str(plugin.model_dump())
     with pytest.raises(InputError, match="x.yaml: '~nobody_of_that_name/a': there is no such user"):
         parse(changed("results_dir", "~nobody_of_that_name/a"), "x.yaml")
+    for text in ("$UNSET_HERE/a", "/a/${UNSET_HERE}", "$UNSET_HERE"):
+        with pytest.raises(InputError, match="the environment variable UNSET_HERE is not set"):
+            parse(changed("results_dir", text), "x.yaml")
+    assert parse(changed("results_dir", "$SCRATCH/a"), variables=False).results_dir == "$SCRATCH/a"
 
 
 @pytest.mark.parametrize(

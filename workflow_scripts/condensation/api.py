@@ -23,6 +23,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from condensation.config import checks, entries, experiments, loading
+from condensation.config.methods.imported import literal
 from condensation.config.schema import Config
 from condensation.core import compute as machine
 from condensation.core import progress, storage
@@ -290,6 +291,7 @@ def load_dataset(name_or_path: str | Path, *, name: str | None = None, **options
             "experiments": {"all": {"datasets": [name], "methods": ["random"], "ipc": [1]}},
         },
         "load_dataset",
+        variables=False,
     )
     checked = config.datasets[name]
     if source != "digits" and not checked.path:
@@ -623,7 +625,8 @@ def _config(
     name = _as_name(dataset.name)
     grid_entry = {"datasets": [name], "methods": [method_name], "ipc": [ipc], **(axes or {})}
     content = {"datasets": {name: entry}, "methods": {method_name: dict(method)}}
-    return loading.parse(content | sections | {"experiments": {"all": grid_entry}}, origin)
+    content |= sections | {"experiments": {"all": grid_entry}}
+    return loading.parse(content, origin, variables=False)
 
 
 def _config_of_set(
@@ -929,8 +932,9 @@ def _read(path: Path, dataset: Dataset | None) -> CondensedSet:
 
 def _import(path: Path, dataset: Dataset, options: Mapping[str, Any]) -> CondensedSet:
     """Return the set in a file of another program, by the options of ``algorithm: imported``."""
-    method = {"algorithm": "imported", "path": str(path), **_named(options, {})}
-    config = _config(dataset, method, "load_set")
+    method = {"algorithm": "imported", "path": path, **options}
+    files = {key: literal(method[key]) for key in ("path", "labels_path") if method.get(key)}
+    config = _config(dataset, _named(method | files, {}), "load_set")
     (dataset_name,) = config.datasets
     entry = config.methods[_METHOD]
     dataset = _whitened(dataset, entry.preprocessing)

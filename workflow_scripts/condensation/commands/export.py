@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from condensation.config.methods.imported import literal
 from condensation.core.errors import InputError
 from condensation.data import export
 from condensation.workflow import layout
@@ -137,8 +138,7 @@ def _whitening_line(kind: str, real: bool) -> str:
 
 def _entry(path: Path, options: dict[str, Any]) -> str:
     """Return an entry of the config section `methods`; JSON values are YAML."""
-    escaped = str(path).replace("{", "{{").replace("}", "}}")
-    values = {"path": escaped} | options
+    values = {"path": literal(path)} | options
     rest = ", ".join(
         f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
     )

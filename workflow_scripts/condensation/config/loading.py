@@ -16,10 +16,17 @@ from condensation.config.schema import BUILT_IN, Config
 from condensation.core.errors import InputError, nearest
 
 _MOST_LINES, _LONGEST_LINE = 50, 1000  # of an error message
+_VARIABLE = re.compile(r"(?:^|/)\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})(?=/|$)")  # part of a path
 
 
-def parse(data: Any, origin: str = "config") -> Config:
+def parse(data: Any, origin: str = "config", variables: bool = True) -> Config:
     """Return the validated config.
+
+    Parameters
+    ----------
+    origin : the file, for messages.
+    variables : whether to expand environment variables, as in a file. Arguments of a function are
+        meant as they are.
 
     Raises
     ------
@@ -30,7 +37,7 @@ def parse(data: Any, origin: str = "config") -> Config:
     if not isinstance(data, dict) or not data:
         raise InputError(f"{origin}: expected a mapping with datasets, methods and experiments")
     yaml_file.check_size(data, origin)
-    data = _expanded(data, origin)
+    data = _expanded(data, origin, variables)
     try:
         return Config.model_validate(data)
     except ValidationError as error:
@@ -41,12 +48,12 @@ def parse(data: Any, origin: str = "config") -> Config:
         raise InputError("\n".join(lines)) from error
 
 
-def _expanded(value: Any, origin: str) -> Any:
-    """Expand ``~`` and environment variables in all texts, as a shell does."""
+def _expanded(value: Any, origin: str, variables: bool) -> Any:
+    """Expand ``~``, and environment variables if asked to, in all texts, as a shell does."""
     if isinstance(value, dict):
-        return {key: _expanded(inner, origin) for key, inner in value.items()}
+        return {key: _expanded(inner, origin, variables) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_expanded(inner, origin) for inner in value]
+        return [_expanded(inner, origin, variables) for inner in value]
     if not isinstance(value, str):
         return value
     if value.startswith("~"):
@@ -54,7 +61,13 @@ def _expanded(value: Any, origin: str) -> Any:
             value = str(Path(value).expanduser())
         except RuntimeError as error:
             raise InputError(f"{origin}: {value!r}: there is no such user here") from error
-    return os.path.expandvars(value)
+    if not variables:
+        return value
+    expanded = os.path.expandvars(value)
+    if unset := _VARIABLE.search(expanded):
+        name = unset[1] or unset[2]
+        raise InputError(f"{origin}: {value!r}: the environment variable {name} is not set")
+    return expanded
 
 
 def _place(keys: list[str | int], data: Any) -> str:

@@ -73,8 +73,9 @@ value, as in `--config 'evaluation={epochs: 100}'`:
 
 An editor with YAML support completes and checks keys if the first line of a config is
 `# yaml-language-server: $schema=schema.json`. `~` and environment variables (`$SCRATCH`) are
-expanded in every text. Three things that YAML silently reads as something else are refused with
-file and line: a duplicate key, `010` (eight), and `1:30` (ninety).
+expanded in every text; a path with one that is not set is refused. Three things that YAML silently
+reads as something else are refused with file and line: a duplicate key,
+`010` (eight), and `1:30` (ninety).
 
 `python workflow_scripts/condensation/config/reference.py` generates this page from the models in
 `workflow_scripts/condensation/config/`. Do not edit it by hand.

@@ -1,5 +1,6 @@
 """Imported: a finished condensed set from a file."""
 
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -13,6 +14,11 @@ from condensation.config.methods.base import (
     Method,
     PerChannel,
 )
+
+
+def literal(path: str | Path) -> str:
+    """Return the option that means this very path: its braces are no placeholders."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 class Imported(Method):

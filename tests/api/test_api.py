@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from condensation import api
 from condensation.config.loading import parse
-from condensation.core import storage
+from condensation.core import storage, textfiles
 from condensation.core.errors import InputError
 from condensation.data import datasets, published, sets, whitening
 from condensation.methods import dm, experts
@@ -162,6 +163,47 @@ def test_a_call_after_another_ended_uses_its_experts(dataset, tmp_path, monkeypa
     at_once = api.condense(dataset, "tm", ipc=1, **TM)
     assert torch.equal(continued.images, at_once.images)
     assert continued.metadata == at_once.metadata
+
+
+@pytest.mark.parametrize(("method", "options"), [("random", {}), ("dm", DM)])
+@pytest.mark.parametrize("file", ["condensed.safetensors", "cost.json", "chosen.csv"])
+def test_a_set_is_there_with_its_tables_or_not_at_all(
+    dataset, tmp_path, monkeypatch, file, method, options
+):
+    atomic, missing = textfiles.atomic, [file]
+
+    def full(path):
+        if Path(path).name in missing:
+            raise OSError(28, "No space left on device", str(path))
+        return atomic(path)
+
+    for module in (storage, textfiles):
+        monkeypatch.setattr(module, "atomic", full)
+    if (method, file) != ("dm", "chosen.csv"):
+        with pytest.raises(OSError, match="No space left"):
+            api.condense(dataset, method, ipc=1, to=tmp_path, **options)
+        assert not (tmp_path / "condensed.safetensors").exists()
+    missing.clear()
+    api.condense(dataset, method, ipc=1, to=tmp_path, **options)
+    expected = ["condensed.safetensors", "cost.json"]
+    expected += ["chosen.csv"] if method == "random" else []
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(expected)
+
+
+def test_a_checkpoint_stays_after_an_error(dataset, tmp_path, monkeypatch, caplog):
+    def full(path, content):
+        raise OSError(28, "No space left on device", str(path))
+
+    compute = {"checkpoint_seconds": 1e-9}
+    with monkeypatch.context() as patched:
+        patched.setattr(api.condensing.storage, "write_json", full)
+        with pytest.raises(OSError, match="No space left"):
+            api.condense(dataset, "dm", ipc=1, to=tmp_path, compute=compute, **DM)
+    assert "what is done stays in" in caplog.text
+    caplog.set_level("INFO", logger="condensation")
+    continued = api.condense(dataset, "dm", ipc=1, to=tmp_path, compute=compute, **DM)
+    assert "continuing at step" in caplog.text
+    assert torch.equal(continued.images, api.condense(dataset, "dm", ipc=1, **DM).images)
 
 
 def test_experts_of_another_precision_are_trained_again(dataset, tmp_path, monkeypatch):

@@ -342,8 +342,8 @@ def condense(
     seed : the condensation seed, 0 or more; another seed gives another set.
     to : folder for ``condensed.safetensors``, ``cost.json`` and, for selected real images,
         ``chosen.csv`` with the position, class and file name of each; an interrupted call with
-        the same arguments continues there. After an error, the experts that are trained stay
-        there for the next call. None writes no file.
+        the same arguments continues there. After an error, trained experts and checkpoints stay
+        there for the next call. The set is written last. None writes no file.
     like : the official dataset whose published hyper-parameters are used, for your own images.
     compute : options of the section ``compute`` of the config, such as ``device`` and ``threads``
         (1 by default: another number of threads may change the last bits of a result).
@@ -402,12 +402,12 @@ def condense(
         except Exception as error:
             if machine.is_out_of_memory(error):
                 raise MemoryError(f"condense: {error}") from error
-            if to is not None and any(unfinished.glob(_EXPERTS)):  # they may have taken hours
-                log.warning("condense: the experts stay in %s for the next call", unfinished)
+            if to is not None and _holds_work(unfinished):
+                log.warning("condense: what is done stays in %s for the next call", unfinished)
             else:
                 shutil.rmtree(unfinished)
             raise
-        condensed = _read(folder / SET_FILE, dataset)
+        condensed = _read(unfinished / SET_FILE, dataset)
         if to is None:  # the file behind these tensors will be removed
             copies = {name: getattr(condensed, name) for name in ("images", "labels", "indices")}
             copies = {name: tensor.clone() for name, tensor in copies.items() if tensor is not None}
@@ -419,6 +419,7 @@ def condense(
                 (folder / export.CHOSEN).unlink(missing_ok=True)
             else:
                 storage.write_text(folder / export.CHOSEN, chosen)
+            (unfinished / SET_FILE).replace(folder / SET_FILE)  # last: then nothing is missing
         shutil.rmtree(unfinished)
     return condensed
 
@@ -717,9 +718,10 @@ def _condense(
     unfinished: Path,
     device: torch.device,
 ) -> Dataset:
-    """Write the set to ``folder`` and return the dataset with the whitening of the set.
+    """Write the set to ``unfinished`` and return the dataset with the whitening of the set.
 
-    The inputs of the set are written to ``unfinished``, at the paths of the workflow.
+    The inputs of the set are written there too, at the paths of the workflow; cost, snapshots and
+    whitening to ``folder``.
     """
     expanded = grid.expand(config)
     paths = layout.Layout(str(unfinished), str(unfinished))
@@ -756,10 +758,10 @@ def _condense(
     if "experts" in read:
         _train_experts(config, expanded, set_id, read, paths, settings)
     job = jobs.condense(config, set_id)
-    outputs = {name: str(folder / f"{name}.safetensors") for name in ("condensed", "snapshots")}
+    outputs = {"condensed": str(unfinished / SET_FILE), "cost": str(folder / "cost.json")}
+    outputs["snapshots"] = str(folder / Path(layout.SNAPSHOTS).name)
     if not job["snapshots"]:
         outputs["snapshots"] = paths(layout.SNAPSHOTS, **names)
-    outputs["cost"] = str(folder / "cost.json")
     condensing.condense(names, job, read, outputs, **settings)
     metadata = storage.read_metadata(outputs["condensed"])
     if metadata["status"] != "ok":
@@ -769,6 +771,11 @@ def _condense(
         raise error(f"{what}: failed at iteration {metadata['iteration']}: {metadata['cause']}")
     log.info("%s: done in %s", what, progress.duration(time.monotonic() - started))
     return dataset
+
+
+def _holds_work(unfinished: Path) -> bool:
+    """Return whether a failed call leaves experts or a checkpoint, which may have taken hours."""
+    return any(unfinished.glob(_EXPERTS)) or any(unfinished.glob("checkpoint*"))
 
 
 def _train_experts(

@@ -190,6 +190,23 @@ def test_a_set_is_there_with_its_tables_or_not_at_all(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(expected)
 
 
+def test_two_calls_do_not_write_into_one_folder(dataset, tmp_path, monkeypatch):
+    make, refused = api.condensing.condense, []
+
+    def meanwhile(*arguments, **options):
+        with pytest.raises(InputError, match="another call of condense is writing here") as error:
+            api.condense(dataset, "random", ipc=1, to=tmp_path)
+        refused.append(error)
+        return make(*arguments, **options)
+
+    monkeypatch.setattr(api.condensing, "condense", meanwhile)
+    api.condense(dataset, "dm", ipc=1, to=tmp_path, **DM)
+    assert refused and api.load_set(tmp_path).metadata["method"] == "dm"
+    (tmp_path / "condensed.safetensors").unlink()
+    monkeypatch.undo()
+    api.condense(dataset, "random", ipc=1, to=tmp_path)  # the lock ends with its call
+
+
 def test_a_checkpoint_stays_after_an_error(dataset, tmp_path, monkeypatch, caplog):
     def full(path, content):
         raise OSError(28, "No space left on device", str(path))

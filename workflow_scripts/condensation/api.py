@@ -7,7 +7,9 @@ options and seed give the same bytes.
 """
 
 import contextlib
+import fcntl
 import logging
+import os
 import re
 import shutil
 import statistics
@@ -360,7 +362,7 @@ def condense(
     ------
     InputError
         For an unknown method or option, a class with fewer than ``ipc`` images, and a folder that
-        holds another set.
+        holds another set or into which another call writes.
     MemoryError
         If memory runs out.
     FloatingPointError
@@ -389,12 +391,11 @@ def condense(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         else:
             folder = Path(to).expanduser()
-            if (folder / SET_FILE).exists():
-                raise InputError(
-                    f"{folder / SET_FILE}: exists already; name another folder, or remove the file"
-                )
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_alone_in(folder))
+            _require_no_set(folder)
         unfinished = folder / _UNFINISHED
-        unfinished.mkdir(parents=True, exist_ok=True)
+        unfinished.mkdir(exist_ok=True)
         try:
             dataset = _condense(config, set_id, dataset, folder, unfinished, device)
         except MemoryError:
@@ -708,6 +709,32 @@ def _announce(
 
 
 # --- condensation ---------------------------------------------------------------------------------
+
+
+def _require_no_set(folder: Path) -> None:
+    if (folder / SET_FILE).exists():
+        raise InputError(
+            f"{folder / SET_FILE}: exists already; name another folder, or remove the file"
+        )
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; raise InputError if another call holds it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise InputError(
+            f"{folder}: another call of condense is writing here; name another folder, or wait"
+        ) from error
+    except OSError:  # some network file systems have no locks of folders
+        log.debug("%s: cannot be locked", folder)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _condense(

@@ -324,6 +324,14 @@ def test_a_set_is_not_tested_on_images_that_it_was_made_from(pictures, caplog):
     assert "made from 16 training images, and this pictures has 10" in caplog.text
 
 
+@pytest.mark.parametrize(("divisor", "form"), [(1, "0 to 255"), (255, r"\[0, 1\]")])
+def test_a_pair_in_another_scale_is_refused(dataset, divisor, form):
+    pixels = dataset.train_images[POSITIONS].float()
+    with pytest.raises(InputError, match=rf"They look like images (on|of) {form}.*standardize\("):
+        pair = pixels / divisor, dataset.train_labels[POSITIONS]
+        api.evaluate(pair, dataset, "mlp", "none", networks=1, epochs=1)
+
+
 def test_a_path_means_the_file_of_that_very_name(dataset, pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("NAME", "another")
     images = dataset.standardize(dataset.train_images[POSITIONS])

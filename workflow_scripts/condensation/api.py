@@ -30,7 +30,16 @@ from condensation.config.schema import Config
 from condensation.core import compute as machine
 from condensation.core import progress, storage
 from condensation.core.errors import InputError, nearest
-from condensation.data import datasets, export, published, readers, reading_report, sets, whitening
+from condensation.data import (
+    datasets,
+    export,
+    plausibility,
+    published,
+    readers,
+    reading_report,
+    sets,
+    whitening,
+)
 from condensation.data.datasets import Dataset
 from condensation.data.pixels import as_uint8
 from condensation.data.whitening import Whitening
@@ -442,7 +451,8 @@ def evaluate(
     Parameters
     ----------
     condensed : a set, a path that ``load_set`` reads, or a pair of standardised images, float32
-        [n, C, H, W], and labels, with as many images of each class.
+        [n, C, H, W], and labels, with as many images of each class. Pixels that look like another
+        scale are refused or cause a warning.
     dataset : the dataset that the set condenses, or what ``load_dataset`` takes.
     architecture, augmentation, optimizer : names that every config has, or mappings of options as
         in a config: ``architecture={"network": "convnet", "width": 64}``.
@@ -856,6 +866,8 @@ def _as_set(condensed: Any, dataset: Dataset) -> CondensedSet:
             )
         problem = contract.Problem(dataset, count, seed=0)
         checked = contract.finish(condensed, problem, "evaluate")
+        if dataset.whitening is None:
+            _check_pixels_of_pair(checked.images, dataset)
         return _described(checked, dataset, method="pair of tensors")
     if not isinstance(condensed, CondensedSet):
         raise InputError(
@@ -868,6 +880,17 @@ def _as_set(condensed: Any, dataset: Dataset) -> CondensedSet:
             f"classes and images of {'x'.join(map(str, dataset.shape))}"
         )
     return condensed
+
+
+def _check_pixels_of_pair(images: torch.Tensor, dataset: Dataset) -> None:
+    """Warn or raise InputError if the images of a pair do not look standardised."""
+    try:
+        plausibility.check_pixels(images, "standardized", None, dataset, "evaluate: the pair")
+    except InputError as error:
+        raise InputError(
+            f"{error}. A pair has no scale: `dataset.standardize(images)` makes it of uint8 "
+            "images, and load_set reads a file in another scale"
+        ) from error
 
 
 def _with_whitening(condensed: CondensedSet, dataset: Dataset) -> Dataset:

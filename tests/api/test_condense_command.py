@@ -94,6 +94,39 @@ def test_each_mistake_has_its_message(tmp_path, options, expected):
         condense.main(["digits", "--to", str(tmp_path / "out"), *options])
 
 
+@pytest.mark.parametrize("dataset", ["pictures", "digits"])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--method", "typo"], "unknown algorithm 'typo'"),
+        (["--option", "iteration=3"], "unknown option 'iteration'.*did you mean 'iterations'"),
+        (["--ipc", "0"], "ipc: expected a whole number from 1, got 0"),
+        (["--seed", "-1"], "seed: expected a whole number from 0, got -1"),
+        (["--to", "taken"], "exists already; name another folder"),
+        (["--to", "taken/condensed.safetensors"], "a file; name a folder for the set"),
+    ],
+)
+def test_mistakes_are_found_before_images_are_read(
+    tmp_path, monkeypatch, dataset, options, expected
+):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("pictures", "taken"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "taken/condensed.safetensors").write_text("")
+
+    def read(*arguments, **options):
+        raise AssertionError("the images were read")
+
+    monkeypatch.setattr(api.readers, "read", read)
+    with pytest.raises(InputError, match=expected):
+        condense.main([dataset, "--to", "out", *options])
+    names = {"--method": "method", "--ipc": "ipc", "--seed": "seed", "--to": "to"}
+    if options[0] in names:
+        value = int(options[1]) if options[0] in ("--ipc", "--seed") else options[1]
+        with pytest.raises(InputError, match=expected):
+            api.condense(dataset, **{names[options[0]]: value})
+
+
 @pytest.mark.parametrize("option", ["--networks", "--epochs"])
 def test_training_nothing_is_refused_before_a_set_is_made(tmp_path, capsys, option):
     arguments = ["digits", "--method", "random", "--evaluate", option, "0"]

@@ -386,9 +386,8 @@ def condense(
     >>> condensed.images.shape, condensed.images.dtype, condensed.labels.tolist()
     (torch.Size([10, 1, 8, 8]), torch.float32, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
+    check_condense(dataset, method, ipc, seed, to=to, like=like, compute=compute, **options)
     dataset = _dataset(dataset)
-    if not isinstance(seed, int) or seed < 0:
-        raise InputError(f"condense: seed: expected a whole number from 0, got {seed!r}")
     like = like or getattr(dataset, "like", None)
     config = _config_of_set(dataset, method, ipc, options, like, compute)
     (dataset_name,), (method_name,) = config.datasets, config.methods
@@ -402,7 +401,7 @@ def condense(
             folder = Path(to).expanduser()
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(_alone_in(folder))
-            _require_no_set(folder)
+            _check_target(folder)  # again, now that no other call writes there
         unfinished = folder / _UNFINISHED
         unfinished.mkdir(exist_ok=True)
         try:
@@ -721,7 +720,42 @@ def _announce(
 # --- condensation ---------------------------------------------------------------------------------
 
 
-def _require_no_set(folder: Path) -> None:
+def check_condense(
+    dataset: Dataset | str | Path,
+    method: str,
+    ipc: int,
+    seed: int,
+    *,
+    to: str | Path | None = None,
+    like: str | None = None,
+    compute: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> None:
+    """Raise InputError if ``condense`` would, as far as that is known before images are read."""
+    for name, number, least in (("ipc", ipc, 1), ("seed", seed, 0)):
+        if type(number) is not int or number < least:
+            raise InputError(
+                f"condense: {name}: expected a whole number from {least}, got {number!r}"
+            )
+    if to is not None:
+        _check_target(Path(to).expanduser())
+    # a prepared dataset is read at once
+    if not isinstance(dataset, Dataset) and not str(dataset).endswith(".safetensors"):
+        _config_of_set(_outline(str(dataset)), method, ipc, options, like, compute)
+
+
+def _outline(source: str) -> Dataset:
+    """Return the name and reader of a dataset that is not read yet, without images."""
+    images, labels = torch.zeros(0, 1, 1, 1, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64)
+    reader = source if source in _NAMES else "image_folder"
+    split = images, labels
+    return Dataset(_as_name(source), (), *split, *split, (), (), source={"reader": reader})
+
+
+def _check_target(folder: Path) -> None:
+    """Raise InputError unless a set may be written to ``folder``."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: a file; name a folder for the set")
     if (folder / SET_FILE).exists():
         raise InputError(
             f"{folder / SET_FILE}: exists already; name another folder, or remove the file"

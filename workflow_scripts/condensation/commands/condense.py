@@ -66,17 +66,13 @@ def main(arguments: list[str]) -> None:
     reading = shared.dataset_options(options)
     if options.dataset.endswith(".safetensors"):  # `like` then gives hyper-parameters alone
         reading.pop("like", None)
-    dataset = api.load_dataset(options.dataset, **reading)
     compute = shared.compute_options(options)
+    what = options.method, options.ipc, options.seed
+    how = {"to": options.to, "like": options.like, "compute": compute, **method_options}
+    api.check_condense(options.dataset, *what, **how)  # before all images are read
+    dataset = api.load_dataset(options.dataset, **reading)
     try:
-        condensed = api.condense(
-            dataset,
-            *(options.method, options.ipc, options.seed),
-            to=options.to,
-            like=options.like,
-            compute=compute,
-            **method_options,
-        )
+        condensed = api.condense(dataset, *what, **how)
     except (MemoryError, FloatingPointError) as error:
         raise InputError(f"{error}. No set was written") from error
     print(f"{Path(options.to) / api.SET_FILE}: {condensed.summary()}", flush=True)

@@ -609,6 +609,17 @@ def test_a_full_disk_leaves_nothing(tmp_path, real, capsys, monkeypatch, form):
     assert cli.main(["export", *arguments]) == 0
 
 
+def test_a_tilde_after_an_equals_sign_is_the_home(tmp_path, real, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    at = place(tmp_path, real["rgb"], learned(real["rgb"]))
+    assert cli.main(["export", str(at.path), "--to", "npz", "--into=~/out/set"]) == 0
+    arguments = ["~/out/set.npz", f"--dataset={at.path.parents[3] / FILE}", "--json=~/a.json"]
+    quick = ["--networks", "1", "--epochs", "1", "--architectures", "mlp"]
+    assert cli.main(["evaluate", *arguments, *quick]) == 0
+    assert (tmp_path / "a.json").is_file() and not (tmp_path / "~").exists()
+
+
 def test_an_empty_folder_is_filled(tmp_path, real, capsys):
     at = place(tmp_path, real["rgb"], selected(real["rgb"]))
     (tmp_path / "out").mkdir()

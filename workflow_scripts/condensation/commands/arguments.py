@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,6 +13,14 @@ from condensation.core.plugins import with_numbers
 
 _DATASET = ("path", "image_size", "test_fraction", "channels", "like", "subset", "crop")
 _COMPUTE = ("device", "threads")
+
+
+def path(text: str) -> Path:
+    """Return a path; a shell leaves the ``~`` of ``--into=~/sets`` as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no such user here") from error
 
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:

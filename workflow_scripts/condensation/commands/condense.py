@@ -9,7 +9,6 @@ if it is repeated.
 """
 
 import argparse
-from pathlib import Path
 
 from condensation import api
 from condensation.commands import arguments as shared
@@ -29,7 +28,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         help="digits, cifar10, cifar100, fashion_mnist, tinyimagenet, a prepared "
         "dataset.safetensors, or a folder, tar or zip with train/<class>/* and test/<class>/*",
     )
-    parser.add_argument("--to", required=True, metavar="FOLDER", help="where to write the set")
+    parser.add_argument(
+        "--to", required=True, type=shared.path, metavar="FOLDER", help="where to write the set"
+    )
     parser.add_argument(
         "--method",
         default="dm",
@@ -75,7 +76,7 @@ def main(arguments: list[str]) -> None:
         condensed = api.condense(dataset, *what, **how)
     except (MemoryError, FloatingPointError) as error:
         raise InputError(f"{error}. No set was written") from error
-    print(f"{Path(options.to) / api.SET_FILE}: {condensed.summary()}", flush=True)
+    print(f"{options.to / api.SET_FILE}: {condensed.summary()}", flush=True)
     if options.evaluate:
         training = {"networks": options.networks, "epochs": options.epochs}
         result = api.evaluate(condensed, dataset, **training, compute=compute)

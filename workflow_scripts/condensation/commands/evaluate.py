@@ -9,7 +9,6 @@ pipeline, or any file or folder of pictures that `algorithm: imported` reads.
 
 import argparse
 import itertools
-from pathlib import Path
 from typing import Any
 
 from condensation import api, networks
@@ -51,7 +50,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--augmentations", nargs="+", default=["dsa"], metavar="NAME")
     parser.add_argument("--architectures", nargs="+", default=["convnet"], metavar="NAME")
     parser.add_argument("--optimizers", nargs="+", default=["sgd"], metavar="NAME")
-    parser.add_argument("--json", metavar="FILE", help="also write all accuracies to a file")
+    parser.add_argument(
+        "--json", type=shared.path, metavar="FILE", help="also write all accuracies to a file"
+    )
     shared.add_compute_options(parser)
     return parser.parse_args(arguments)
 
@@ -73,8 +74,8 @@ def main(arguments: list[str]) -> None:
             if name not in BUILT_IN[axis]:
                 raise InputError(f"--{axis}: {unknown(axis[:-1], name, BUILT_IN[axis])}")
     if options.json:  # before the first training
-        Path(options.json).parent.mkdir(parents=True, exist_ok=True)
-        if Path(options.json).is_dir():
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        if options.json.is_dir():
             raise InputError(f"--json {options.json}: a folder; name a file")
     shared.show_progress()
     dataset = api.load_dataset(options.dataset, **shared.dataset_options(options))

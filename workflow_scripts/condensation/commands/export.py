@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from condensation.commands import arguments as shared
 from condensation.config.methods.imported import literal
 from condensation.core.errors import InputError
 from condensation.data import export
@@ -25,10 +26,13 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("set", help="a condensed.safetensors of this pipeline")
+    parser.add_argument("set", type=shared.path, help="a condensed.safetensors of this pipeline")
     parser.add_argument("--to", required=True, choices=export.FORMS, help="the form")
     parser.add_argument(
-        "--into", required=True, help="the new folder or file; a missing ending is added"
+        "--into",
+        required=True,
+        type=shared.path,
+        help="the new folder or file; a missing ending is added",
     )
     parser.add_argument(
         "--values",
@@ -39,8 +43,12 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--hard", action="store_true", help="replace soft labels by the class of the largest score"
     )
-    parser.add_argument("--dataset", help="its dataset.safetensors, if the set was moved")
-    parser.add_argument("--whitening", help="its whitening, if the set is whitened and was moved")
+    parser.add_argument(
+        "--dataset", type=shared.path, help="its dataset.safetensors, if the set was moved"
+    )
+    parser.add_argument(
+        "--whitening", type=shared.path, help="its whitening, if the set is whitened and was moved"
+    )
     return parser.parse_args(arguments)
 
 
@@ -48,10 +56,9 @@ def main(arguments: list[str]) -> None:
     """Write the set and print what was written; raises InputError for bad input."""
     options = parse_arguments(arguments)
     metadata = export.read_metadata(options.set)
-    dataset = options.dataset or _dataset_of(Path(options.set))
-    whitening = options.whitening or _whitening_of(
-        Path(options.set), dataset, metadata["preprocessing"]["kind"]
-    )
+    dataset = options.dataset or _dataset_of(options.set)
+    kind = metadata["preprocessing"]["kind"]
+    whitening = options.whitening or _whitening_of(options.set, dataset, kind)
     loaded = export.load(options.set, dataset, whitening)
     was_soft = loaded.condensed.labels.dim() == 2
     if options.hard:

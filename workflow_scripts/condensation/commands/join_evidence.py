@@ -13,6 +13,7 @@ folders than those of earlier joins are left as they are.
 import argparse
 from pathlib import Path
 
+from condensation.commands import arguments as shared
 from condensation.config import loading
 from condensation.core import storage
 from condensation.core.errors import InputError
@@ -35,11 +36,13 @@ def main(arguments: list[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", required=True, help="the config of the records")
-    parser.add_argument("--into", required=True, help="a new folder, or one of an earlier join")
+    parser.add_argument(
+        "--into", required=True, type=shared.path, help="a new folder, or one of an earlier join"
+    )
     parser.add_argument("--ranking", help="the run's tables/nas.csv, if it ranked architectures")
     parser.add_argument("records", nargs="+", help="files of records (.jsonl.xz)")
     options = parser.parse_args(arguments)
-    into = Path(options.into)
+    into = options.into
     # the evidence of a run has no table of accuracy
     joined = all((into / name).is_file() for name in (_RECORDS, _ACCURACY))
     if into.is_dir() and any(into.iterdir()) and not joined:

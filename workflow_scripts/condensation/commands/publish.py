@@ -6,8 +6,8 @@
 """
 
 import argparse
-from pathlib import Path
 
+from condensation.commands import arguments as shared
 from condensation.data import published
 
 
@@ -18,9 +18,13 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("sets", nargs="+", help="files condensed.safetensors of this pipeline")
     parser.add_argument(
-        "--into", type=Path, help="the folder with the index; by default docs/reproduction/sets"
+        "sets", nargs="+", type=shared.path, help="files condensed.safetensors of this pipeline"
+    )
+    parser.add_argument(
+        "--into",
+        type=shared.path,
+        help="the folder with the index; by default docs/reproduction/sets",
     )
     return parser.parse_args(arguments)
 

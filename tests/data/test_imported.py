@@ -546,6 +546,15 @@ def test_code_in_a_pt_file_is_not_run(tmp_path, problem, images, monkeypatch):
     assert not (tmp_path / "was_run").exists()
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet", "txt"])
+def test_a_file_of_another_kind_names_those_that_are_read(tmp_path, problem, images, ending):
+    np.save(tmp_path / "s.npy", images.numpy())
+    labels = tmp_path / f"labels.{ending}"
+    labels.write_bytes(b"PAR1\x15" if ending == "parquet" else b"label\n0\n0\n1\n1\n2\n2\n")
+    with pytest.raises(InputError, match=r"expected \.npz, \.npy, \.safetensors or a PyTorch file"):
+        imported(tmp_path / "s.npy", problem, labels_path=str(labels))
+
+
 def test_objects_in_an_npz_file_are_not_unpickled(tmp_path, problem, monkeypatch):
     monkeypatch.setenv("BOMB", str(tmp_path / "was_run"))
     np.savez(tmp_path / "evil.npz", images=np.array([Bomb()], dtype=object))

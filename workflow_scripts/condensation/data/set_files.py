@@ -28,6 +28,7 @@ _ACCEPTED = (
     f"{', '.join(LABEL_NAMES[1:])}), a pair (images, labels), or images alone"
 )
 VALUES = ("unit", "uint8", "standardized", "whitened")  # what the numbers of an export mean
+_PYTORCH = (".pt", ".pth", ".pkl", ".bin", ".ckpt", ".tar")  # usual endings of PyTorch files
 _NUMBERS = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
 # Types that weights-only loading may rebuild: numpy arrays and scalars, and TensorDataset.
 _VALUES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
@@ -177,6 +178,11 @@ def load(path: Path) -> Any:
         with torch.serialization.safe_globals(_VALUES):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if ending not in _PYTORCH:
+            raise InputError(
+                f"{path}: not a readable file; expected .npz, .npy, .safetensors or a PyTorch file "
+                f"({', '.join(_PYTORCH)})"
+            ) from error
         raise InputError(
             f"{path}: holds more than tensors and arrays, and running code from a file is refused; "
             f"save only these: {_ACCEPTED}"

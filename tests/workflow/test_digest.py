@@ -57,6 +57,46 @@ def test_an_edit_of_anything_imported_changes_the_digest(package, name):
     assert digest.source_digest(package / "script.py") != before
 
 
+@pytest.mark.parametrize(
+    ("statement", "edited", "covered"),
+    [
+        ("import beside", "beside.py", True),
+        ("import beside", "folder/inner.py", False),
+        ("import helpers", "helpers/__init__.py", True),
+        ("import helpers", "helpers/used_by_init.py", True),
+        ("import helpers", "helpers/a.py", False),
+        ("import helpers.a", "helpers/__init__.py", True),
+        ("from helpers import a", "helpers/a.py", True),
+        ("from helpers.a import f", "helpers/a.py", True),
+        ("from helpers.a import f", "helpers/deep/c.py", True),
+        ("from helpers.a import f", "beside.py", True),
+        ("from helpers.a import f", "condensation/b.py", True),
+        ("from folder import inner", "folder/inner.py", True),
+    ],
+)
+def test_what_a_users_file_imports_beside_it_is_followed(
+    package, tmp_path_factory, statement, edited, covered
+):
+    folder = tmp_path_factory.mktemp("users")
+    files = {
+        "mine.py": f"def f():\n    {statement}\n",
+        "beside.py": "from condensation import b\n",
+        "helpers/__init__.py": "from . import used_by_init\n",
+        "helpers/used_by_init.py": "",
+        "helpers/a.py": "import beside\nfrom .deep import c\ndef f():\n    return 1\n",
+        "helpers/deep/__init__.py": "",
+        "helpers/deep/c.py": "",
+        "folder/inner.py": "",  # a folder without `__init__.py` is a package too
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    home = package if edited.startswith("condensation/") else folder
+    before = digest.source_digest(folder / "mine.py")
+    edit(home, edited, (home / edited).read_text() + "\nNEW = 1\n")
+    assert (digest.source_digest(folder / "mine.py") != before) is covered
+
+
 def test_an_edit_elsewhere_keeps_the_digest(package):
     before = digest.source_digest(package / "script.py")
     edit(package, "condensation/other.py", "Z = 4\n")

@@ -42,7 +42,7 @@ def source_digest(*sources: str | Path) -> str:
 
     A source is a dotted module name (``condensation.methods.dm``, or ``condense``
     for a rule script) or the path of a Python file elsewhere (a user's method,
-    with what it imports from files beside it).
+    with what it imports from modules and packages beside it).
 
     Raises
     ------
@@ -51,13 +51,13 @@ def source_digest(*sources: str | Path) -> str:
     SyntaxError
         For one that is not Python.
     """
-    lines = [f"{_name(path)} {_read(path, path.stat().st_mtime_ns)[0]}" for path in _reach(sources)]
+    lines = [f"{_name_under(*file)} {_read(*file, _mtime(file))[0]}" for file in _reach(sources)]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
 def imported_modules(*sources: str | Path) -> set[str]:
     """Return the names of all files that the digest of ``sources`` covers."""
-    return {_name(path) for path in _reach(sources)}
+    return {_name_under(*file) for file in _reach(sources)}
 
 
 def uncovered(sources: Iterable[str | Path], loaded: Iterable[str]) -> list[str]:
@@ -71,42 +71,43 @@ def uncovered(sources: Iterable[str | Path], loaded: Iterable[str]) -> list[str]
     loaded : paths of the Python files of the modules that a job has loaded.
     """
     covered = imported_modules(*sources) | _WITHOUT_EFFECT
-    covered |= {_name(path) for path in _reach(["job"], skip=frozenset())}
-    names = {_name(Path(path)) for path in loaded}
+    covered |= {_name_under(*file) for file in _reach(["job"], skip=frozenset())}
+    names = {_name_under(Path(path), ROOT) for path in loaded}
     return sorted(name for name in names - covered if name.startswith(f"{PACKAGE}/"))
 
 
-def _reach(sources: Iterable[str | Path], skip: Iterable[str] = _WITHOUT_EFFECT) -> set[Path]:
+# A file, and the folder where it finds what it imports: ROOT, or that of a user's file. The name of
+# the file under the folder is the same in every clone.
+_File = tuple[Path, Path]
+
+
+def _reach(sources: Iterable[str | Path], skip: Iterable[str] = _WITHOUT_EFFECT) -> set[_File]:
     pending, reached = {_locate(source) for source in sources}, set()
     while pending:
-        path = pending.pop()
-        reached.add(path)
-        imported = _read(path, path.stat().st_mtime_ns)[1]
-        pending |= {other for other in imported if _name(other) not in skip} - reached
+        file = pending.pop()
+        reached.add(file)
+        imported = _read(*file, _mtime(file))[1]
+        pending |= {other for other in imported if _name_under(*other) not in skip} - reached
     return reached
 
 
-def _locate(source: str | Path) -> Path:
+def _locate(source: str | Path) -> _File:
     text = str(source)
     if text.endswith(".py"):
-        return Path(text).resolve()
-    path = _module_path(text)
-    if path is None:
+        path = Path(text).resolve()
+        return path, ROOT if path.is_relative_to(ROOT) else path.parent
+    found = _module_path(text, ROOT)
+    if found is None:
         raise FileNotFoundError(f"no module {text} under {ROOT}")
-    return path
+    return found, ROOT
 
 
-def _module_path(dotted: str) -> Path | None:
-    base = ROOT.joinpath(*dotted.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
+def _module_path(dotted: str, root: Path) -> Path | None:
+    base = root.joinpath(*dotted.split("."))
+    for path in (base / "__init__.py", base.with_suffix(".py")):
         if path.is_file():
             return path
     return None
-
-
-def _name(path: Path) -> str:
-    """Return a name that is the same in every clone: relative inside, the file name outside."""
-    return _name_under(path, ROOT)
 
 
 @functools.cache  # pathlib is slow, and a large grid needs each name a thousand times
@@ -114,15 +115,18 @@ def _name_under(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
 
 
+def _mtime(file: _File) -> int:
+    return file[0].stat().st_mtime_ns
+
+
 @functools.cache
-def _read(path: Path, _mtime: int) -> tuple[str, frozenset[Path]]:
+def _read(path: Path, root: Path, _mtime: int) -> tuple[str, frozenset[_File]]:
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    return hashlib.sha256(_dump(tree).encode()).hexdigest(), frozenset(_imports(tree, path))
+    return hashlib.sha256(_dump(tree).encode()).hexdigest(), frozenset(_imports(tree, path, root))
 
 
-def _imports(tree: ast.AST, path: Path) -> Iterable[Path]:
-    inside = path.is_relative_to(ROOT / PACKAGE)
-    package = list(path.relative_to(ROOT).parent.parts) if inside else []
+def _imports(tree: ast.AST, path: Path, root: Path) -> Iterable[_File]:
+    package = path.relative_to(root).parent.parts
     for node in ast.walk(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -135,14 +139,15 @@ def _imports(tree: ast.AST, path: Path) -> Iterable[Path]:
             # `from package import name`: the name may be a module
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         for name in names:
-            beside = path.with_name(name.partition(".")[0] + ".py")
-            if not path.is_relative_to(ROOT) and beside.is_file():
-                yield beside  # what a user's file imports from its neighbours
-            if name == PACKAGE or name.startswith(PACKAGE + "."):
-                parts = name.split(".")
-                # Python runs the `__init__` of every package on the way, too
-                packages = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
-                yield from filter(None, map(_module_path, packages))
+            parts = name.split(".")
+            home = ROOT if parts[0] == PACKAGE else root
+            # of what lies beside a rule script, only this package counts
+            if not parts[0] or (home == ROOT and parts[0] != PACKAGE):
+                continue
+            # Python runs the `__init__` of every package on the way, too
+            packages = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+            found = (_module_path(package, home) for package in packages)
+            yield from ((module, home) for module in found if module)
 
 
 def _dump(node: object) -> str:

@@ -1,5 +1,6 @@
 """Networks that are not built in: of timm, of torchvision, and users' own."""
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -215,3 +216,56 @@ def test_initial_weights_do_not_depend_on_the_global_state():
     with randomness.seeded(5):
         second = networks.build(mine, (1, 32, 32), 7, 0)
     assert torch.equal(next(first.parameters()), next(second.parameters()))
+
+
+def write(folder, **files):
+    """Write Python files whose names have two underscores for a slash; return the folder."""
+    for name, text in files.items():
+        path = folder / f"{name.replace('__', '/', 1)}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+HELPED = {
+    "at the top": "from {0} import VALUE\ndef f():\n    return VALUE\n",
+    "in the function": "def f():\n    from {0} import VALUE\n    return VALUE\n",
+}
+
+
+@pytest.mark.parametrize("module", ["helper", "helpers.inner", "evaluate", "job"])
+@pytest.mark.parametrize("place", HELPED)
+def test_each_file_imports_the_modules_beside_it(tmp_path, monkeypatch, place, module):
+    """Not that of another user, nor a rule script of its name; jobs have loaded `job`."""
+    monkeypatch.setitem(sys.modules, "job", importlib.import_module("job"))
+    text, helper = HELPED[place].format(module), module.replace(".", "__")
+    functions = []
+    for value in (1, 2):
+        write(tmp_path / str(value), mine=text, **{helper: f"VALUE = {value}\n"})
+        functions.append(plugins.load(f"{tmp_path / str(value)}/mine.py:f"))
+    assert [function() for function in functions] == [1, 2]
+    monkeypatch.delitem(sys.modules, module, raising=False)
+
+
+def test_an_edited_helper_is_loaded_again_and_others_are_kept(tmp_path):
+    text = "import helper\nfrom between import helper as same\ndef f():\n    return helper, same\n"
+    write(tmp_path, mine=text, between="import helper\n", helper="VALUE = 1\n")
+    first, same = plugins.load(f"{tmp_path}/mine.py:f")()
+    assert first is same and first.VALUE == 1
+    assert plugins.load(f"{tmp_path}/mine.py:f")() == (first, first)
+    write(tmp_path, helper="VALUE = 'another'\n")
+    second, same = plugins.load(f"{tmp_path}/mine.py:f")()
+    assert second is same and second.VALUE == "another"
+
+
+def test_a_function_that_calls_another_users_function_keeps_its_own_helpers(tmp_path):
+    inner = write(tmp_path / "b", net=HELPED["in the function"].format("helper"), helper="VALUE=2")
+    outer = (
+        "import helper\nfrom condensation.core import plugins\ndef f():\n    import late\n"
+        f"    other = plugins.load('{inner}/net.py:f')()\n"
+        "    import helper as again, late as later\n"
+        "    return helper.VALUE, other, again is helper, later is late\n"
+    )
+    write(tmp_path / "a", mine=outer, helper="VALUE = 1\n", late="")
+    write(inner, late="")
+    assert plugins.load(f"{tmp_path / 'a'}/mine.py:f")() == (1, 2, True, True)

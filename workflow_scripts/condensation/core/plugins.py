@@ -1,13 +1,15 @@
 """Functions of users, named ``file.py:function``: check them without running, and load them."""
 
 import ast
+import contextlib
 import functools
 import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from condensation.core.errors import InputError, unknown
@@ -21,6 +23,12 @@ _CHECKED: dict[str, type | tuple[type, ...]] = {
     "None": type(None),
 }
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+
+_SCRIPTS = tuple(Path(__file__).parents[2].glob("*.py"))  # the rule scripts
+# by folder: what users' files imported from it, with the time of each file's last edit
+_beside: dict[Path, dict[str, tuple[ModuleType, int]]] = {}
+# folders of the users' files that run now, the innermost last, with what was imported before
+_running: list[tuple[Path, set[str]]] = []
 
 
 def with_numbers(options: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +134,10 @@ def _signature(function: str, positional: Sequence[str], page: str) -> ast.argum
 
 
 def load(function: str) -> Callable[..., Any]:
-    """Return the function. Its file may import other files beside it.
+    """Return the function. Its file may import modules and packages beside it.
+
+    They come before others of the same name, of other users' files too. An edited one is loaded
+    again.
 
     Raises
     ------
@@ -141,9 +152,9 @@ def load(function: str) -> Callable[..., Any]:
         raise InputError(f"{file}: not a Python file; its name must end in .py")
     loaded = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = loaded  # dataclasses look up their module there
-    sys.path.append(str(path.parent))
     try:
-        specification.loader.exec_module(loaded)
+        with _first(path.parent):
+            specification.loader.exec_module(loaded)
     except ModuleNotFoundError as error:
         raise InputError(_missing_module(error)) from error
     except Exception as error:
@@ -158,11 +169,73 @@ def load(function: str) -> Callable[..., Any]:
     @functools.wraps(user_function)
     def call(*arguments: Any, **options: Any) -> Any:
         try:
-            return user_function(*arguments, **options)
+            with _first(path.parent):
+                return user_function(*arguments, **options)
         except ModuleNotFoundError as error:
             raise InputError(_missing_module(error)) from error
 
     return call
+
+
+@contextlib.contextmanager
+def _first(folder: Path) -> Iterator[None]:
+    """Import from a user's folder first, and keep what is imported from it apart from the rest."""
+    if _running:
+        _keep(*_running[-1])
+    _enter(folder)
+    _running.append((folder, set(sys.modules)))
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        if str(folder) not in sys.path:  # for an import in the `forward` of a network
+            sys.path.append(str(folder))
+        _keep(*_running.pop())
+        if _running:
+            _enter(_running[-1][0])
+
+
+def _keep(folder: Path, before: set[str]) -> None:
+    """Keep the modules that were imported from a user's folder since ``before``."""
+    for name in sys.modules.keys() - before:
+        if _lies_in(folder, name):
+            module = sys.modules[name]
+            _beside[folder][name] = module, _edited(module)
+
+
+def _enter(folder: Path) -> None:
+    """Give ``sys.modules`` what was imported from a user's folder, and hide others' modules.
+
+    If one has been edited, all of them will be loaded again.
+    """
+    own = _beside.setdefault(folder, {})
+    for name in {name for modules in _beside.values() for name in modules}:
+        sys.modules.pop(name, None)
+    if any(_edited(module) != edited for module, edited in own.values()):
+        own.clear()
+    sys.modules.update({name: module for name, (module, _) in own.items()})
+    for script in _SCRIPTS:
+        loaded = getattr(sys.modules.get(script.stem), "__file__", None)
+        if loaded == str(script) and (folder / script.name).is_file():
+            del sys.modules[script.stem]
+
+
+def _lies_in(folder: Path, name: str) -> bool:
+    """Return whether an imported module, or the package that holds it, lies in a user's folder."""
+    top = name.partition(".")[0]
+    if top == __name__.partition(".")[0] or top not in sys.modules:
+        return False
+    module = sys.modules[top]
+    places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", [])]
+    known = {folder / f"{top}.py", folder / top / "__init__.py", folder / top}
+    return any(Path(place) in known for place in places)
+
+
+def _edited(module: ModuleType) -> int:
+    """Return the time of the last edit of a module's file; 0 if it has none."""
+    path = Path(getattr(module, "__file__", None) or "")
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def _missing_module(error: ModuleNotFoundError) -> str:

@@ -456,9 +456,36 @@ def test_a_users_files_stay_and_a_failed_call_leaves_nothing(dataset, tmp_path):
     users.write_text("mine")
     api.condense(dataset, "random", 1, to=tmp_path)
     assert users.read_text() == "mine"
+    (tmp_path / "m.py").write_text(
+        "def f(problem):\n    return problem.draw_real(10_000, problem.generator('m'))\n"
+    )
     with pytest.raises(InputError, match="images of class .* are needed"):
-        api.condense(dataset, "random", 10_000, to=tmp_path / "more")
+        api.condense(dataset, f"{tmp_path / 'm.py'}:f", 1, to=tmp_path / "more")
     assert list((tmp_path / "more").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "needed"),
+    [
+        ("kcenter", {}, 21),
+        ("tm", TM, 21),
+        ("dm", DM | {"init": "kcenter", "factor": 2}, 84),
+        ("dm", DM | {"init": "noise"}, None),
+    ],
+)
+def test_an_ipc_above_the_smallest_class_is_refused_before_any_training(
+    dataset, tmp_path, monkeypatch, method, options, needed
+):
+    def started(*_):
+        raise RuntimeError("started")
+
+    monkeypatch.setattr(api, "_condense", started)
+    expected = "started"
+    if needed:
+        expected = f"condense: ipc: '{method}' needs {needed} images per class, but .* has 20 train"
+    with pytest.raises(InputError if needed else RuntimeError, match=expected):
+        api.condense(dataset, method, 21, to=tmp_path / "set", **options)
+    assert not needed or not (tmp_path / "set").exists()
 
 
 def test_torchs_switches_are_those_of_before(dataset):

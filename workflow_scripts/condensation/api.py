@@ -45,7 +45,7 @@ from condensation.data.pixels import as_uint8
 from condensation.data.whitening import Whitening
 from condensation.files.official import OFFICIAL
 from condensation.methods import condensing, contract, experts, imported
-from condensation.planning import requests, sizes, worklist
+from condensation.planning import requests, sizes, trials, worklist
 from condensation.training import evaluation, features
 from condensation.workflow import grid, inputs, jobs, layout, targets
 from condensation.workflow.grid import WHOLE, SetId
@@ -393,6 +393,9 @@ def condense(
     (dataset_name,), (method_name,) = config.datasets, config.methods
     ipc_name = WHOLE if config.methods[method_name].algorithm == "whole" else str(ipc)
     set_id = SetId(dataset_name, method_name, ipc_name, seed)
+    smallest = int(torch.bincount(dataset.train_labels, minlength=len(dataset.classes)).min())
+    for problem in trials.problems_of_ipc(config, grid.expand(config), lambda _: smallest):
+        raise InputError(f"condense: {problem}")
     with contextlib.ExitStack() as stack:
         device = stack.enter_context(_set_up(config))
         if to is None:

@@ -8,7 +8,7 @@ what does not work.
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def check(config: Config, grid: Grid, results: Path) -> None:
     """
     estimator = Estimator(config, grid, results)
     problems = [
-        *_problems_of_ipc(config, grid, estimator),
+        *problems_of_ipc(config, grid, estimator.smallest_class),
         *_problems_of_factor(config, grid, estimator),
         *_problems_of_figure7(config, estimator),
         *_problems_of_nas(config, estimator),
@@ -68,8 +68,14 @@ def check_device(name: str) -> None:
         )
 
 
-def _problems_of_ipc(config: Config, grid: Grid, estimator: Estimator) -> Iterator[str]:
-    """Yield a line per method and IPC that needs more real images than a class has."""
+def problems_of_ipc(
+    config: Config, grid: Grid, smallest_class: Callable[[str], int | None]
+) -> Iterator[str]:
+    """Yield a line per method and dataset that needs more real images than a class has.
+
+    ``smallest_class`` returns how many training images the smallest class of a dataset has, or None
+    if that is unknown.
+    """
     needed: dict[tuple[str, str], int] = {}
     for condensed in grid.sets:
         if condensed.ipc == WHOLE:
@@ -81,7 +87,7 @@ def _problems_of_ipc(config: Config, grid: Grid, estimator: Estimator) -> Iterat
             images = int(condensed.ipc) * entry.images_in_an_image
             needed[key] = max(needed.get(key, 0), images)
     for (dataset, method), images in needed.items():
-        smallest = estimator.smallest_class(dataset)
+        smallest = smallest_class(dataset)
         if smallest is not None and images > smallest:
             yield (
                 f"ipc: {method!r} needs {images} images per class, but the smallest class of "

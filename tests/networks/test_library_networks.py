@@ -374,7 +374,11 @@ def test_options_that_do_not_fit_the_images_are_refused_before_any_job(tmp_path,
 
 
 def test_an_ipc_above_the_smallest_class_is_refused_before_any_job(tmp_path):
-    """From the folder, and from the prepared file; noise and imported sets need no real images."""
+    """From the folder, and from the prepared file.
+
+    Noise and imported sets need no real images, nor is it known of a user's method with an `init`.
+    """
+    (tmp_path / "m.py").write_text("def f(problem, *, init):\n    pass\n")
     folder = folder_of(tmp_path / "photos")
     (folder / "train/b/0.png").unlink()  # three of four are left
     methods = {
@@ -384,6 +388,7 @@ def test_an_ipc_above_the_smallest_class_is_refused_before_any_job(tmp_path):
         "from_noise": {"algorithm": "dm", "iterations": 1, "init": "noise"},
         "imported": {"algorithm": "imported", "path": "{ipc}.pt"},
         "of_parts": {"algorithm": "dm", "iterations": 1, "factor": 2},
+        "own": {"algorithm": f"{tmp_path / 'm.py'}:f", "init": "zeros"},
     }
     needed = {"random": 4, "kcenter": 4, "dm": 4, "of_parts": 16}
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from condensation.config.methods.base import MultiFormation, Selection
+from condensation.config.methods.base import MultiFormation, Selection, Synthesis
 from condensation.config.methods.random import Random
 from condensation.config.methods.random_labels import RandomLabels
 from condensation.config.schema import Config
@@ -82,7 +82,7 @@ def problems_of_ipc(
             continue
         entry = config.completed(condensed.dataset, condensed.method, int(condensed.ipc))
         selects = isinstance(entry, (Selection, Random, RandomLabels))
-        if selects or getattr(entry, "init", "noise") != "noise":
+        if selects or (isinstance(entry, Synthesis) and entry.init != "noise"):
             key = condensed.dataset, condensed.method
             images = int(condensed.ipc) * entry.images_in_an_image
             needed[key] = max(needed.get(key, 0), images)

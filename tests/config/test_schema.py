@@ -391,6 +391,30 @@ def test_the_message_on_a_type_says_what_to_write(tmp_path):
             parse(changed("methods.m", {"algorithm": f"{tmp_path}/m.py:f", option: value}))
 
 
+SPECIAL = """
+def special(problem, *, architecture, preprocessing="standardize", features="pixels"): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, None),
+        ({"preprocessing": "zca"}, None),
+        ({"preprocessing": "gray"}, "`preprocessing`: unknown kind 'gray' .*standardize, zca"),
+        ({"preprocessing": ["zca"]}, "`preprocessing`: unknown kind .'zca'. .*standardize, zca"),
+    ],
+)
+def test_special_options_of_a_users_method_are_checked(tmp_path, options, expected):
+    (tmp_path / "m.py").write_text(SPECIAL)
+    entry = {"algorithm": f"{tmp_path}/m.py:special", "architecture": "convnet", **options}
+    if expected is None:
+        parse(changed("methods.m", entry))
+    else:
+        with pytest.raises(InputError, match=f"methods.m: .*{expected}"):
+            parse(changed("methods.m", entry))
+
+
 def test_a_users_broken_file_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("m.py").write_text("def f(:\n")

@@ -1,11 +1,12 @@
 """A user's method: one function in a Python file."""
 
-from typing import Self
+from typing import Self, get_args
 
 from pydantic import Field, model_validator
 
-from condensation.config.base import PluginOptions, check_function
+from condensation.config.base import PluginOptions, Preprocessing, check_function, wrong
 from condensation.config.methods.base import LABELS_DESCRIPTION, SOFT_LABELS, Labels, Method
+from condensation.core.errors import unknown
 
 
 class Plugin(Method, PluginOptions):
@@ -42,5 +43,9 @@ class Plugin(Method, PluginOptions):
 
     @model_validator(mode="after")
     def _check_function(self) -> Self:
-        check_function(self.algorithm, self.model_extra or {}, ("the problem",))
+        options = self.model_extra or {}
+        check_function(self.algorithm, options, ("the problem",))
+        kind, kinds = options.get("preprocessing", "standardize"), get_args(Preprocessing)
+        if kind not in kinds:
+            raise wrong(f"`preprocessing`: {unknown('kind', kind, kinds)}")
         return self

@@ -391,6 +391,34 @@ def test_the_message_on_a_type_says_what_to_write(tmp_path):
             parse(changed("methods.m", {"algorithm": f"{tmp_path}/m.py:f", option: value}))
 
 
+DEFAULTS = """
+def architecture(problem, *, architecture="convnet"): ...
+def augmentation(problem, *, augmentation="dsa"): ...
+def features(problem, *, features="embedding"): ...
+def teacher(problem, *, teacher="scoring"): ...
+def preprocessing(problem, *, preprocessing="zca"): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ("architecture", "convnet"),
+        ("augmentation", "dsa"),
+        ("features", "embedding"),
+        ("teacher", "scoring"),
+        ("preprocessing", "zca"),
+    ],
+)
+def test_a_special_option_of_a_users_method_must_stand_in_the_config(tmp_path, option, name):
+    (tmp_path / "m.py").write_text(DEFAULTS)
+    entry = {"algorithm": f"{tmp_path}/m.py:{option}"}
+    expected = f"methods.m: .*m.py:{option}: set `{option}` in the config; the default '{name}'"
+    with pytest.raises(InputError, match=expected):
+        parse(changed("methods.m", entry))
+    parse(changed("methods.m", entry | {option: name}))
+
+
 SPECIAL = """
 def special(problem, *, architecture, preprocessing="standardize", features="pixels"): ...
 """

@@ -671,7 +671,7 @@ def test_a_users_file_may_hold_dataclasses_and_import_its_neighbours(tmp_path, p
 
 def test_a_users_options_that_name_entries_arrive_as_entries(tmp_path):
     (tmp_path / "m.py").write_text(
-        "def f(problem, *, architecture, augmentation='dsa', features='pixels', lr=1): ...\n"
+        "def f(problem, *, architecture, features='pixels', lr=1): ...\n"
     )
 
     def parsed(**options):

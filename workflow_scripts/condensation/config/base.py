@@ -34,10 +34,12 @@ def item(position: int, items: list[Any]) -> str:
     return f" (item {position + 1})" if len(items) > 1 else ""
 
 
-def check_function(function: str, options: dict[str, Any], positional: tuple[str, ...]) -> None:
+def check_function(
+    function: str, options: dict[str, Any], positional: tuple[str, ...]
+) -> dict[str, str]:
     """Check a user's function as ``plugins.check`` does; raise a validation error."""
     try:
-        plugins.check(function, options, positional, "docs/adding-a-method.md")
+        return plugins.check(function, options, positional, "docs/adding-a-method.md")
     except InputError as error:
         raise wrong(str(error)) from error
 

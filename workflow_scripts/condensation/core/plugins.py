@@ -39,8 +39,12 @@ def with_numbers(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check(function: str, options: dict[str, Any], positional: Sequence[str], page: str) -> None:
-    """Check a function and its options. The file is parsed, not run.
+def check(
+    function: str, options: dict[str, Any], positional: Sequence[str], page: str
+) -> dict[str, str]:
+    """Check a function and its options, and return the texts that are defaults of other options.
+
+    The file is parsed, not run.
 
     Parameters
     ----------
@@ -68,6 +72,13 @@ def check(function: str, options: dict[str, Any], positional: Sequence[str], pag
             types = _types(node.annotation, arguments[node.arg])
             if types and not any(_fits(options[node.arg], kind) for kind in types):
                 raise InputError(_mismatch(function, node.arg, options[node.arg], types))
+    return {
+        key: default.value
+        for key, default in arguments.items()
+        if key not in options
+        and isinstance(default, ast.Constant)
+        and isinstance(default.value, str)
+    }
 
 
 def _types(annotation: ast.expr | None, default: ast.expr | None) -> list[str]:

@@ -8,6 +8,13 @@ from condensation.config.base import PluginOptions, Preprocessing, check_functio
 from condensation.config.methods.base import LABELS_DESCRIPTION, SOFT_LABELS, Labels, Method
 from condensation.core.errors import unknown
 
+# options whose value in the config the pipeline acts on, and the value that needs no action
+_FROM_CONFIG = {
+    **dict.fromkeys(("architecture", "augmentation", "teacher")),
+    "features": "pixels",
+    "preprocessing": "standardize",
+}
+
 
 class Plugin(Method, PluginOptions):
     """Your own algorithm: one function in a Python file (docs/adding-a-method.md)."""
@@ -44,7 +51,13 @@ class Plugin(Method, PluginOptions):
     @model_validator(mode="after")
     def _check_function(self) -> Self:
         options = self.model_extra or {}
-        check_function(self.algorithm, options, ("the problem",))
+        defaults = check_function(self.algorithm, options, ("the problem",))
+        for option, none in _FROM_CONFIG.items():
+            if (default := defaults.get(option, none)) != none:
+                raise wrong(
+                    f"{self.algorithm}: set `{option}` in the config; the default {default!r} of "
+                    "the function does not reach the pipeline"
+                )
         kind, kinds = options.get("preprocessing", "standardize"), get_args(Preprocessing)
         if kind not in kinds:
             raise wrong(f"`preprocessing`: {unknown('kind', kind, kinds)}")

@@ -420,7 +420,8 @@ def test_a_special_option_of_a_users_method_must_stand_in_the_config(tmp_path, o
 
 
 SPECIAL = """
-def special(problem, *, architecture, preprocessing="standardize", features="pixels"): ...
+def special(problem, *, architecture, preprocessing="standardize", features="pixels",
+            **others): ...
 """
 
 
@@ -431,6 +432,7 @@ def special(problem, *, architecture, preprocessing="standardize", features="pix
         ({"preprocessing": "zca"}, None),
         ({"preprocessing": "gray"}, "`preprocessing`: unknown kind 'gray' .*standardize, zca"),
         ({"preprocessing": ["zca"]}, "`preprocessing`: unknown kind .'zca'. .*standardize, zca"),
+        ({"trajectories": "buffer"}, "`trajectories`: the pipeline gives experts to built-in "),
     ],
 )
 def test_special_options_of_a_users_method_are_checked(tmp_path, options, expected):
@@ -441,6 +443,17 @@ def test_special_options_of_a_users_method_are_checked(tmp_path, options, expect
     else:
         with pytest.raises(InputError, match=f"methods.m: .*{expected}"):
             parse(changed("methods.m", entry))
+
+
+def test_snapshots_of_a_users_method_are_refused(tmp_path):
+    (tmp_path / "m.py").write_text("def f(problem, *, snapshots=()): ...\n")
+    content = changed("methods.m", {"algorithm": f"{tmp_path}/m.py:f", "snapshots": [1]})
+    blocks = [AXES, AXES | {"methods": ["dm", "m"]}]
+    content["experiments"]["main"] = blocks
+    parse(content)
+    content["experiments"]["main"] = [blocks[0], blocks[1] | {"snapshots": True}]
+    with pytest.raises(InputError, match=r"main \(item 2\).snapshots: 'm' is a method of your own"):
+        parse(content)
 
 
 def test_a_users_broken_file_is_named(tmp_path, monkeypatch):

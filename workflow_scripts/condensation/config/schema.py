@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from condensation.config import checks
-from condensation.config.base import Folder, Name, Strict, tagged_union
+from condensation.config.base import Folder, Name, Strict, item, tagged_union, wrong
 from condensation.config.built_in import BUILT_IN
 from condensation.config.compute import Compute, Data
 from condensation.config.entries import (
@@ -107,6 +107,14 @@ class Config(Strict):
     @model_validator(mode="after")
     def _check(self) -> Self:
         checks.check(self)
+        for name, blocks in self.experiments.items():
+            for number, axes in enumerate(blocks):
+                own = [each for each in axes.methods if isinstance(self.methods[each], Plugin)]
+                if axes.snapshots and own:
+                    raise wrong(
+                        f"experiments.{name}{item(number, blocks)}.snapshots: {own[0]!r} is a "
+                        "method of your own and keeps none; name it in a block without `snapshots`"
+                    )
         return self
 
     def preprocessing_of(self, method: str) -> str:

@@ -11,7 +11,6 @@ from itertools import product
 from pathlib import Path
 
 from condensation.config.experiments import OWN, Axes
-from condensation.config.methods import Plugin
 from condensation.config.schema import Config
 from condensation.workflow import layout
 
@@ -225,7 +224,7 @@ def _cells(config: Config, axes: Axes) -> Iterator[Cell]:
 
 def _snapshots(config: Config, axes: Axes, final: SetId) -> list[SetId]:
     entry = config.methods[final.method]
-    if not axes.snapshots or isinstance(entry, Plugin):
+    if not axes.snapshots:
         return []
     return [replace(final, iteration=i) for i in sorted(set(getattr(entry, "snapshots", [])))]
 

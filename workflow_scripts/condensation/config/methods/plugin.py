@@ -61,4 +61,9 @@ class Plugin(Method, PluginOptions):
         kind, kinds = options.get("preprocessing", "standardize"), get_args(Preprocessing)
         if kind not in kinds:
             raise wrong(f"`preprocessing`: {unknown('kind', kind, kinds)}")
+        if isinstance(options.get("trajectories"), str):
+            raise wrong(
+                f"{self.algorithm}: `trajectories`: the pipeline gives experts to built-in methods "
+                "alone; remove this option"
+            )
         return self

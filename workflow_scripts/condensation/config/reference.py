@@ -67,6 +67,7 @@ value, as in `--config 'evaluation={epochs: 100}'`:
 | `cifar10-gpu.yaml` | the same at the paper's scale, in pieces for a GPU that is lent for minutes |
 | `modern.yaml` | CIFAR-10 with the selections, methods and labels since the paper |
 | `modern-cpu.yaml` | a part of that, about six hours on a CPU core |
+| `ranked.yaml` | a method of yours on CIFAR-10 at IPC 1 beside four published sets |
 | `nas-check.yaml` | architectures ranked by small sets of CIFAR-10, half an hour on a CPU core |
 | `test/` | seconds on a CPU, for the tests |
 | `schema.json` | the JSON Schema, for editors |

@@ -292,6 +292,17 @@ def test_each_mistake_has_its_message(call, expected):
         call()
 
 
+def test_options_of_a_dataset_belong_where_it_is_loaded(pictures, tmp_path):
+    for option, call in (
+        ("condense: `path`", lambda: api.condense("cifar10", "random", path=str(tmp_path))),
+        ("condense: `test_fraction`", lambda: api.condense(pictures, test_fraction=0.2)),
+        ("evaluate: `test_fraction`", lambda: api.evaluate("x", pictures, test_fraction=0.2)),
+        ("load_set: `test_fraction`", lambda: api.load_set(tmp_path, pictures, test_fraction=0.2)),
+    ):
+        with pytest.raises(InputError, match=f"^{option} belongs to `load_dataset`; pass its res"):
+            call()
+
+
 def test_sets_that_cannot_be_used_are_refused(dataset, tmp_path):
     condensed = api.condense(dataset, "random", ipc=1, to=tmp_path / "set")
     with pytest.raises(InputError, match="exists already; name another folder"):

@@ -387,7 +387,7 @@ def condense(
     (torch.Size([10, 1, 8, 8]), torch.float32, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
     check_condense(dataset, method, ipc, seed, to=to, like=like, compute=compute, **options)
-    dataset = _dataset(dataset)
+    dataset = _dataset(dataset, "condense", options)
     like = like or getattr(dataset, "like", None)
     config = _config_of_set(dataset, method, ipc, options, like, compute)
     (dataset_name,), (method_name,) = config.datasets, config.methods
@@ -483,7 +483,7 @@ def evaluate(
     >>> len(result.accuracies), 20 < result.mean < 90
     (2, True)
     """
-    dataset = _dataset(dataset)
+    dataset = _dataset(dataset, "evaluate", protocol)
     condensed = _as_set(condensed, dataset)
     sections: dict[str, dict[str, Any]] = {}
     names = {"architecture": architecture, "augmentation": augmentation, "optimizer": optimizer}
@@ -573,7 +573,7 @@ def load_set(
             f"{nearest(path.as_posix(), names)}"
         )
     if dataset is not None:
-        dataset = _dataset(dataset)
+        dataset = _dataset(dataset, "load_set", options)
     metadata = _metadata_of_set(path)
     if metadata is None or options or _reordered(metadata, dataset):
         if dataset is None:
@@ -592,8 +592,20 @@ def load_set(
 _METHOD = "set"  # the name of a method that stands for a finished set
 
 
-def _dataset(dataset: Dataset | str | Path) -> Dataset:
-    return dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+def _dataset(dataset: Dataset | str | Path, origin: str, options: Iterable[str]) -> Dataset:
+    """Return a dataset; ``options`` are those of the function ``origin``, not of the dataset."""
+    if isinstance(dataset, Dataset):
+        return dataset
+    try:
+        return load_dataset(dataset)
+    except InputError as error:
+        for option in options:
+            if f"`{option}`" in str(error):  # the message asks for what was given, elsewhere
+                raise InputError(
+                    f"{origin}: `{option}` belongs to `load_dataset`; pass its result, "
+                    f"load_dataset({str(dataset)!r}, {option}=…)"
+                ) from error
+        raise
 
 
 def _as_name(path: str) -> str:

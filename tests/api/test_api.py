@@ -292,6 +292,44 @@ def test_each_mistake_has_its_message(call, expected):
         call()
 
 
+@pytest.mark.parametrize(
+    ("function", "options", "expected"),
+    [
+        ("load_dataset", {"test_fraction": 20}, "test_fraction: Input should be less than 1"),
+        ("load_dataset", {"sise": 8}, "unknown option 'sise'"),
+        ("condense", {"ipc": 0}, "ipc: expected a whole number from 1, got 0"),
+        ("condense", {"iters": 3}, "unknown option 'iters'"),
+        ("condense", {"iterations": -1}, "iterations: Input should be"),
+        ("condense", {"architecture": "foo"}, "architecture: unknown architecture 'foo'"),
+        ("condense", {"architecture": {**SMALL, "width": 0}}, "architecture.width: Input should"),
+        (
+            "condense",
+            {**TM, "method": "tm", "trajectories": {"architecture": {**SMALL, "width": 0}}},
+            "architecture.width: Input should",
+        ),
+        ("condense", {"method": "tm", "ipc": 11}, "method 'tm' has no .*; set steps, expert"),
+        ("evaluate", {"networks": 0}, "networks: Input should be greater than or equal to 1"),
+        ("evaluate", {"batch_size": 0}, "batch_size: Input should be"),
+        ("evaluate", {"epochz": 3}, "unknown option 'epochz'"),
+        ("evaluate", {"augmentation": "foo"}, "augmentation: unknown augmentation 'foo'"),
+        ("load_set", {"scale": "foo"}, "scale: Input should be"),
+    ],
+)
+def test_errors_name_arguments_and_no_keys_of_a_config(
+    pictures, tmp_path, function, options, expected
+):
+    digits = api.load_dataset("digits")
+    np.save(tmp_path / "set.npy", np.zeros((10, 1, 8, 8), np.float32))
+    first = {
+        "load_dataset": [pictures],
+        "condense": [digits],
+        "evaluate": [(digits.standardize(digits.train_images[:10]), torch.arange(10)), digits],
+        "load_set": [tmp_path / "set.npy", digits],
+    }
+    with pytest.raises(InputError, match=f"^{function}: {expected}"):
+        getattr(api, function)(*first[function], **options)
+
+
 def test_options_of_a_dataset_belong_where_it_is_loaded(pictures, tmp_path):
     for option, call in (
         ("condense: `path`", lambda: api.condense("cifar10", "random", path=str(tmp_path))),

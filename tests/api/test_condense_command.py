@@ -86,6 +86,7 @@ def test_a_folder_of_pictures_becomes_a_set_that_the_other_command_evaluates(tmp
         (["--option", "lr=[1"], "the value is not YAML"),
         (["--option", "seed=3"], "no option of a method; use --seed"),
         (["--option", "iters=3"], "unknown option 'iters'"),
+        (["--method", "tm", "--ipc", "11"], "no pub.*; set --option steps=… .* lr=… .*ize=…$"),
         (["--method", "kcentre"], "unknown algorithm 'kcentre'.*did you mean 'kcenter'"),
     ],
 )

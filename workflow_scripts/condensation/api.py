@@ -295,14 +295,13 @@ def load_dataset(name_or_path: str | Path, *, name: str | None = None, **options
             raise InputError(f"{source}: `path` is for official datasets; this is the path itself")
         entry = options | {"source": "image_folder", "path": source}
     name = name or _as_name(source)
-    config = loading.parse(
+    config = _parse(
         {
             "datasets": {name: entry},
             "methods": {"random": {"algorithm": "random"}},
             "experiments": {"all": {"datasets": [name], "methods": ["random"], "ipc": [1]}},
         },
         "load_dataset",
-        variables=False,
     )
     checked = config.datasets[name]
     if source != "digits" and not checked.path:
@@ -589,6 +588,16 @@ def load_set(
 
 # --- datasets and configs -------------------------------------------------------------------------
 
+# keys of the config that a call makes, as patterns, and the arguments of the call
+_ARGUMENTS = {
+    r"\bexperiments\.all\.evaluation_seeds\b": "networks",
+    r"\bexperiments\.all\.(architecture|augmentation|optimizer)s\b": r"\1",
+    r"\bexperiments\.all(\.|: )": "",
+    r"\bevaluate: evaluation(\.|: )": "evaluate: ",
+    # entries that a mapping made have the name of its option, after that of the mapping around it
+    r"\b(?:architectures|augmentations|optimizers|features|trajectories)\.(?:\w+-)?"
+    rf"({'|'.join(checks.SECTION_OF_OPTION)})\b(?=\.|: )": r"\1",
+}
 _METHOD = "set"  # the name of a method that stands for a finished set
 
 
@@ -601,11 +610,15 @@ def _dataset(dataset: Dataset | str | Path, origin: str, options: Iterable[str])
     except InputError as error:
         for option in options:
             if f"`{option}`" in str(error):  # the message asks for what was given, elsewhere
-                raise InputError(
-                    f"{origin}: `{option}` belongs to `load_dataset`; pass its result, "
-                    f"load_dataset({str(dataset)!r}, {option}=…)"
-                ) from error
+                raise InputError(_belongs(origin, option, dataset)) from error
         raise
+
+
+def _belongs(origin: str, option: str, dataset: str | Path) -> str:
+    return (
+        f"{origin}: `{option}` belongs to `load_dataset`; pass its result, "
+        f"load_dataset({str(dataset)!r}, {option}=…)"
+    )
 
 
 def _as_name(path: str) -> str:
@@ -651,8 +664,21 @@ def _config(
     name = _as_name(dataset.name)
     grid_entry = {"datasets": [name], "methods": [method_name], "ipc": [ipc], **(axes or {})}
     content = {"datasets": {name: entry}, "methods": {method_name: dict(method)}}
-    content |= sections | {"experiments": {"all": grid_entry}}
-    return loading.parse(content, origin, variables=False)
+    return _parse(content | sections | {"experiments": {"all": grid_entry}}, origin)
+
+
+def _parse(content: dict[str, Any], origin: str) -> Config:
+    """Return a config; errors name arguments in place of keys of the config, which has no file."""
+    try:
+        return loading.parse(content, origin, variables=False)
+    except InputError as error:
+        text = str(error)
+        for key, argument in _ARGUMENTS.items():
+            text = re.sub(key, argument, text)
+        for section in ("datasets", "methods"):
+            for name in content[section]:
+                text = re.sub(rf"\b{section}\.{re.escape(name)}(\.|: )", "", text)
+        raise InputError(text) from error
 
 
 def _config_of_set(
@@ -756,7 +782,13 @@ def check_condense(
         _check_target(Path(to).expanduser())
     # a prepared dataset is read at once
     if not isinstance(dataset, Dataset) and not str(dataset).endswith(".safetensors"):
-        _config_of_set(_outline(str(dataset)), method, ipc, options, like, compute)
+        try:
+            _config_of_set(_outline(str(dataset)), method, ipc, options, like, compute)
+        except InputError as error:
+            for option in options.keys() & entries.Dataset.model_fields.keys():
+                if f"unknown option {option!r}" in str(error):
+                    raise InputError(_belongs("condense", option, dataset)) from error
+            raise
 
 
 def _outline(source: str) -> Dataset:

@@ -9,6 +9,7 @@ if it is repeated.
 """
 
 import argparse
+import re
 
 from condensation import api
 from condensation.commands import arguments as shared
@@ -70,12 +71,18 @@ def main(arguments: list[str]) -> None:
     compute = shared.compute_options(options)
     what = options.method, options.ipc, options.seed
     how = {"to": options.to, "like": options.like, "compute": compute, **method_options}
-    api.check_condense(options.dataset, *what, **how)  # before all images are read
-    dataset = api.load_dataset(options.dataset, **reading)
     try:
+        api.check_condense(options.dataset, *what, **how)  # before all images are read
+        dataset = api.load_dataset(options.dataset, **reading)
         condensed = api.condense(dataset, *what, **how)
     except (MemoryError, FloatingPointError) as error:
         raise InputError(f"{error}. No set was written") from error
+    except InputError as error:
+        message, begin, names = str(error).partition("; set ")
+        if re.fullmatch(r"\w+(, \w+)*", names):  # what has no published value
+            message += f"{begin}--option {names.replace(', ', '=… ')}=…"
+            raise InputError(message) from error
+        raise
     print(f"{options.to / api.SET_FILE}: {condensed.summary()}", flush=True)
     if options.evaluate:
         training = {"networks": options.networks, "epochs": options.epochs}

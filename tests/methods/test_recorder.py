@@ -131,7 +131,7 @@ def test_a_checkpoint_made_from_another_input_is_not_continued(
         for name in ("features", "teacher"):
             storage.write_tensors(inputs[name], {"x": pixels[name]}, {})
         settings = {"device": torch.device("cpu"), "compile": False, "precision": "float32"}
-        settings |= {"memory_mb": 1.0} if make is condensing.condense else {}
+        settings |= {"memory_mb": 1.0}
         with pytest.raises(KeyboardInterrupt):
             make(wildcards, {"snapshots": []}, inputs, outputs, **settings)
     assert identities[0] != identities[1]

@@ -308,6 +308,17 @@ def test_costs_are_drawn_where_they_are():
     assert [(t.get_text(), t.get_position()[0]) for t in ax.texts] == [("mine: OOM", 9.0)]
 
 
+@pytest.mark.parametrize("known", [["dm"], []])
+def test_methods_without_a_cost_are_left_out(known):
+    """Those whose sets were made on CPU and GPU have no mean time."""
+    table = pd.DataFrame([cell(mean=40.0), cell("dm", mean=60.0)])
+    seconds = {("digits", name, "1"): 30.0 if name in known else np.nan for name in STYLES}
+    panel = {"where": {"dataset": "digits", "ipc": "1", **WAY}}
+    (ax,) = comparison.cost_accuracy(table, [panel], seconds, STYLES).axes
+    points = [container.lines[0].get_xydata()[0].tolist() for container in ax.containers]
+    assert points == [[30, 60]] * len(known)
+
+
 RANKS = {"tm": 1.00, "dsa": 2.22, "dm": 3.33, "dc": 3.89, "kcenter": 4.78, "random": 5.78}
 RANKING = {"methods": RANKS, "blocks": 9, "critical_difference": 2.51, "alpha": 0.05}
 

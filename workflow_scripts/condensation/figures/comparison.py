@@ -46,10 +46,10 @@ def cost_accuracy(
 ) -> Figure:
     """Draw accuracy against the seconds of condensation, a panel per dataset and IPC.
 
-    ``seconds`` is per set, by (dataset, method, IPC).
+    ``seconds`` is per set, by (dataset, method, IPC); methods with NaN are left out.
     """
     figure, axes = accuracy.panels_of(panels, (3.8, 3.0), most=4)
-    seconds = {key: max(value, _SHORTEST) for key, value in seconds.items()}
+    seconds = {key: max(value, _SHORTEST) for key, value in seconds.items() if value == value}
     handles: dict = {}
     for ax, panel in axes:
         part = data.select(table, panel["where"]).set_index("method")
@@ -66,7 +66,8 @@ def cost_accuracy(
             handles[method] = drawn.lines[0]
             accuracy.why_missing(ax, x, cell, f"{method}: ")
         ax.set_xscale("log")
-        ax.set_xlim(min(seconds.values()) / 2, max(seconds.values()) * 2)
+        if seconds:
+            ax.set_xlim(min(seconds.values()) / 2, max(seconds.values()) * 2)
         ax.xaxis.set_major_locator(LogLocator(numticks=6))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
         ax.minorticks_off()

@@ -146,7 +146,7 @@ def test_every_key_is_documented():
                 ({"mean": [0.5], "std": [60.0]}, r"`std` .*0 to 255 by 255.*, got \[60.0\]"),
                 ({"mean": [0.5], "std": [0.0]}, "`std` must be above 0 and at most 1"),
                 ({"mean": 0.5, "std": float("inf")}, "`std` must be above 0 and at most 1"),
-                ({"channels": 3}, "`channels` is for `image_folder`, not for `cifar10`"),
+                ({"channels": 1}, "`channels` is for `image_folder`, not for `cifar10`"),
                 ({"image_size": 8}, "`image_size` is for `image_folder`, not for `cifar10`"),
             )
         ),

@@ -75,8 +75,8 @@ class Dataset(Strict):
         description="For `image_folder`: the colour behind transparent images, `#rrggbb` or a name "
         "(`black`).",
     )
-    channels: Literal[1, 3] | None = Field(
-        None, description="For `image_folder`: 1 for grey, 3 for RGB; null: 3. The others know."
+    channels: Literal[1, 3] = Field(
+        3, description="1 for grey, 3 for RGB (`image_folder`; the others know)."
     )
     mean: _PerChannel | None = Field(
         None,
@@ -102,13 +102,6 @@ class Dataset(Strict):
         """The official dataset that this one is, or is like; else its source."""
         return self.like or self.source
 
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_channels(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("source") == "image_folder":
-            return {**data, "channels": 3 if data.get("channels") is None else data["channels"]}
-        return data
-
     @model_validator(mode="after")
     def _consistent(self) -> "Dataset":
         if self.source == "image_folder" and not self.path:
@@ -123,7 +116,8 @@ class Dataset(Strict):
         if self.source == "fashion_mnist" and self.checksum:
             raise wrong("`fashion_mnist` takes no `checksum`: it is four files, each verified")
         for option in ("image_size", "test_fraction", "subset", "crop", "channels"):
-            if self.source != "image_folder" and getattr(self, option) is not None:
+            default = type(self).model_fields[option].default
+            if self.source != "image_folder" and getattr(self, option) != default:
                 raise wrong(f"`{option}` is for `image_folder`, not for `{self.source}`")
         if self.crop and not self.image_size:
             raise wrong("`crop` says how images are made square; set `image_size` as well")

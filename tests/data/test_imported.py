@@ -426,6 +426,9 @@ def test_a_renamed_picture_in_a_folder_changes_the_job(tmp_path, pixels):
     before, files = job(path=str(tmp_path / "set{ipc}"))
     assert files == [str(tmp_path / "set2")]
     assert job(path=str(tmp_path / "set{ipc}"))[0] == before
+    for other in ("manifest.csv", "class 0/.DS_Store", "class 0/Thumbs.db"):  # no pictures
+        (tmp_path / "set2" / other).write_text("x")
+    assert job(path=str(tmp_path / "set{ipc}"))[0] == before
     (tmp_path / "set2/class 0/0.png").rename(tmp_path / "set2/class 0/9.png")
     assert job(path=str(tmp_path / "set{ipc}"))[0] != before
 

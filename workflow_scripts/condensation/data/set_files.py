@@ -5,7 +5,6 @@ loading, and pictures by ``files.image_files``.
 """
 
 import pickle
-import re
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,8 +39,6 @@ _VALUES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
         for name in ("scalar", "_reconstruct")
     ),
 ]
-# hidden files, folders of systems, and the tables of `condensation export`
-_NO_PICTURES = re.compile(r"(^|/)(\.|@eaDir/|__MACOSX/)|^(manifest|chosen)\.csv$")
 
 
 def read(
@@ -60,8 +57,8 @@ def read(
     images : of any real dtype and in the layout of the file; uint8 [n, C, H, W] for a folder.
     labels : of any shape, or None; int64 [n] positions in the class names for a folder.
     facts : ``classes``, the class names in the order of the labels (sorted for a folder);
-        ``values``, one of ``VALUES``; ``factor``. Each only where the file holds it, as an npz or
-        PyTorch file of ``condensation export`` does.
+        ``values``, one of ``VALUES``; ``factor``. Each only where the file holds it; an npz or
+        PyTorch file of ``condensation export`` holds the first two.
 
     Raises
     ------
@@ -242,7 +239,7 @@ def _pictures(folder: Path, dataset: Dataset) -> tuple[torch.Tensor, torch.Tenso
     """Return the pictures ``<class>/*`` sorted by class and file name."""
     channels, height, width = dataset.shape
     by_class: dict[str, list[np.ndarray]] = {}
-    for name, content in archives.members(folder, lambda name: not _NO_PICTURES.search(name)):
+    for name, content in archives.members(folder, archives.is_picture):
         parts = name.split("/")
         if len(parts) != 2:
             raise InputError(f"{folder}: {name!r} is not at <class>/<picture>")

@@ -141,6 +141,14 @@ def why_aside(name: str) -> str | None:
     return None
 
 
+def is_picture(name: str) -> bool:
+    """Return whether a file of a set's folder of pictures is read as one.
+
+    The tables of ``condensation export``, hidden files and those of systems are not.
+    """
+    return name not in ("manifest.csv", "chosen.csv") and why_aside(name) is None
+
+
 def listing_digest(folder: Path, select: Callable[[str], bool] = lambda name: True) -> str:
     """Return 16 hex digits of the names and sizes of the selected files below ``folder``.
 

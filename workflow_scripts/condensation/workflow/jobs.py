@@ -221,11 +221,12 @@ def condense(config: Config, set_id: SetId) -> dict[str, Any]:
         options["augmentation"] = config.augmentations[options["augmentation"]].model_dump()
         modules += sources.of_augmentation(options["augmentation"])
     folders = [path for path in imported_files(config, set_id) if Path(path).is_dir()]
+    listed = [archives.listing_digest(Path(path), archives.is_picture) for path in folders]
     return {
         "function": entry.function,
         "options": options,
         "labels": getattr(entry, "labels", SOFT_LABELS),
-        **({"files": [archives.listing_digest(Path(path)) for path in folders]} if folders else {}),
+        **({"files": listed} if folders else {}),
         "snapshots": sorted(set(entry.snapshots)) if isinstance(entry, Synthesis) else [],
         "preprocessing": config.preprocessing_of(set_id.method),
         **code_of("condense", *modules),

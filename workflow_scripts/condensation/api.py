@@ -825,6 +825,8 @@ def _alone_in(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # also of what a method may have forked
         os.close(descriptor)
 
 
@@ -990,7 +992,7 @@ def _check_origin(condensed: CondensedSet, dataset: Dataset) -> None:
     """
     made_from, real = condensed.metadata.get("train_images"), len(dataset.train_labels)
     if condensed.indices is not None:
-        if not sets.is_at_positions(condensed._condensed(), dataset) and not (
+        if not sets.shows_positions(condensed._condensed(), dataset) and not (
             sets.is_in_training_set(condensed.images, dataset)
         ):
             raise InputError(

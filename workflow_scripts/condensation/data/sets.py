@@ -238,11 +238,17 @@ def images_of(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
 
 def is_at_positions(condensed: Condensed, dataset: Dataset) -> bool:
     """Return whether the images and hard labels of a set are those at its positions."""
-    positions, labels, images = condensed.indices, condensed.labels, condensed.images
+    if not shows_positions(condensed, dataset):
+        return False
+    labels = condensed.labels
+    return labels.dim() == 2 or torch.equal(dataset.train_labels[condensed.indices], labels)
+
+
+def shows_positions(condensed: Condensed, dataset: Dataset) -> bool:
+    """Return whether the images of a set are those at its positions, whatever its labels are."""
+    positions, images = condensed.indices, condensed.images
     assert positions is not None
     if not len(positions) or positions.min() < 0 or positions.max() >= len(dataset.train_labels):
-        return False
-    if labels.dim() == 1 and not torch.equal(dataset.train_labels[positions], labels):
         return False
     return images is None or all(
         torch.allclose(dataset.preprocess(dataset.train_images[p]), x, rtol=_SAME, atol=_SAME)

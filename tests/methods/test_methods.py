@@ -354,6 +354,12 @@ def test_a_factor_that_leaves_blank_images_is_refused(init, side, factor):
         initial_images(Problem(dataset, ipc=1, seed=0), init, factor=factor)
 
 
+def test_a_factor_of_a_returned_set_is_checked(problem):
+    given = Condensed(torch.zeros(6, 3, 8, 8), problem.labels, factor=20)
+    with pytest.raises(InputError, match="^mine: factor: 20 leaves parts of images of 8x8 pixels"):
+        contract.finish(given, problem, "mine")
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [

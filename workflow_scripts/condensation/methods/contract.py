@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from condensation.core import compute, plugins, randomness
+from condensation.core import compute, factors, plugins, randomness
 from condensation.core.errors import InputError
 from condensation.core.memory import DECLARED_MB
 from condensation.data.datasets import Dataset
@@ -354,6 +354,10 @@ def _check(condensed: Condensed, problem: Problem, method: str) -> None:
         raise InputError(
             f"{method}: returned factor {condensed.factor!r}; expected a whole number from 1"
         )
+    try:
+        factors.check(condensed.factor, problem.shape)
+    except InputError as error:
+        raise InputError(f"{method}: {error}") from error
     ipc = problem.images_per_class
     expected = (problem.classes * ipc, *problem.shape)
     if tuple(images.shape) != expected:

@@ -131,18 +131,23 @@ def _check_ipc(
         )
     for method, ipc in product(methods, ipcs):
         entry = config.methods[method]
-        needed = ipc * entry.images_in_an_image
-        if smallest and needed > smallest and getattr(entry, "init", "random") != "noise":
-            raise wrong(
-                f"{where}.ipc: {method!r} needs {needed} images per class, but the smallest class "
-                f"of {dataset} has {smallest} training images"
-            )
+        needed = entry.real_images_needed(ipc)
+        if smallest and needed > smallest:
+            raise wrong(f"{where}.{too_few_images(method, needed, dataset, smallest)}")
         if isinstance(entry, RDED) and ipc * entry.factor**2 > entry.pool:
             raise wrong(
                 f"{where}.ipc: {ipc} images of {entry.factor} x {entry.factor} crops need crops of "
                 f"{ipc * entry.factor**2} images, but methods.{method}.pool is {entry.pool}"
             )
         _check_options(config, where, dataset, method, ipc)
+
+
+def too_few_images(method: str, needed: int, dataset: str, smallest: int) -> str:
+    """Return the message for an IPC that needs more images than the smallest class has."""
+    return (
+        f"ipc: {method!r} needs {needed} images per class, but the smallest class of {dataset} has "
+        f"{smallest} training images"
+    )
 
 
 def _check_options(config: Config, where: str, dataset: str, method: str, ipc: int) -> None:

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from condensation.config.methods.base import MultiFormation, Selection, Synthesis
-from condensation.config.methods.random import Random
-from condensation.config.methods.random_labels import RandomLabels
+from condensation.config import checks
+from condensation.config.methods.base import MultiFormation
 from condensation.config.schema import Config
 from condensation.core import factors
 from condensation.core.errors import InputError
@@ -80,19 +79,13 @@ def problems_of_ipc(
     for condensed in grid.sets:
         if condensed.ipc == WHOLE:
             continue
-        entry = config.completed(condensed.dataset, condensed.method, int(condensed.ipc))
-        selects = isinstance(entry, (Selection, Random, RandomLabels))
-        if selects or (isinstance(entry, Synthesis) and entry.init != "noise"):
-            key = condensed.dataset, condensed.method
-            images = int(condensed.ipc) * entry.images_in_an_image
-            needed[key] = max(needed.get(key, 0), images)
+        key = condensed.dataset, condensed.method
+        images = config.methods[condensed.method].real_images_needed(int(condensed.ipc))
+        needed[key] = max(needed.get(key, 0), images)
     for (dataset, method), images in needed.items():
         smallest = smallest_class(dataset)
         if smallest is not None and images > smallest:
-            yield (
-                f"ipc: {method!r} needs {images} images per class, but the smallest class of "
-                f"{dataset} has {smallest} training images"
-            )
+            yield checks.too_few_images(method, images, dataset, smallest)
 
 
 def _problems_of_factor(config: Config, grid: Grid, estimator: Estimator) -> Iterator[str]:

@@ -48,6 +48,10 @@ class Method(Strict):
         """Training images that each image of a set holds."""
         return 1
 
+    def real_images_needed(self, ipc: int) -> int:
+        """Return how many real images of each class a set of ``ipc`` images per class takes."""
+        return 0
+
     @property
     def function(self) -> str:
         """Where the algorithm is: a module with ``condense``, or ``file.py:function``."""
@@ -135,6 +139,10 @@ class Selection(Method):
         "under `features`.",
     )
 
+    def real_images_needed(self, ipc: int) -> int:
+        """Return ``ipc``: all images are real."""
+        return ipc
+
     @property
     def features_read(self) -> str | None:
         """Name of the features; None for pixels."""
@@ -177,6 +185,10 @@ class Synthesis(Method):
         "images. An experiment with `snapshots: true` evaluates them.",
     )
     iterations: int = Field(ge=0, description="Updates of the images.")
+
+    def real_images_needed(self, ipc: int) -> int:
+        """Return the images from which the set starts; none from noise."""
+        return 0 if self.init == "noise" else ipc * self.images_in_an_image
 
     @property
     def sources(self) -> list[str]:

@@ -13,3 +13,7 @@ class Random(Method):
     paper_name = "Random"
 
     algorithm: Literal["random"] = Field(description="Selects this algorithm.")
+
+    def real_images_needed(self, ipc: int) -> int:
+        """Return ``ipc``: all images are real."""
+        return ipc

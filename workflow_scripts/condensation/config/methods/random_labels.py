@@ -11,3 +11,7 @@ class RandomLabels(Method):
     """A control: random real images with shuffled labels, which should score like guessing."""
 
     algorithm: Literal["random_labels"] = Field(description="Selects this algorithm.")
+
+    def real_images_needed(self, ipc: int) -> int:
+        """Return ``ipc``: all images are real."""
+        return ipc

@@ -188,10 +188,8 @@ def check_metadata(metadata: Mapping[str, Any], path: str | Path) -> None:
         raise InputError(f"{path}: its step_size is {step_size!r}; expected a number or null")
     if type(factor) is not int or factor < 1:
         raise InputError(f"{path}: its factor is {factor!r}; expected a whole number from 1")
-    try:
-        factors.check(factor, tuple(shape))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    if problem := factors.problem(factor, tuple(shape)):
+        raise InputError(f"{path}: {problem}")
 
 
 def check_file(

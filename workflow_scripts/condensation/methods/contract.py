@@ -354,10 +354,8 @@ def _check(condensed: Condensed, problem: Problem, method: str) -> None:
         raise InputError(
             f"{method}: returned factor {condensed.factor!r}; expected a whole number from 1"
         )
-    try:
-        factors.check(condensed.factor, problem.shape)
-    except InputError as error:
-        raise InputError(f"{method}: {error}") from error
+    if refused := factors.problem(condensed.factor, problem.shape):
+        raise InputError(f"{method}: {refused}")
     ipc = problem.images_per_class
     expected = (problem.classes * ipc, *problem.shape)
     if tuple(images.shape) != expected:

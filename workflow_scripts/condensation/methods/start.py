@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 
 from condensation.core import factors
+from condensation.core.errors import InputError
 from condensation.data import formation
 from condensation.methods.contract import Problem
 
@@ -24,7 +25,8 @@ def initial_images(
     InputError
         If a class has too few images, or the factor leaves parts of an image without a pixel.
     """
-    factors.check(factor, problem.shape)
+    if refused := factors.problem(factor, problem.shape):
+        raise InputError(refused)
     if init == "noise":
         shape = (problem.classes * problem.images_per_class, *problem.shape)
         return torch.randn(shape, generator=problem.generator("noise")).to(problem.device)

@@ -92,11 +92,10 @@ def _problems_of_factor(config: Config, grid: Grid, estimator: Estimator) -> Ite
     """Yield a line per method whose images would have parts without a pixel."""
     for dataset, method in dict.fromkeys((each.dataset, each.method) for each in grid.sets):
         entry, data = config.methods[method], estimator.images(dataset)
-        if isinstance(entry, MultiFormation) and data.known:
-            try:
-                factors.check(entry.factor, data.shape)
-            except InputError as error:
-                yield f"methods.{method}.{error}, for {dataset}"
+        if not isinstance(entry, MultiFormation) or not data.known:
+            continue
+        if problem := factors.problem(entry.factor, data.shape):
+            yield f"methods.{method}.{problem}, for {dataset}"
 
 
 def _problems_of_figure7(config: Config, estimator: Estimator) -> Iterator[str]:

@@ -43,6 +43,7 @@ from condensation.data import (
 from condensation.data.datasets import Dataset
 from condensation.data.pixels import as_uint8
 from condensation.data.whitening import Whitening
+from condensation.files.archives import CHOSEN
 from condensation.files.official import OFFICIAL
 from condensation.methods import condensing, contract, experts, imported
 from condensation.planning import requests, sizes, trials, worklist
@@ -427,9 +428,9 @@ def condense(
             rest = condensed._condensed(), dataset, condensed.metadata
             chosen = export.chosen_table(export.LoadedSet(folder / SET_FILE, *rest))
             if chosen is None:  # that of an earlier set, whose file was removed
-                (folder / export.CHOSEN).unlink(missing_ok=True)
+                (folder / CHOSEN).unlink(missing_ok=True)
             else:
-                storage.write_text(folder / export.CHOSEN, chosen)
+                storage.write_text(folder / CHOSEN, chosen)
             (unfinished / SET_FILE).replace(folder / SET_FILE)  # last: then nothing is missing
         shutil.rmtree(unfinished)
     return condensed

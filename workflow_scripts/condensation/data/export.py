@@ -25,10 +25,10 @@ from condensation.data.datasets import Dataset
 from condensation.data.pixels import as_uint8
 from condensation.data.set_files import VALUES
 from condensation.data.sets import Condensed
+from condensation.files.archives import CHOSEN, MANIFEST
 
 FORMS = ("folder", "npz", "pt", "safetensors")
 KIND = "exported set"
-MANIFEST, CHOSEN = "manifest.csv", "chosen.csv"
 _AT_ONCE = 1000  # images in float64 at a time
 
 

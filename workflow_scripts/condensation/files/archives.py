@@ -33,6 +33,7 @@ _OF_SYSTEMS = {
     *("$recycle.bin", "system volume information", "lost+found", "__pycache__"),
     *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"),
 }
+MANIFEST, CHOSEN = "manifest.csv", "chosen.csv"  # tables that an export writes beside pictures
 # Endings of images that are always compressed, so that other content has another size.
 _COMPRESSED = {
     *(".apng", ".avif", ".avifs", ".gif", ".heic", ".heif", ".hif", ".j2c", ".j2k", ".jfif"),
@@ -146,7 +147,7 @@ def is_picture(name: str) -> bool:
 
     The tables of ``condensation export``, hidden files and those of systems are not.
     """
-    return name not in ("manifest.csv", "chosen.csv") and why_aside(name) is None
+    return name not in (MANIFEST, CHOSEN) and why_aside(name) is None
 
 
 def listing_digest(folder: Path, select: Callable[[str], bool] = lambda name: True) -> str:

@@ -1,11 +1,8 @@
 """Rule plot_cost: accuracy against the seconds of condensation; not of both CPU and GPU."""
 
-from math import nan
-from statistics import mean
-
 from condensation.core import storage
 from condensation.figures import comparison, style
-from condensation.results import frames
+from condensation.results import frames, records
 from job import job
 
 with job(snakemake, torch_threads=False):
@@ -16,12 +13,7 @@ with job(snakemake, torch_threads=False):
         for method, _ in panel["sets"]:
             key = panel["where"]["dataset"], method, panel["where"]["ipc"]
             made.setdefault(key, []).append(storage.read_json(next(costs)))
-    seconds = {
-        key: mean(cost["seconds"] for cost in of_sets)
-        if len({cost["device"] for cost in of_sets}) == 1
-        else nan
-        for key, of_sets in made.items()
-    }
+    seconds = {key: records.mean_seconds(of_sets) for key, of_sets in made.items()}
     styles = style.method_styles(snakemake.params.methods)
     table = frames.load_accuracy(snakemake.input.table)
     figure = comparison.cost_accuracy(table, panels, seconds, styles)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import isnan, nan
 from statistics import fmean
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from condensation.leaderboard.ranks import CELL
 from condensation.results import budgets
-from condensation.results.records import cell_of
+from condensation.results.records import cell_of, mean_seconds
 from condensation.workflow.grid import SetId
 
 _ROW = [*CELL, "method"]
@@ -45,11 +45,12 @@ def costs(board: pd.DataFrame, sets: Mapping[SetId, SetDetails]) -> pd.DataFrame
     rows = []
     for key in board[["dataset", "method", "ipc"]].itertuples(index=False, name=None):
         members = [details.cost for set_id, details in sets.items() if _key(set_id) == key]
-        if len({cost["device"] for cost in members}) != 1:
+        seconds = mean_seconds(members)
+        if isnan(seconds):
             rows.append((nan, nan))
             continue
         peaks = [cost.get("peak_cuda_mb", cost["peak_rss_mb"]) for cost in members]
-        rows.append((fmean(cost["seconds"] for cost in members), max(peaks)))
+        rows.append((seconds, max(peaks)))
     return pd.DataFrame(rows, board.index, ["seconds", "memory_mb"])
 
 

@@ -7,8 +7,9 @@ new results. A record made by other code is accepted and marked, because
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from condensation.config.experiments import OWN
@@ -182,6 +183,16 @@ class _DeviceCheck:
                     "`compute: {mix_devices: true}` lets them stand in one table; else delete "
                     "those of one kind and run again",
                 )
+
+
+def mean_seconds(costs: Sequence[Mapping[str, Any]]) -> float:
+    """Return the mean seconds of condensation of sets; NaN if CPU and GPU made them, or for none.
+
+    ``costs`` are the contents of their files ``cost.json``.
+    """
+    if len({cost["device"] for cost in costs}) != 1:
+        return math.nan
+    return fmean(cost["seconds"] for cost in costs)
 
 
 def _require_equal(recorded: Any, expected: Any, where: str, rule: str) -> None:

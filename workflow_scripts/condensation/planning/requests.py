@@ -140,10 +140,10 @@ class Requests:
         if work.unknown:
             return 1.0
         on_gpu = self.on_gpu and rule in ON_DEVICE
-        speed = self.speed if on_gpu or not self.on_gpu else CPU_SPEED
-        # a calibration on a GPU says nothing about jobs that run on CPUs
-        calibrated = on_gpu or not self.on_gpu
-        if calibrated and self.calibration and self.config.compute.speed is None:
+        # speed and calibration of a GPU say nothing about jobs that run on CPUs
+        applies = on_gpu or not self.on_gpu
+        speed = self.speed if applies else CPU_SPEED
+        if applies and self.calibration and self.config.compute.speed is None:
             speed = self.calibration["operations_per_second"]
             network = self.calibration["networks"].get(work.architecture, {}).get(dataset)
             if network:

@@ -31,6 +31,7 @@ class Method(Strict):
     citation : source of the method.
     network_use : how the method uses its network, ``embed`` or ``differentiate``; None if it
         has none. Networks of libraries are tried in this use before any job starts.
+    selects_real_images : whether a set is made of real images, of which it then needs its IPC.
     tabulated : options that depend on dataset and IPC; None is replaced by ``published``.
     pipeline_options : options that the pipeline handles, not the method's function.
     """
@@ -38,6 +39,7 @@ class Method(Strict):
     paper_name: ClassVar[str | None] = None
     citation: ClassVar[str | None] = None
     network_use: ClassVar[Literal["embed", "differentiate"] | None] = None
+    selects_real_images: ClassVar[bool] = False
     tabulated: ClassVar[tuple[str, ...]] = ()
     pipeline_options: ClassVar[frozenset[str]] = frozenset({"snapshots", "preprocessing", "labels"})
 
@@ -50,7 +52,7 @@ class Method(Strict):
 
     def real_images_needed(self, ipc: int) -> int:
         """Return how many real images of each class a set of ``ipc`` images per class takes."""
-        return 0
+        return ipc if self.selects_real_images else 0
 
     @property
     def function(self) -> str:
@@ -133,15 +135,13 @@ class Method(Strict):
 class Selection(Method):
     """Options of all methods that select real images by their features."""
 
+    selects_real_images = True
+
     features: str = Field(
         "embedding",
         description="What the method compares: `pixels` (standardised and flattened) or a name "
         "under `features`.",
     )
-
-    def real_images_needed(self, ipc: int) -> int:
-        """Return ``ipc``: all images are real."""
-        return ipc
 
     @property
     def features_read(self) -> str | None:

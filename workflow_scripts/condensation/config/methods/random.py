@@ -11,9 +11,6 @@ class Random(Method):
     """Real images drawn uniformly without replacement, IPC per class."""
 
     paper_name = "Random"
+    selects_real_images = True
 
     algorithm: Literal["random"] = Field(description="Selects this algorithm.")
-
-    def real_images_needed(self, ipc: int) -> int:
-        """Return ``ipc``: all images are real."""
-        return ipc

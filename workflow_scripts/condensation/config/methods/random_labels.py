@@ -10,8 +10,6 @@ from condensation.config.methods.base import Method
 class RandomLabels(Method):
     """A control: random real images with shuffled labels, which should score like guessing."""
 
-    algorithm: Literal["random_labels"] = Field(description="Selects this algorithm.")
+    selects_real_images = True
 
-    def real_images_needed(self, ipc: int) -> int:
-        """Return ``ipc``: all images are real."""
-        return ipc
+    algorithm: Literal["random_labels"] = Field(description="Selects this algorithm.")

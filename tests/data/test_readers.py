@@ -48,10 +48,10 @@ def make_official(monkeypatch, source, *paths):
     monkeypatch.setitem(official.OFFICIAL, source, known)
     if source in official.UNPACKED:
         top, files = official.UNPACKED[source]
-        found = dict(members(paths[0]))
+        packed = dict(members(paths[0]))
         monkeypatch.setitem(
             *(official.UNPACKED, source),
-            (top, {name: md5(found[f"{top}/{name}"]) for name in files}),
+            (top, {name: md5(packed[f"{top}/{name}"]) for name in files}),
         )
 
 

@@ -123,12 +123,13 @@ def test_kinds_of_labels_of_one_set_are_one_in_by_set():
         for ipc in ("1", "10", "50")
         for name, value in {"a": 30.0, "b": 20.0, "c": 10.0}.items()
     }
-    own = networks(cells)
-    alone = ranks.ranking(own, ["a", "b", "c"], 0.05, 10)["by_set"]
-    twice = pd.concat([own, networks(cells, labels="hard")])  # the same networks once more
+    with_own_labels = networks(cells)
+    alone = ranks.ranking(with_own_labels, ["a", "b", "c"], 0.05, 10)["by_set"]
+    # the same networks once more
+    twice = pd.concat([with_own_labels, networks(cells, labels="hard")])
     assert ranks.ranking(twice, ["a", "b", "c"], 0.05, 10)["by_set"] == alone
     reverse = {("a", "1"): [[0.0, 0.0]], ("b", "1"): [[50.0, 50.0]], ("c", "1"): [[90.0, 90.0]]}
-    mixed = pd.concat([own, networks(reverse, labels="distilled")])
+    mixed = pd.concat([with_own_labels, networks(reverse, labels="distilled")])
     by_set = ranks.ranking(mixed, ["a", "b", "c"], 0.05, 10)["by_set"]
     # at IPC 1 the means over labels are 15, 35 and 50
     assert by_set["blocks"] == 3 and by_set["methods"] == {"a": 5 / 3, "b": 2.0, "c": 7 / 3}

@@ -109,10 +109,10 @@ class Config(Strict):
         checks.check(self)
         for name, blocks in self.experiments.items():
             for number, axes in enumerate(blocks):
-                own = [each for each in axes.methods if isinstance(self.methods[each], Plugin)]
-                if axes.snapshots and own:
+                plugins = [name for name in axes.methods if isinstance(self.methods[name], Plugin)]
+                if axes.snapshots and plugins:
                     raise wrong(
-                        f"experiments.{name}{item(number, blocks)}.snapshots: {own[0]!r} is a "
+                        f"experiments.{name}{item(number, blocks)}.snapshots: {plugins[0]!r} is a "
                         "method of your own and keeps none; name it in a block without `snapshots`"
                     )
         return self

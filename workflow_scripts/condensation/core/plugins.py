@@ -220,12 +220,12 @@ def _enter(folder: Path) -> None:
 
     If one has been edited, all of them will be loaded again.
     """
-    own = _beside.setdefault(folder, {})
+    kept = _beside.setdefault(folder, {})
     for name in {name for modules in _beside.values() for name in modules}:
         sys.modules.pop(name, None)
-    if any(_edited(module) != edited for module, edited in own.values()):
-        own.clear()
-    sys.modules.update({name: module for name, (module, _) in own.items()})
+    if any(_edited(module) != edited for module, edited in kept.values()):
+        kept.clear()
+    sys.modules.update({name: module for name, (module, _) in kept.items()})
     for script in _SCRIPTS:
         loaded = getattr(sys.modules.get(script.stem), "__file__", None)
         if loaded == str(script) and (folder / script.name).is_file():
